@@ -1,0 +1,60 @@
+# Every target sets itself up: Python >= 3.11 and make are all that must be there.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/ready
+
+.DEFAULT_GOAL := help
+.PHONY: help demo run cluster gateway test test-cluster check bench docs format clean
+
+help: ## Show this help
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(READY): requirements.txt requirements-dev.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed; set PYTHON=...") if sys.version_info < (3, 11) else None'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing what is pinned in requirements-dev.txt (once; takes a minute) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt -e .
+	@touch $@
+
+demo: $(READY) ## Do the main job over HTTP on a local cluster, step by step
+	@$(BIN)/python -m local.demo
+
+run: $(READY) ## Laptop edition: local cluster and all functions, at http://localhost:8080 (PORT)
+	@$(BIN)/python -m local.serve --laptop
+
+cluster: $(READY) ## The local cluster alone; prints the export KUBECONFIG=... line
+	@$(BIN)/python -m local.images >/dev/null
+	@$(BIN)/python -m local.cluster --dir .local/cluster --images .local/images
+
+gateway: $(READY) ## All functions under one host, against what the environment names
+	@$(BIN)/python -m local.serve
+
+test: $(READY) ## All tests
+	@$(BIN)/python -m local.images >/dev/null
+	@$(BIN)/python -m pytest -q
+
+test-cluster: $(READY) ## Contract tests on a real cluster: KUBECONFIG=... SESSION_IMAGE=...
+	@test -n "$(KUBECONFIG)" || { echo "set KUBECONFIG and SESSION_IMAGE" >&2; exit 2; }
+	@CONTRACT_CLUSTER=real $(BIN)/python -m pytest -q tests/contract
+
+check: $(READY) ## Lint, types and layers
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo
+	@$(BIN)/shellcheck shared/kube/*.sh
+
+format: $(READY) ## Format the code
+	@$(BIN)/ruff check --fix --quiet .
+	@$(BIN)/ruff format --quiet .
+
+bench: $(READY) ## Ratios against a bare WebSocket, kubectl and an empty function
+	@$(BIN)/python -m local.images >/dev/null
+	@$(BIN)/python -m bench
+
+docs: $(READY) ## Write the settings table of README.md
+	@$(BIN)/python -m local.settings_table
+
+clean: ## Remove what the targets made
+	rm -rf $(VENV) .local build *.egg-info

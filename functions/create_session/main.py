@@ -1,0 +1,35 @@
+"""POST /v1/sessions: creates a session and waits until it runs."""
+
+from __future__ import annotations
+
+import functions_framework.aio
+from starlette.requests import Request
+from starlette.responses import Response
+
+from shared.app import app
+from shared.web.endpoint import Call, Route, serve
+
+
+async def handle(call: Call) -> Response:
+    """Creates the session; a repeated Idempotency-Key gets the first answer again."""
+    from shared.web.creation import answer_once
+    from shared.web.schemas import CreateSessionBody, decode
+
+    body = await call.json_body()
+    new = decode(body, CreateSessionBody).to_new_session(app().settings)
+    return await answer_once(
+        call,
+        body,
+        new.wait_seconds,
+        app().requests,
+        lambda session_id: app().sessions.create(call.caller, new, session_id),
+    )
+
+
+ROUTES = [Route("POST", "/v1/sessions", handle)]
+
+
+@functions_framework.aio.http
+async def create_session(request: Request) -> Response:
+    """The Cloud Run function."""
+    return await serve(request, app, ROUTES)

@@ -1,0 +1,28 @@
+"""POST /v1/sessions/{session_id}/exec: runs a command; it ends with its caller."""
+
+from __future__ import annotations
+
+import functions_framework.aio
+from starlette.requests import Request
+from starlette.responses import Response
+
+from shared.app import app
+from shared.web.endpoint import Call, Route, serve
+
+
+async def handle(call: Call) -> Response:
+    """Runs the command and answers in the format that the caller accepts."""
+    from shared.web.exec_response import respond
+    from shared.web.schemas import ExecBody, decode
+
+    command = decode(await call.json_body(), ExecBody).to_command(app().settings)
+    return await respond(call, app().sessions.execute(call.caller, call.params["session_id"], command))
+
+
+ROUTES = [Route("POST", "/v1/sessions/{session_id}/exec", handle)]
+
+
+@functions_framework.aio.http
+async def exec_command(request: Request) -> Response:
+    """The Cloud Run function."""
+    return await serve(request, app, ROUTES)

@@ -1,0 +1,26 @@
+"""GET /v1/sessions/{session_id}: a session, with what its pod says now."""
+
+from __future__ import annotations
+
+import functions_framework.aio
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from shared.app import app
+from shared.web.endpoint import Call, Route, serve
+
+
+async def handle(call: Call) -> Response:
+    """Answers the session."""
+    from shared.web.sessions import session_json
+
+    return JSONResponse(session_json(await app().sessions.get(call.caller, call.params["session_id"])))
+
+
+ROUTES = [Route("GET", "/v1/sessions/{session_id}", handle)]
+
+
+@functions_framework.aio.http
+async def get_session(request: Request) -> Response:
+    """The Cloud Run function."""
+    return await serve(request, app, ROUTES)

@@ -1,0 +1,1 @@
+"""The laptop edition: Kubernetes API emulator, gateway, demo. Never deployed."""

@@ -1,0 +1,140 @@
+"""delete and deletecollection."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..clock import timestamp
+from ..objects import Object
+from ..objects.errors import bad_request, conflict, not_found, success
+from ..objects.resources import NAMESPACES, PODS, Resource
+from ..store import Store
+from .reads import list_object, read_list
+from .requests import Target
+
+
+def delete(store: Store, target: Target, options: Object) -> tuple[Object, int]:
+    """Delete one object.
+
+    Args:
+        options: ``DeleteOptions`` from the body, or empty.
+
+    Returns:
+        The body of the answer and its HTTP status: the object while it still ends, else a ``Status``.
+
+    Raises:
+        ApiError: 400, 404, or 409 when a precondition does not hold.
+    """
+    current = store.get(target.resource, target.namespace, target.name)
+    if current is None:
+        raise not_found(target.resource, target.name)
+    _check_preconditions(target.resource, current, options)
+    if target.query.get("dryRun"):
+        return current, 200
+    if target.resource is NAMESPACES:
+        return _delete_namespace(store, current), 200
+    if target.resource is PODS:
+        return _delete_pod(store, current, _grace(target.query, options)), 200
+    if current["metadata"].get("finalizers"):
+        return _mark(store, target.resource, current, 0), 200
+    store.remove(target.resource, target.namespace, target.name)
+    return success(target.resource, target.name, current["metadata"]["uid"]), 200
+
+
+def delete_collection(store: Store, target: Target, options: Object) -> Object:
+    """Delete what a list selects, and return the list as it was.
+
+    Raises:
+        ApiError: 400 for selectors that do not parse.
+    """
+    page = read_list(store, target)
+    for item in page.items:
+        metadata = item["metadata"]
+        one = Target(
+            "delete", target.resource, metadata.get("namespace", ""), metadata["name"], "", target.query
+        )
+        delete(store, one, options)
+    return list_object(target, page)
+
+
+def _check_preconditions(resource: Resource, current: Object, options: Object) -> None:
+    wanted = options.get("preconditions") or {}
+    metadata = current["metadata"]
+    if not isinstance(wanted, dict):
+        raise bad_request("preconditions is not an object")
+    if (uid := wanted.get("uid")) and uid != metadata["uid"]:
+        why = f"Precondition failed: UID in precondition: {uid}, UID in object meta: {metadata['uid']}"
+        raise conflict(resource, metadata["name"], why)
+    if (version := wanted.get("resourceVersion")) and version != metadata["resourceVersion"]:
+        why = (
+            f"Precondition failed: ResourceVersion in precondition: {version}, "
+            f"ResourceVersion in object meta: {metadata['resourceVersion']}"
+        )
+        raise conflict(resource, metadata["name"], why)
+
+
+def _grace(query: Mapping[str, str], options: Object) -> int | None:
+    given: Any = options.get("gracePeriodSeconds", query.get("gracePeriodSeconds"))
+    if given is None:
+        return None
+    try:
+        seconds = int(given)
+    except (TypeError, ValueError):
+        raise bad_request(f"gracePeriodSeconds is not a number: {given!r}") from None
+    if not 0 <= seconds <= 2**31:
+        raise bad_request("gracePeriodSeconds must be between 0 and 2147483648")
+    return seconds
+
+
+def _delete_pod(store: Store, pod: Object, asked: int | None) -> Object:
+    metadata = pod["metadata"]
+    grace = pod["spec"]["terminationGracePeriodSeconds"] if asked is None else asked
+    if not pod["spec"].get("nodeName") or pod["status"]["phase"] in ("Succeeded", "Failed"):
+        # Nothing runs that would have to end first.
+        grace = 0
+    if "deletionTimestamp" in metadata:
+        grace = min(grace, metadata["deletionGracePeriodSeconds"]) if asked is not None else grace
+        if asked is None or (grace and grace >= metadata["deletionGracePeriodSeconds"]):
+            return pod
+    if grace == 0:
+        ended = {**metadata, "deletionTimestamp": timestamp(), "deletionGracePeriodSeconds": 0}
+        store.put(PODS, {**pod, "metadata": ended})
+        return store.remove(PODS, metadata["namespace"], metadata["name"]) or pod
+    return _mark(store, PODS, pod, grace)
+
+
+def _mark(store: Store, resource: Resource, current: Object, grace: int) -> Object:
+    metadata = dict(current["metadata"])
+    if "deletionTimestamp" not in metadata and resource.tracked:
+        metadata["generation"] = metadata.get("generation", 1) + 1
+    metadata |= {"deletionTimestamp": timestamp(grace), "deletionGracePeriodSeconds": grace}
+    return store.put(resource, {**current, "metadata": metadata})
+
+
+def _delete_namespace(store: Store, namespace: Object) -> Object:
+    """Mark a namespace and delete what is in it; it goes when its last pod is gone."""
+    name = namespace["metadata"]["name"]
+    if "deletionTimestamp" not in namespace["metadata"]:
+        metadata = {**namespace["metadata"], "deletionTimestamp": timestamp()}
+        namespace = store.put(
+            NAMESPACES, {**namespace, "metadata": metadata, "status": {"phase": "Terminating"}}
+        )
+    for resource in store.resources():
+        for item in store.items(resource, name) if resource.namespaced else ():
+            if resource is PODS:
+                _delete_pod(store, item, None)
+            else:
+                store.remove(resource, name, item["metadata"]["name"])
+    finish_namespace(store, name)
+    return namespace
+
+
+def finish_namespace(store: Store, name: str) -> None:
+    """Remove a namespace that is on its way out and has nothing left in it."""
+    namespace = store.get(NAMESPACES, "", name)
+    if namespace is None or "deletionTimestamp" not in namespace["metadata"] or store.items(PODS, name):
+        return
+    # What was recorded while the pods ended goes with the namespace.
+    for resource in store.resources():
+        for item in store.items(resource, name) if resource.namespaced else ():
+            store.remove(resource, name, item["metadata"]["name"])
+    store.remove(NAMESPACES, "", name)

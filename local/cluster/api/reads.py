@@ -1,0 +1,184 @@
+"""get, list and watch."""
+
+import asyncio
+import base64
+import binascii
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+from ..objects import Object
+from ..objects.errors import bad_request, expired, not_found
+from ..objects.selectors import Matcher, matcher
+from ..store import Change, HistoryLostError, Store
+from .requests import Target, flag, number
+
+_BOOKMARK_S = 60.0
+_WATCH_S = 1800
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Part of a list."""
+
+    items: list[Object]
+    revision: int
+    token: str
+    remaining: int
+
+
+def read(store: Store, target: Target) -> Object:
+    """Return the object that a ``get`` names.
+
+    Raises:
+        ApiError: 404 if there is none.
+    """
+    found = store.get(target.resource, target.namespace, target.name)
+    if found is None:
+        raise not_found(target.resource, target.name)
+    return found
+
+
+def read_list(store: Store, target: Target) -> Page:
+    """Return the objects that a ``list`` selects.
+
+    Raises:
+        ApiError: 400 for selectors or tokens that do not parse, 410 for a token that is too old.
+    """
+    selected = _selector(target)
+    limit = number(target.query, "limit")
+    start, revision = _continued(store, target.query.get("continue", ""))
+    found = [
+        item
+        for item in store.items(target.resource, target.namespace)
+        if selected(item) and _key(item) >= start
+    ]
+    if not limit or len(found) <= limit:
+        return Page(found, revision, "", 0)
+    token = {"v": "meta.k8s.io/v1", "rv": revision, "start": f"{_key(found[limit - 1])}\0"}
+    encoded = base64.urlsafe_b64encode(json.dumps(token).encode()).decode().rstrip("=")
+    return Page(found[:limit], revision, encoded, len(found) - limit)
+
+
+def _selector(target: Target) -> Matcher:
+    query = target.query
+    fields = query.get("fieldSelector", "")
+    if target.name:
+        # A watch on one object's own path is a watch on its name.
+        fields = ",".join(part for part in (fields, f"metadata.name={target.name}") if part)
+    return matcher(query.get("labelSelector", ""), fields, target.resource.kind)
+
+
+def _key(item: Object) -> str:
+    return f"{item['metadata'].get('namespace', '')}/{item['metadata']['name']}"
+
+
+def _continued(store: Store, token: str) -> tuple[str, int]:
+    if not token:
+        return "", store.revision
+    try:
+        decoded = json.loads(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
+        start, revision = str(decoded["start"]), int(decoded["rv"])
+    except (ValueError, binascii.Error, KeyError, TypeError):
+        raise bad_request("continue key is not valid") from None
+    if revision < store.oldest:
+        raise expired("The provided continue parameter is too old to display a consistent list result.")
+    return start, revision
+
+
+def watch(store: Store, target: Target) -> AsyncIterator[Object]:
+    """Return the events of a watch until its time is over.
+
+    Args:
+        target: The collection, or one object by name; its query says from which revision, for how long, and
+            whether bookmarks are wanted.
+
+    Raises:
+        ApiError: 400 for parameters that do not parse.
+    """
+    selected = _selector(target)
+    since = number(target.query, "resourceVersion")
+    seconds = number(target.query, "timeoutSeconds")
+    return _watch(store, target, selected, since, seconds or _WATCH_S)
+
+
+async def _watch(
+    store: Store, target: Target, selected: Matcher, since: int | None, seconds: int
+) -> AsyncIterator[Object]:
+    deadline = asyncio.get_running_loop().time() + seconds
+    bookmarks = flag(target.query, "allowWatchBookmarks")
+    with store.subscribe() as queue:
+        reached = store.revision
+        try:
+            backlog = _backlog(store, target, selected, since)
+        except HistoryLostError as lost:
+            yield {
+                "type": "ERROR",
+                "object": expired(f"too old resource version: {since} ({lost.oldest})").status(),
+            }
+            return
+        for event in backlog:
+            yield event
+        async for change in _changes(queue, deadline):
+            reached = change.revision if change is not None else reached
+            event_or_none = _event(change, target, selected) if change is not None else None
+            if event_or_none is not None:
+                yield event_or_none
+            elif change is None and bookmarks:
+                yield _bookmark(target, reached)
+
+
+def _backlog(store: Store, target: Target, selected: Matcher, since: int | None) -> list[Object]:
+    """Return the events that come before the live ones."""
+    if not since:
+        items = store.items(target.resource, target.namespace)
+        return [{"type": "ADDED", "object": _typed(target, item)} for item in items if selected(item)]
+    events = (_event(change, target, selected) for change in store.since(since))
+    return [event for event in events if event is not None]
+
+
+async def _changes(queue: "asyncio.Queue[Change]", deadline: float) -> AsyncIterator[Change | None]:
+    """Yield changes until the deadline, and None whenever it is time for a bookmark."""
+    loop = asyncio.get_running_loop()
+    while (left := deadline - loop.time()) > 0:
+        try:
+            yield await asyncio.wait_for(queue.get(), min(left, _BOOKMARK_S))
+        except TimeoutError:
+            yield None
+
+
+def _event(change: Change, target: Target, selected: Matcher) -> Object | None:
+    """Return a change as this watch sees it: an object may come into view, leave it, or never be in it."""
+    if change.resource is not target.resource:
+        return None
+    if target.namespace and change.object["metadata"].get("namespace") != target.namespace:
+        return None
+    visible = change.type != "DELETED" and selected(change.object)
+    was_visible = change.before is not None and selected(change.before)
+    if not visible and not was_visible:
+        return None
+    kind = "MODIFIED" if visible and was_visible else "ADDED" if visible else "DELETED"
+    return {"type": kind, "object": _typed(target, change.object)}
+
+
+def _bookmark(target: Target, revision: int) -> Object:
+    metadata = {"resourceVersion": str(revision)}
+    return {"type": "BOOKMARK", "object": _typed(target, {"metadata": metadata})}
+
+
+def _typed(target: Target, item: Object) -> Object:
+    return {"kind": target.resource.kind, "apiVersion": target.resource.api_version, **item}
+
+
+def list_object(target: Target, page: Page) -> Object:
+    """Return a page as the list object of its kind; items carry no kind of their own, as recorded."""
+    metadata: dict[str, Any] = {"resourceVersion": str(page.revision)}
+    if page.token:
+        metadata |= {"continue": page.token, "remainingItemCount": page.remaining}
+    untyped = [
+        {key: value for key, value in item.items() if key not in ("kind", "apiVersion")}
+        for item in page.items
+    ]
+    kind, version = f"{target.resource.kind}List", target.resource.api_version
+    return {"kind": kind, "apiVersion": version, "metadata": metadata, "items": untyped}

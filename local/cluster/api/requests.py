@@ -1,0 +1,182 @@
+"""What a request asks for: verb, resource, namespace, name, subresource (as in k8s RequestInfo)."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote
+
+import yaml
+from aiohttp import web
+
+from ..objects import Object
+from ..objects.errors import bad_request, method_not_allowed, no_such_path, too_large, unsupported_media_type
+from ..objects.resources import Resource, find_resource
+
+MAX_BODY = 3 * 1024 * 1024
+_JSON = "application/json"
+_WRITABLE_TYPES = (_JSON, "application/yaml", "application/vnd.kubernetes.protobuf")
+_VERBS = {
+    "GET": "get",
+    "HEAD": "get",
+    "POST": "create",
+    "PUT": "update",
+    "PATCH": "patch",
+    "DELETE": "delete",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A request for a resource.
+
+    Attributes:
+        verb: Kubernetes verb, as RBAC rules have it.
+        namespace: Empty for resources without, and for requests over all namespaces.
+        name: Empty for collections.
+        subresource: ``status``, ``log``, ``exec`` or empty.
+        query: Parameters of the query.
+    """
+
+    verb: str
+    resource: Resource
+    namespace: str
+    name: str
+    subresource: str
+    query: Mapping[str, str]
+
+
+def parse_target(method: str, raw_path: str, query: Mapping[str, str]) -> Target:
+    """Return what a request below ``/api`` or ``/apis`` asks for.
+
+    Args:
+        method: HTTP method.
+        raw_path: The path as it came, still percent-encoded, so that an encoded slash stays inside a segment.
+        query: Decoded query parameters.
+
+    Raises:
+        ApiError: 404 for paths that name no resource, 405 for methods that no resource has.
+    """
+    segments = [unquote(segment) for segment in raw_path.strip("/").split("/")]
+    if segments[0] == "api" and len(segments) > 2:
+        group, version, rest = "", segments[1], segments[2:]
+    elif segments[0] == "apis" and len(segments) > 3:
+        group, version, rest = segments[1], segments[2], segments[3:]
+    else:
+        raise no_such_path()
+    namespace = ""
+    if rest[0] == "namespaces" and len(rest) > 2 and rest[2] not in ("status", "finalize"):
+        namespace, rest = rest[1], rest[2:]
+    resource = find_resource(group, version, rest[0])
+    if resource is None or len(rest) > 3 or "" in rest or (namespace and not resource.namespaced):
+        raise no_such_path()
+    name = rest[1] if len(rest) > 1 else ""
+    subresource = rest[2] if len(rest) > 2 else ""
+    _check_subresource(resource, subresource)
+    if name and resource.namespaced and not namespace:
+        raise no_such_path()
+    return Target(_verb(method, name, query), resource, namespace, name, subresource, query)
+
+
+def _check_subresource(resource: Resource, subresource: str) -> None:
+    known = {"status"} if resource.status else set()
+    known |= {name for name, _, _ in resource.connects}
+    if subresource and subresource not in known:
+        raise no_such_path()
+
+
+def _verb(method: str, name: str, query: Mapping[str, str]) -> str:
+    verb = _VERBS.get(method)
+    if verb is None:
+        raise method_not_allowed()
+    if verb == "get" and flag(query, "watch"):
+        return "watch"
+    if verb == "get" and not name:
+        return "list"
+    if verb == "delete" and not name:
+        return "deletecollection"
+    return verb
+
+
+def flag(query: Mapping[str, str], name: str) -> bool:
+    """Return a boolean query parameter; Go's ``strconv.ParseBool`` decides what is true."""
+    return query.get(name, "") in ("1", "t", "T", "true", "TRUE", "True")
+
+
+def number(query: Mapping[str, str], name: str) -> int | None:
+    """Return a non-negative integer parameter, or None if it is absent.
+
+    Raises:
+        ApiError: 400 when it is something else.
+    """
+    text = query.get(name, "")
+    if not text:
+        return None
+    if not (text.isascii() and text.isdigit()) or len(text) > 18:
+        raise bad_request(f'strconv.ParseInt: parsing "{text}": invalid syntax')
+    return int(text)
+
+
+async def read_body(request: web.Request) -> bytes:
+    """Return the body.
+
+    Raises:
+        ApiError: 413 when it is longer than :data:`MAX_BODY`.
+    """
+    try:
+        return await request.read()
+    except web.HTTPRequestEntityTooLarge:
+        raise too_large(MAX_BODY) from None
+
+
+async def read_object(request: web.Request, resource: Resource | None = None) -> Object:
+    """Return the object in the body.
+
+    Args:
+        resource: What the object must be, if that matters; missing ``kind`` and ``apiVersion`` are filled in.
+
+    Raises:
+        ApiError: 415 for formats that are not taken, 400 for what does not parse or is another kind.
+    """
+    body = await read_body(request)
+    content_type = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    if content_type not in (_JSON, "application/yaml") or not body:
+        raise unsupported_media_type(_WRITABLE_TYPES)
+    parsed = decode(body, content_type)
+    if not isinstance(parsed, dict):
+        raise bad_request("the body of the request is not an object")
+    if resource is not None:
+        _check_kind(resource, parsed)
+    return parsed
+
+
+def decode(body: bytes, content_type: str = _JSON) -> Any:
+    """Parse JSON, or YAML when the content type says so.
+
+    Raises:
+        ApiError: 400 when it does not parse.
+    """
+    try:
+        if content_type.endswith("yaml"):
+            return _finite(json.loads(json.dumps(yaml.safe_load(body))))
+        return _finite(json.loads(body))
+    except (ValueError, TypeError, RecursionError, yaml.YAMLError) as error:
+        raise bad_request(f"the object provided is unrecognized: {type(error).__name__}") from error
+
+
+def _finite(value: Any) -> Any:
+    # json.dumps refuses lone surrogates in UTF-8 only when they are encoded; refuse them, NaN and Infinity here.
+    json.dumps(value, allow_nan=False, ensure_ascii=False).encode()
+    return value
+
+
+def _check_kind(resource: Resource, body: Object) -> None:
+    kind, version = (
+        body.setdefault("kind", resource.kind),
+        body.setdefault("apiVersion", resource.api_version),
+    )
+    if kind != resource.kind or version != resource.api_version:
+        raise bad_request(
+            f'{kind} in version "{version}" cannot be handled as a {resource.kind}: no kind "{kind}" is registered '
+            f'for version "{version}" in scheme "local cluster"'
+        )

@@ -1,0 +1,228 @@
+"""create, update and patch: from a body to a stored object."""
+
+import copy
+import secrets
+import uuid
+from typing import Any
+
+from ..clock import timestamp
+from ..objects import Object
+from ..objects.defaults import apply_defaults, qos_class
+from ..objects.errors import already_exists, bad_request, conflict, invalid, not_found
+from ..objects.patches import json_patch, merge_patch, strategic_merge_patch
+from ..objects.resources import NAMESPACES, PODS, Resource
+from ..objects.shapes import check_shape, without_nulls
+from ..objects.updates import check_update
+from ..objects.validation import validate
+from ..store import Store
+from .admission import admit, admit_namespace
+from .requests import Target
+
+_SUFFIX_ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
+_SERVER_FIELDS = ("uid", "resourceVersion", "generation", "creationTimestamp", "deletionTimestamp")
+_FIXED_FIELDS = (
+    "name",
+    "namespace",
+    "uid",
+    "creationTimestamp",
+    "deletionTimestamp",
+    "deletionGracePeriodSeconds",
+)
+_PATCHES = {
+    "application/merge-patch+json": merge_patch,
+    "application/strategic-merge-patch+json": strategic_merge_patch,
+    "application/json-patch+json": json_patch,
+}
+APPLY_PATCH = "application/apply-patch+yaml"
+PATCH_TYPES = (
+    "application/json-patch+json",
+    "application/merge-patch+json",
+    "application/strategic-merge-patch+json",
+    APPLY_PATCH,
+)
+
+
+def create(store: Store, target: Target, body: Object) -> Object:
+    """Create an object.
+
+    Args:
+        store: Where.
+        target: The collection.
+        body: The decoded body; belongs to the object from here on.
+
+    Returns:
+        The object as stored; with ``dryRun`` as it would have been.
+
+    Raises:
+        ApiError: 400, 403, 404, 409 or 422.
+    """
+    resource = target.resource
+    body = _checked(resource, body)
+    metadata = body["metadata"]
+    if metadata.get("resourceVersion"):
+        raise bad_request("resourceVersion should not be set on objects to be created")
+    _place(target, metadata)
+    admit_namespace(store, target)
+    for field in (*_SERVER_FIELDS, "deletionGracePeriodSeconds", "managedFields"):
+        metadata.pop(field, None)
+    if not metadata.get("name") and metadata.get("generateName"):
+        suffix = "".join(secrets.choice(_SUFFIX_ALPHABET) for _ in range(5))
+        metadata["name"] = metadata["generateName"][:58] + suffix
+    metadata.setdefault("name", "")
+    _reset_status(resource, body)
+    apply_defaults(resource, body)
+    validate(resource, body)
+    metadata |= {"uid": str(uuid.uuid4()), "creationTimestamp": timestamp()}
+    if resource.tracked:
+        metadata["generation"] = 1
+    if resource is PODS:
+        body["status"] = {"phase": "Pending", "qosClass": qos_class(body["spec"])}
+    admit(store, resource, body)
+    if store.get(resource, metadata.get("namespace", ""), metadata["name"]) is not None:
+        raise already_exists(resource, metadata["name"])
+    return _kept(store, target, body)
+
+
+def _checked(resource: Resource, body: Object) -> Object:
+    body = without_nulls(body)
+    body.setdefault("kind", resource.kind)
+    body.setdefault("apiVersion", resource.api_version)
+    body.setdefault("metadata", {})
+    check_shape(resource, body)
+    return body
+
+
+def _place(target: Target, metadata: Object) -> None:
+    if not target.resource.namespaced:
+        metadata.pop("namespace", None)
+        return
+    if metadata.setdefault("namespace", target.namespace) != target.namespace:
+        raise bad_request(
+            "the namespace of the provided object does not match the namespace sent on the request"
+        )
+
+
+def _reset_status(resource: Resource, body: Object) -> None:
+    if resource.status and resource.kind != "Node":
+        body.pop("status", None)
+
+
+def _kept(store: Store, target: Target, body: Object) -> Object:
+    # A dry run goes all the way but for the last step.
+    return body if target.query.get("dryRun") else store.put(target.resource, body)
+
+
+def update(store: Store, target: Target, body: Object) -> Object:
+    """Replace an object, or its status alone when that is the subresource.
+
+    Raises:
+        ApiError: 400, 404, 409 or 422.
+    """
+    current = _current(store, target)
+    return _replace(store, target, current, _checked(target.resource, body))
+
+
+def patch(store: Store, target: Target, content_type: str, body: Any) -> tuple[Object, bool]:
+    """Change an object by a patch.
+
+    Args:
+        content_type: Which format the patch has; one of :data:`PATCH_TYPES`.
+        body: The decoded patch.
+
+    Returns:
+        The object, and whether it was created (by an apply patch).
+
+    Raises:
+        ApiError: 400, 404, 409 or 422.
+    """
+    if content_type == APPLY_PATCH:
+        if not target.query.get("fieldManager"):
+            raise bad_request(
+                "PatchOptions.meta.k8s.io is invalid: fieldManager: Required value: is required for apply patch"
+            )
+        if store.get(target.resource, target.namespace, target.name) is None and not target.subresource:
+            return create(store, target, _named(target, body)), True
+        # Without field ownership, apply adds and changes but removes nothing.
+        content_type = "application/strategic-merge-patch+json"
+    current = _current(store, target)
+    if not isinstance(body, dict) and content_type != "application/json-patch+json":
+        raise bad_request("the patch is not an object")
+    apply_patch: Any = _PATCHES[content_type]
+    patched = apply_patch(current, body)
+    if not isinstance(patched, dict):
+        raise bad_request("the patched object is not an object")
+    patched = copy.deepcopy(patched)
+    return _replace(store, target, current, _checked(target.resource, patched)), False
+
+
+def _named(target: Target, body: Any) -> Object:
+    if not isinstance(body, dict) or not isinstance(body.setdefault("metadata", {}), dict):
+        raise bad_request("the applied object is not an object")
+    if body["metadata"].setdefault("name", target.name) != target.name:
+        raise bad_request("the name of the object does not match the name on the URL")
+    return body
+
+
+def _current(store: Store, target: Target) -> Object:
+    current = store.get(target.resource, target.namespace, target.name)
+    if current is None:
+        raise not_found(target.resource, target.name)
+    return current
+
+
+def _replace(store: Store, target: Target, current: Object, new: Object) -> Object:
+    resource, metadata, known = target.resource, new["metadata"], current["metadata"]
+    if metadata.get("name") != target.name:
+        given = metadata.get("name", "")
+        raise bad_request(
+            f"the name of the object ({given}) does not match the name on the URL ({target.name})"
+        )
+    _place(target, metadata)
+    if (uid := metadata.get("uid")) and uid != known["uid"]:
+        why = f"Precondition failed: UID in precondition: {uid}, UID in object meta: {known['uid']}"
+        raise conflict(resource, target.name, why)
+    if (version := metadata.get("resourceVersion")) and version != known["resourceVersion"]:
+        raise conflict(resource, target.name)
+    new["metadata"] = _settled_metadata(metadata, known)
+    if target.subresource == "status":
+        new = {**current, "metadata": known, "status": new.get("status", {})}
+    else:
+        if resource.status and "status" in current:
+            new["status"] = current["status"]
+        apply_defaults(resource, new)
+        validate(resource, new)
+        causes = check_update(resource, current, new)
+        if causes:
+            raise invalid(resource, target.name, causes)
+        _count_generation(resource, current, new)
+    if _same(current, new):
+        return current
+    if (
+        "deletionTimestamp" in known
+        and not new["metadata"].get("finalizers")
+        and resource not in (PODS, NAMESPACES)
+    ):
+        return store.remove(resource, target.namespace, target.name) or new
+    return _kept(store, target, new)
+
+
+def _settled_metadata(metadata: Object, known: Object) -> Object:
+    """Return the new metadata with what the server alone decides as it was."""
+    settled = {key: value for key, value in metadata.items() if key not in (*_FIXED_FIELDS, "managedFields")}
+    settled |= {key: known[key] for key in (*_FIXED_FIELDS, "generation") if key in known}
+    return settled
+
+
+def _count_generation(resource: Resource, current: Object, new: Object) -> None:
+    if not resource.tracked:
+        return
+    ignored = ("metadata", "status")
+    before = {key: value for key, value in current.items() if key not in ignored}
+    after = {key: value for key, value in new.items() if key not in ignored}
+    new["metadata"]["generation"] = current["metadata"].get("generation", 1) + (before != after)
+
+
+def _same(current: Object, new: Object) -> bool:
+    bare = {key: value for key, value in current["metadata"].items() if key != "resourceVersion"}
+    fresh = {key: value for key, value in new["metadata"].items() if key != "resourceVersion"}
+    return bare == fresh and {**current, "metadata": {}} == {**new, "metadata": {}}

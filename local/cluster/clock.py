@@ -1,0 +1,27 @@
+"""Wall-clock times as the API writes them: RFC 3339 in UTC."""
+
+from datetime import UTC, datetime, timedelta
+
+
+def timestamp(after_s: float = 0) -> str:
+    """Return now, plus some seconds, to the second: ``2026-01-02T03:04:05Z``."""
+    return (datetime.now(UTC) + timedelta(seconds=after_s)).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def micro_timestamp() -> str:
+    """Return now to the microsecond, the form of ``MicroTime`` fields."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def nano_timestamp() -> str:
+    """Return now to the nanosecond, the form of log lines."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f000Z")
+
+
+def parse_timestamp(text: str) -> datetime:
+    """Return the time that an RFC 3339 text means.
+
+    Raises:
+        ValueError: It is not such a text.
+    """
+    return datetime.fromisoformat(text.replace("Z", "+00:00"))

@@ -1,0 +1,162 @@
+"""The composition of the cluster: store, node, API and TLS server, started and stopped together."""
+
+import asyncio
+import contextlib
+import fcntl
+import secrets
+import shutil
+import socket
+import tempfile
+import uuid
+from collections.abc import Coroutine, Iterator
+from pathlib import Path
+from typing import IO, Self
+
+import yaml
+from aiohttp import web
+
+from .api.access import ADMIN, Authenticator, User
+from .api.discovery import GIT_VERSION
+from .api.server import Api
+from .certificates import server_context, write_private
+from .kubelet.containers import Node
+from .kubelet.images import Images
+from .kubelet.kubelet import Kubelet, node_object
+from .kubelet.recorder import Recorder
+from .objects.resources import NAMESPACES, NODES
+from .provisioning import make_namespace, provision_namespaces
+from .runtime.groups import GroupRuntime
+from .runtime.model import Runtime
+from .runtime.namespaces import probe_namespaces
+from .store import Store
+
+UNPRIVILEGED_USER = "functions@local.iam.gserviceaccount.com"
+_NODE = "local"
+_NAMESPACES = ("default", "kube-node-lease", "kube-public", "kube-system")
+
+
+class LocalCluster:
+    """A Kubernetes API on this machine.
+
+    Use it as an asynchronous context manager; everything it runs ends with the context.
+
+    Args:
+        directory: Folder for certificates, kubeconfig and pods; made if missing, one cluster at a time.
+        images: Folder of images (:class:`.kubelet.images.Images`), or None for busybox only.
+        port: TCP port on 127.0.0.1; 0 takes a free one.
+        namespaces: False to run containers as process groups even where namespaces work.
+
+    Attributes:
+        kubeconfig: File that kubectl and clients take.
+        url: Base address, ``https://127.0.0.1:<port>``.
+        ca_file: Certificate of the authority that signed the server's.
+        token: Bearer token of the administrator.
+        unprivileged_token: Bearer token of :data:`UNPRIVILEGED_USER`, who has no role.
+        runtime_description: How containers are run.
+    """
+
+    def __init__(
+        self, directory: Path, images: Path | None = None, *, port: int = 0, namespaces: bool = True
+    ) -> None:
+        self._directory = directory.absolute()
+        self._images = images
+        self._port = port
+        self._namespaces = namespaces
+        self._stack = contextlib.AsyncExitStack()
+        self.kubeconfig = self._directory / "kubeconfig"
+        self.ca_file = self._directory / "ca.crt"
+        self.token = secrets.token_urlsafe(32)
+        self.unprivileged_token = secrets.token_urlsafe(32)
+        self.url = ""
+        self.runtime_description = ""
+
+    async def __aenter__(self) -> Self:
+        """Start.
+
+        Raises:
+            RuntimeError: Another cluster uses the directory.
+            OSError: The port is taken, or the directory cannot be used.
+        """
+        async with contextlib.AsyncExitStack() as stack:
+            await self._start(stack)
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Kill all pods' processes and stop."""
+        await self._stack.aclose()
+
+    async def _start(self, stack: contextlib.AsyncExitStack) -> None:
+        self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        stack.enter_context(_lock(self._directory))
+        pods = self._directory / "pods"
+        await asyncio.to_thread(shutil.rmtree, pods, ignore_errors=True)
+        # Pods see the machine under other user ids, which have to reach their folders.
+        pods.mkdir()
+        stack.callback(shutil.rmtree, pods, ignore_errors=True)
+        context = server_context(self._directory)
+        runtime = await self._runtime(pods)
+        stack.push_async_callback(runtime.close)
+        self.runtime_description = runtime.description
+        store = Store()
+        node = Node(_NODE, pods, store, Images(self._images), runtime, Recorder(store, _NODE))
+        kubelet = Kubelet(node)
+        await _background(stack, kubelet.run())
+        await _background(stack, provision_namespaces(store))
+        store.put(NODES, node_object(_NODE, str(uuid.uuid4()), GIT_VERSION))
+        for name in _NAMESPACES:
+            store.put(NAMESPACES, make_namespace(name))
+        users = {self.token: ADMIN, self.unprivileged_token: User(UNPRIVILEGED_USER)}
+        application = Api(store, kubelet, Authenticator(users)).application()
+        runner = web.AppRunner(application, handler_cancellation=True, shutdown_timeout=0.2, access_log=None)
+        await runner.setup()
+        stack.push_async_callback(runner.cleanup)
+        listener = socket.create_server(("127.0.0.1", self._port))
+        await web.SockSite(runner, listener, ssl_context=context).start()
+        self.url = f"https://127.0.0.1:{listener.getsockname()[1]}"
+        write_private(self.kubeconfig, self._kubeconfig().encode())
+
+    async def _runtime(self, pods: Path) -> Runtime:
+        if self._namespaces:
+            probe = Path(tempfile.mkdtemp(dir=pods, prefix="probe-"))
+            found = await probe_namespaces(probe)
+            shutil.rmtree(probe, ignore_errors=True)
+            if found is not None:
+                return found
+        return GroupRuntime()
+
+    def _kubeconfig(self) -> str:
+        cluster = {"server": self.url, "certificate-authority": str(self.ca_file)}
+        context = {"cluster": "local", "user": "admin", "namespace": "default"}
+        config = {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": [{"name": "local", "cluster": cluster}],
+            "users": [{"name": "admin", "user": {"token": self.token}}],
+            "contexts": [{"name": "local", "context": context}],
+            "current-context": "local",
+        }
+        return yaml.safe_dump(config, sort_keys=False)
+
+
+async def _background(stack: contextlib.AsyncExitStack, work: Coroutine[None, None, None]) -> None:
+    """Run something until the stack closes, and let it begin before going on."""
+    task = asyncio.create_task(work)
+
+    async def stop() -> None:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    stack.push_async_callback(stop)
+    await asyncio.sleep(0)
+
+
+@contextlib.contextmanager
+def _lock(directory: Path) -> Iterator[IO[bytes]]:
+    """Hold the directory for this process alone."""
+    with (directory / "lock").open("wb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise RuntimeError(f"another local cluster uses {directory}") from None
+        yield file

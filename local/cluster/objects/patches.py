@@ -1,0 +1,223 @@
+"""The patch formats: JSON merge (RFC 7386), JSON patch (RFC 6902), strategic merge, and apply.
+
+Strategic merge: https://kubernetes.io/docs/tasks/manage-kubernetes-objects/update-api-object-kubectl-patch/
+"""
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+from . import Object
+from .errors import ApiError, bad_request
+
+# Lists that are merged by a key of their items; every other list is replaced.
+_MERGE_KEYS: Mapping[str, str] = {
+    "containers": "name",
+    "initContainers": "name",
+    "ephemeralContainers": "name",
+    "volumes": "name",
+    "env": "name",
+    "volumeMounts": "mountPath",
+    "volumeDevices": "devicePath",
+    "imagePullSecrets": "name",
+    "conditions": "type",
+    "ownerReferences": "uid",
+    "hostAliases": "ip",
+    "topologySpreadConstraints": "topologyKey",
+    "addresses": "type",
+    "secrets": "name",
+}
+# Lists of scalars that are merged as sets.
+_SETS = frozenset(("finalizers",))
+_DIRECTIVE = "$patch"
+_MAX_OPERATIONS = 10000
+
+
+def merge_patch(target: Any, patch: Any) -> Any:
+    """Return ``target`` changed by a JSON merge patch."""
+    if not isinstance(patch, dict):
+        return copy.deepcopy(patch)
+    merged = dict(target) if isinstance(target, dict) else {}
+    for key, value in patch.items():
+        if value is None:
+            merged.pop(key, None)
+        else:
+            merged[key] = merge_patch(merged.get(key), value)
+    return merged
+
+
+def strategic_merge_patch(target: Any, patch: Any, field: str = "") -> Any:
+    """Return ``target`` changed by a strategic merge patch.
+
+    Args:
+        target: The value as it is, or None.
+        patch: The patch for it.
+        field: Name of the field that holds the value; decides how lists are merged.
+
+    Raises:
+        ApiError: 400 for directives that are not understood.
+    """
+    if isinstance(patch, list):
+        return _merge_lists(target if isinstance(target, list) else [], patch, field)
+    if not isinstance(patch, dict):
+        return patch
+    directive = patch.get(_DIRECTIVE, "merge")
+    if directive == "replace":
+        return {key: copy.deepcopy(value) for key, value in patch.items() if key != _DIRECTIVE}
+    if directive == "delete":
+        return {}
+    if directive != "merge":
+        raise bad_request(f"Unknown patch type {directive}")
+    return _merge_objects(target if isinstance(target, dict) else {}, patch)
+
+
+def _merge_objects(target: Object, patch: Object) -> Object:
+    merged = dict(target)
+    for key, value in patch.items():
+        if key == _DIRECTIVE or key.startswith("$setElementOrder/"):
+            continue
+        if key.startswith("$deleteFromPrimitiveList/"):
+            field = key.partition("/")[2]
+            if isinstance(value, list) and isinstance(merged.get(field), list):
+                merged[field] = [item for item in merged[field] if item not in value]
+        elif key == "$retainKeys":
+            continue
+        elif value is None:
+            merged.pop(key, None)
+        else:
+            merged[key] = strategic_merge_patch(merged.get(key), value, key)
+    kept = patch.get("$retainKeys")
+    return {key: value for key, value in merged.items() if key in kept} if isinstance(kept, list) else merged
+
+
+def _merge_lists(target: list[Any], patch: list[Any], field: str) -> list[Any]:
+    if field in _SETS:
+        return target + [item for item in patch if item not in target]
+    key = _merge_key(field, patch)
+    if any(isinstance(item, dict) and item == {_DIRECTIVE: "replace"} for item in patch):
+        return [copy.deepcopy(item) for item in patch if item != {_DIRECTIVE: "replace"}]
+    if key is None:
+        return copy.deepcopy(patch)
+    merged: list[Any] = list(target)
+    for item in patch:
+        if not isinstance(item, dict) or key not in item:
+            raise bad_request(f"map: {field} does not contain declared merge key: {key}")
+        index = next((at for at, known in enumerate(merged) if _same(known, item, key)), None)
+        if item.get(_DIRECTIVE) == "delete":
+            merged = [known for known in merged if not _same(known, item, key)]
+        elif index is None:
+            merged.append(strategic_merge_patch({}, item))
+        else:
+            merged[index] = strategic_merge_patch(merged[index], item)
+    return merged
+
+
+def _merge_key(field: str, patch: list[Any]) -> str | None:
+    if field == "ports":
+        # A container's ports go by containerPort, a service's by port.
+        service = any(isinstance(item, dict) and "port" in item for item in patch)
+        return "port" if service else "containerPort"
+    return _MERGE_KEYS.get(field)
+
+
+def _same(known: Any, item: Object, key: str) -> bool:
+    return isinstance(known, dict) and known.get(key) == item[key]
+
+
+def json_patch(target: Any, operations: Any) -> Any:
+    """Return ``target`` changed by a JSON patch.
+
+    Raises:
+        ApiError: 400 when it is no JSON patch, 422 when it does not fit the object.
+    """
+    if not isinstance(operations, list) or len(operations) > _MAX_OPERATIONS:
+        raise bad_request("a JSON patch is a list of at most 10000 operations")
+    document = copy.deepcopy(target)
+    for operation in operations:
+        if not isinstance(operation, dict) or not isinstance(operation.get("path"), str):
+            raise bad_request("a JSON patch operation has op and path")
+        document = _operate(document, operation)
+    return document
+
+
+def _operate(document: Any, operation: Object) -> Any:
+    kind, path = operation.get("op"), _pointer(operation["path"])
+    if kind in ("add", "replace", "test"):
+        if "value" not in operation:
+            raise _unfit("missing value")
+        value = copy.deepcopy(operation["value"])
+    elif kind in ("move", "copy"):
+        if not isinstance(operation.get("from"), str):
+            raise bad_request("a JSON patch operation of this kind has from")
+        source = _pointer(operation["from"])
+        if kind == "move" and path[: len(source)] == source and path != source:
+            raise _unfit("a value cannot be moved into itself")
+        value = copy.deepcopy(_look_up(document, source))
+        if kind == "move":
+            document = _remove(document, source)
+    elif kind == "remove":
+        return _remove(document, path)
+    else:
+        raise bad_request(f"Unexpected kind: {kind}")
+    if kind == "test":
+        if _look_up(document, path) != value:
+            raise _unfit(f"testing value {operation['path']} failed: test failed")
+        return document
+    if kind == "replace":
+        _look_up(document, path)
+        document = _remove(document, path) if path else document
+    return _add(document, path, value)
+
+
+def _pointer(text: str) -> list[str]:
+    if text and not text.startswith("/"):
+        raise _unfit(f"invalid pointer {text}")
+    return [part.replace("~1", "/").replace("~0", "~") for part in text.split("/")[1:]]
+
+
+def _look_up(document: Any, path: list[str]) -> Any:
+    for part in path:
+        if isinstance(document, dict) and part in document:
+            document = document[part]
+        elif isinstance(document, list):
+            document = document[_index(part, len(document) - 1)]
+        else:
+            raise _unfit(f"missing path: /{'/'.join(path)}")
+    return document
+
+
+def _index(part: str, last: int) -> int:
+    if not (part.isascii() and part.isdigit()) or len(part) > 9 or int(part) > last:
+        raise _unfit(f"index out of bounds: {part}")
+    return int(part)
+
+
+def _add(document: Any, path: list[str], value: Any) -> Any:
+    if not path:
+        return value
+    parent = _look_up(document, path[:-1])
+    if isinstance(parent, dict):
+        parent[path[-1]] = value
+    elif isinstance(parent, list):
+        parent.insert(len(parent) if path[-1] == "-" else _index(path[-1], len(parent)), value)
+    else:
+        raise _unfit(f"missing path: /{'/'.join(path)}")
+    return document
+
+
+def _remove(document: Any, path: list[str]) -> Any:
+    _look_up(document, path)
+    if not path:
+        return None
+    parent = _look_up(document, path[:-1])
+    if isinstance(parent, dict):
+        del parent[path[-1]]
+    else:
+        del parent[_index(path[-1], len(parent) - 1)]
+    return document
+
+
+def _unfit(why: str) -> ApiError:
+    return ApiError(
+        422, "Invalid", f"the server rejected our request due to an error in our request: {why}", {}
+    )

@@ -1,0 +1,1 @@
+"""How containers run on this machine: in namespaces of their own, or as plain process groups."""

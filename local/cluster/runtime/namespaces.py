@@ -1,0 +1,206 @@
+"""Containers in mount, PID and user namespaces of their own, by the util-linux tools.
+
+Works as root and as an ordinary user. The container's command is PID 1 of its PID namespace, as in Kubernetes:
+signals that it does not handle are ignored, and its end kills every other process in there. The chain
+``setpriv --pdeathsig`` - ``unshare --kill-child`` ends the container even when the emulator is killed.
+"""
+
+import asyncio
+import os
+import shutil
+import signal
+from dataclasses import dataclass
+from pathlib import Path
+
+from .model import ContainerSpec, Mount, RunningContainer, StartError
+from .paths import PathView
+from .processes import Command, Process
+from .roots import compose_root
+
+_TOOLS = ("setpriv", "unshare", "nsenter", "mount", "umount", "pivot_root", "setsid", "sh")
+
+# Runs as PID 1 of the new namespaces, then becomes the container's command. The host's /proc is still mounted
+# at the first line, which therefore reads the process id that this machine knows. Standard input is a pipe to
+# the emulator until then: a shell can name no descriptor above 9.
+_SETUP = """set -e
+read -r pid rest </proc/self/stat
+{mount} -a -T "$1"
+cd "$2"; {pivot_root} . .; {umount} -l .
+[ -d "$3" ] || {mkdir} -p "$3"
+[ "$4" = writable ] || {mount} -o remount,bind,ro /
+cd "$3"
+echo "$pid" >&0
+exec </dev/null
+shift 4
+exec "$@"
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class _Tools:
+    paths: dict[str, str]
+
+    def __getitem__(self, name: str) -> str:
+        return self.paths[name]
+
+
+class NamespaceContainer:
+    """A container whose processes are in namespaces of their own."""
+
+    def __init__(
+        self, tools: _Tools, spec: ContainerSpec, process: Process, init: int, view: PathView
+    ) -> None:
+        self._tools = tools
+        self._spec = spec
+        self._process = process
+        self._init = init
+        self.view = view
+        self.exit = process.exit
+
+    def exec_command(self, argv: tuple[str, ...], *, terminal: bool) -> Command:
+        """Return the command that runs ``argv`` inside; see :class:`.model.RunningContainer`."""
+        _check_executable(self.view, self._spec, argv)
+        # A terminal needs a session that starts inside the PID namespace, or shells have no job control.
+        session = (self._tools["setsid"], "--ctty") if terminal else ()
+        target = str(self._init)
+        enter = (
+            self._tools["nsenter"],
+            "--target",
+            target,
+            "--user",
+            "--mount",
+            "--pid",
+            "--preserve-credentials",
+        )
+        where = f"--wd=/proc/{target}/root{self._spec.working_dir}"
+        return Command((*enter, where, "--", *session, *argv), self._spec.env)
+
+    def adopt(self, process_id: int) -> None:
+        """Do nothing: the kernel knows what is in the namespace."""
+
+    def terminate(self) -> None:
+        """Send SIGTERM to PID 1 of the container."""
+        self._signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """Kill PID 1 of the container, and thereby everything in it."""
+        self._signal(signal.SIGKILL)
+
+    def _signal(self, number: int) -> None:
+        if not self.exit.done():
+            try:
+                os.kill(self._init, number)
+            except ProcessLookupError:
+                return
+
+
+class NamespaceRuntime:
+    """Runs containers in namespaces. Use :func:`probe_namespaces` to make one."""
+
+    description = "namespaces (own root, processes and user; same network; no resource limits)"
+
+    def __init__(self, tools: dict[str, str]) -> None:
+        self._tools = _Tools(tools)
+
+    async def start(self, spec: ContainerSpec, stdout: int, stderr: int) -> RunningContainer:
+        """Start a container; see :class:`.model.Runtime`."""
+        root = spec.directory / "root"
+        fstab = spec.directory / "fstab"
+        own = {} if any(mount.path == "/tmp" for mount in spec.mounts) else {"/tmp": root / "tmp"}
+        view = PathView({**own, **{mount.path: mount.source for mount in spec.mounts}})
+        _check_executable(view, spec, spec.argv)
+        fstab.write_text(compose_root(root, spec.mounts))
+        receiver, ready = os.pipe()
+        try:
+            command = Command(self._argv(spec, fstab, root), spec.env)
+            process = Process(command, stdin=ready, stdout=stdout, stderr=stderr)
+        except OSError as error:
+            os.close(receiver)
+            raise StartError(str(error)) from error
+        finally:
+            os.close(ready)
+        init = await _read_init(receiver)
+        if init is None:
+            code = await process.exit
+            raise StartError(f"unable to compose the container's root (exit code {code}); see its log")
+        return NamespaceContainer(self._tools, spec, process, init, view)
+
+    def _argv(self, spec: ContainerSpec, fstab: Path, root: Path) -> tuple[str, ...]:
+        tools = self._tools
+        script = _SETUP.format(mkdir=tools["mkdir"], **{name: tools[name] for name in _TOOLS})
+        access = "read-only" if spec.read_only_root else "writable"
+        unshare = (
+            tools["unshare"],
+            "--user",
+            f"--map-user={spec.user}",
+            f"--map-group={spec.group}",
+            "--keep-caps",
+        )
+        shell = (tools["sh"], "-c", script, "setup", str(fstab), str(root), spec.working_dir, access)
+        # Mounting needs capabilities in the new user namespace; the container's own command gets none of them.
+        drop = (tools["setpriv"], "--inh-caps=-all", "--ambient-caps=-all", "--bounding-set=-all", "--")
+        return (
+            *(tools["setpriv"], "--pdeathsig", "KILL"),
+            *(*unshare, "--mount", "--pid", "--fork", "--kill-child"),
+            *shell,
+            *(drop if spec.user else ()),
+            *spec.argv,
+        )
+
+    async def close(self) -> None:
+        """Do nothing: the runtime holds nothing of its own."""
+
+
+async def probe_namespaces(directory: Path) -> NamespaceRuntime | None:
+    """Return a runtime if containers in namespaces work here, else None.
+
+    Args:
+        directory: An empty folder in which a first container is tried: the whole way, because single steps
+            may be allowed where others are not (AppArmor, masked /proc in a container, old util-linux).
+    """
+    found = {name: shutil.which(name, path="/usr/sbin:/usr/bin:/sbin:/bin") for name in (*_TOOLS, "mkdir")}
+    tools = {name: path for name, path in found.items() if path is not None}
+    if len(tools) != len(found):
+        return None
+    runtime = NamespaceRuntime(tools)
+    volume = directory / "volume"
+    volume.mkdir(parents=True)
+    mounts = (Mount(volume, "/probe/inside"),)
+    argv = (tools["sh"], "-c", "read -r line </probe/inside/fifo")
+    os.mkfifo(volume / "fifo")
+    spec = ContainerSpec(
+        "probe", directory, argv, {}, "/probe/inside", mounts, 1000, 1000, read_only_root=True
+    )
+    null = os.open(os.devnull, os.O_RDWR)
+    try:
+        container = await runtime.start(spec, null, null)
+        command = container.exec_command((tools["sh"], "-c", "[ $PPID = 0 ] && touch done"), terminal=False)
+        entered = await Process(command).exit
+        container.kill()
+        await container.exit
+    except StartError:
+        return None
+    finally:
+        os.close(null)
+    return runtime if entered == 0 and (volume / "done").exists() else None
+
+
+def _check_executable(view: PathView, spec: ContainerSpec, argv: tuple[str, ...]) -> None:
+    try:
+        view.find_executable(argv[0], spec.env, spec.working_dir)
+    except OSError as error:
+        raise StartError(str(error)) from error
+
+
+async def _read_init(receiver: int) -> int | None:
+    """Return the process id that the setup script reports, or None if it ended without."""
+    loop = asyncio.get_running_loop()
+    readable: asyncio.Future[None] = loop.create_future()
+    loop.add_reader(receiver, lambda: None if readable.done() else readable.set_result(None))
+    try:
+        await readable
+        line = os.read(receiver, 32).strip()
+    finally:
+        loop.remove_reader(receiver)
+        os.close(receiver)
+    return int(line) if line else None

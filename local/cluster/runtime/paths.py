@@ -1,0 +1,97 @@
+"""Paths inside a container, and what they are on this machine."""
+
+import os
+import stat
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+
+_MAX_LINKS = 40
+_DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+class PathView:
+    """Maps paths inside a container to paths of this machine.
+
+    Args:
+        mounts: Where each mounted path of the container is on this machine. Everything else is the same
+            inside and outside.
+    """
+
+    def __init__(self, mounts: Mapping[str, Path]) -> None:
+        # The longest first, so that a mount inside another mount wins.
+        self._mounts = sorted(((_parts(path), source) for path, source in mounts.items()), key=_depth)
+
+    def outside(self, path: str) -> str:
+        """Return where an absolute path without symbolic links is on this machine."""
+        parts = _parts(path)
+        for prefix, source in self._mounts:
+            if parts[: len(prefix)] == prefix:
+                return os.path.join(source, *parts[len(prefix) :])
+        return "/" + "/".join(parts)
+
+    def resolve(self, path: str) -> str:
+        """Return where a path inside is on this machine, following symbolic links as they look inside.
+
+        Raises:
+            OSError: It does not exist, or its links run in a circle.
+        """
+        pending = list(reversed(_parts(path)))
+        reached: list[str] = []
+        links = 0
+        while pending:
+            part = pending.pop()
+            if part == "..":
+                reached = reached[:-1]
+                continue
+            here = self.outside("/".join(("", *reached, part)))
+            if stat.S_ISLNK(os.lstat(here).st_mode):
+                links += 1
+                if links > _MAX_LINKS:
+                    raise OSError(f"too many levels of symbolic links: {path}")
+                target = os.readlink(here)
+                reached = [] if target.startswith("/") else reached
+                pending.extend(reversed(_parts(target)))
+            else:
+                reached.append(part)
+        return self.outside("/" + "/".join(reached))
+
+    def find_executable(self, name: str, env: Mapping[str, str], working_dir: str) -> str:
+        """Return the path inside the container of the executable that ``name`` means.
+
+        Args:
+            name: A path, or a bare name to look up in PATH.
+            env: Environment of the container; only PATH is read.
+            working_dir: What a relative path starts from.
+
+        Raises:
+            FileNotFoundError: There is none; the message is worded as runc words it.
+            PermissionError: It is there but cannot be executed.
+        """
+        if "/" in name:
+            path = os.path.join(working_dir, name)
+            try:
+                mode = os.stat(self.resolve(path)).st_mode
+            except OSError:
+                raise FileNotFoundError(f'exec: "{name}": stat {name}: no such file or directory') from None
+            if stat.S_ISDIR(mode):
+                raise PermissionError(f'exec: "{name}": is a directory')
+            if not mode & 0o111:
+                raise PermissionError(f'exec: "{name}": permission denied')
+            return path
+        for folder in env.get("PATH", _DEFAULT_PATH).split(":"):
+            candidate = os.path.join(working_dir, folder, name)
+            try:
+                mode = os.stat(self.resolve(candidate)).st_mode
+            except OSError:
+                continue
+            if stat.S_ISREG(mode) and mode & 0o111:
+                return candidate
+        raise FileNotFoundError(f'exec: "{name}": executable file not found in $PATH')
+
+
+def _parts(path: str) -> tuple[str, ...]:
+    return tuple(part for part in PurePosixPath(path).parts if part != "/")
+
+
+def _depth(mount: tuple[tuple[str, ...], Path]) -> int:
+    return -len(mount[0])

@@ -1,0 +1,193 @@
+"""``make demo``: the main job over HTTP, as a client does it, on the laptop edition.
+
+Exits with 0 only if every step gave what it should.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import sys
+import time
+from collections.abc import AsyncGenerator
+from typing import Any, TypeAlias
+
+import aiohttp
+
+JsonObject: TypeAlias = dict[str, Any]
+
+_START_SECONDS = 600.0
+_OWNER = "admin@example.com"
+
+
+class StepFailed(Exception):
+    """A step gave something else than it should."""
+
+
+class Demo:
+    """The client of the demo.
+
+    Args:
+        http: Session whose base is the gateway.
+    """
+
+    def __init__(self, http: aiohttp.ClientSession) -> None:
+        self._http = http
+        self._began = time.monotonic()
+        self._number = 0
+
+    async def run(self) -> None:
+        """All steps in order.
+
+        Raises:
+            StepFailed: At the first that does not give what it should.
+        """
+        session = await self._create()
+        path = f"/v1/sessions/{session['id']}"
+        try:
+            await self._gam_version(path)
+            await self._exit_three(path)
+            await self._list(session["id"])
+        finally:
+            deleted = await self._call("DELETE", path, 200)
+        self._step(f"delete the session: it is {deleted['state']}")
+        _expect(deleted["state"] == "deleted", deleted)
+        await self._pod_is_gone(path)
+
+    async def _create(self) -> JsonObject:
+        began = time.monotonic()
+        session = await self._call("POST", "/v1/sessions", 201, {"name": "demo", "wait_seconds": 60})
+        seconds = time.monotonic() - began
+        _expect(session["state"] == "running", session)
+        self._step(f"create a session: {session['id']} is running, ready after {seconds:.2f} s")
+        return session
+
+    async def _gam_version(self, path: str) -> None:
+        self._step("run gam version, output as it comes:")
+        end, output = await self._stream(path, ["gam", "version"])
+        _expect(end["result"] == "exited" and end["exit_code"] == 0, end)
+        _expect("GAM" in output["stdout"], output)
+        print(f"      {end['result']} with {end['exit_code']} after {end['duration_ms'] / 1000:.2f} s")
+
+    async def _exit_three(self, path: str) -> None:
+        self._step("run a command that writes to stderr and exits with 3:")
+        end, output = await self._stream(path, "echo 'no such user' >&2; exit 3")
+        _expect(end["exit_code"] == 3 and output["stderr"] == "no such user\n", end)
+        print(f"      {end['result']} with {end['exit_code']}")
+
+    async def _list(self, session_id: str) -> None:
+        page = await self._call("GET", "/v1/sessions?state=running", 200)
+        ids = [session["id"] for session in page["sessions"]]
+        self._step(f"list running sessions: {', '.join(ids)}")
+        _expect(session_id in ids, page)
+
+    async def _pod_is_gone(self, path: str) -> None:
+        async with self._http.post(f"{path}/exec", json={"command": ["true"]}) as response:
+            problem = await response.json(content_type=None)
+            _expect(response.status == 409, problem)
+        status = await self._call("GET", path, 200)
+        _expect(status["state"] == "deleted", status)
+        self._step(f"its pod is gone: {await _pods(status['namespace'], status['pod_name'])}")
+
+    async def _stream(self, path: str, command: list[str] | str) -> tuple[JsonObject, dict[str, str]]:
+        output = {"stdout": "", "stderr": ""}
+        last: JsonObject = {}
+        headers = {"Accept": "application/x-ndjson"}
+        async with self._http.post(f"{path}/exec", json={"command": command}, headers=headers) as response:
+            _expect(response.status == 200, await response.text() if response.status != 200 else "")
+            async for line in response.content:
+                last = json.loads(line)
+                if last["type"] in output:
+                    output[last["type"]] += last["text"]
+                    for text in last["text"].splitlines():
+                        print(f"      {last['type']}: {text}", flush=True)
+        _expect(last.get("type") == "exit", last)
+        return last, output
+
+    async def _call(self, method: str, path: str, status: int, body: JsonObject | None = None) -> JsonObject:
+        async with self._http.request(method, path, json=body) as response:
+            answer: JsonObject = await response.json(content_type=None)
+            _expect(response.status == status, answer)
+            return answer
+
+    def _step(self, text: str) -> None:
+        self._number += 1
+        print(f"{time.monotonic() - self._began:6.2f} s  {self._number}. {text}", flush=True)
+
+
+def _expect(holds: bool, found: object) -> None:
+    if not holds:
+        raise StepFailed(f"unexpected: {found}")
+
+
+async def _pods(namespace: str, pod: str) -> str:
+    """What Kubernetes itself says of the pod, asked over the connection that the functions use."""
+    from shared.kube.api import KubeApi
+    from shared.kube.connector import ClusterConnector
+    from shared.kube.errors import ApiError
+    from shared.settings import Settings
+
+    api = KubeApi(ClusterConnector(Settings.from_env({**os.environ, "AUTH_MODE": "dev"})))
+    try:
+        found = await api.request("GET", f"/api/v1/namespaces/{namespace}/pods/{pod}")
+    except ApiError as error:
+        _expect(error.code == 404, error.detail)
+        return f"Kubernetes answers {error.code} {error.kubernetes_reason}"
+    finally:
+        await api.close()
+    raise StepFailed(f"the pod is still there: {found['status']}")
+
+
+@contextlib.asynccontextmanager
+async def laptop() -> AsyncGenerator[str, None]:
+    """Runs the laptop edition on free ports.
+
+    Yields:
+        The gateway's URL.
+    """
+    environment = {**os.environ, "PORT": "0"}
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "local.serve", "--laptop", env=environment, stdout=asyncio.subprocess.PIPE
+    )
+    assert process.stdout is not None, "asked for a pipe"
+    try:
+        async with asyncio.timeout(_START_SECONDS):
+            async for line in process.stdout:
+                text = line.decode().rstrip()
+                print(text, flush=True)
+                if text.startswith("export KUBECONFIG="):
+                    os.environ["KUBECONFIG"] = text.partition("=")[2]
+                if "http://" in text:
+                    break
+            else:
+                raise StepFailed("the laptop edition did not start")
+        yield "http://" + text.partition("http://")[2]
+    finally:
+        if process.returncode is None:
+            process.terminate()
+        await process.wait()
+
+
+async def main() -> int:
+    """Runs the demo.
+
+    Returns:
+        The exit code.
+    """
+    began = time.monotonic()
+    async with laptop() as url:
+        timeout = aiohttp.ClientTimeout(total=120)
+        async with aiohttp.ClientSession(url, headers={"X-Dev-User": _OWNER}, timeout=timeout) as http:
+            try:
+                await Demo(http).run()
+            except StepFailed as failure:
+                print(f"FAILED: {failure}", file=sys.stderr)
+                return 1
+    print(f"All steps gave what they should, in {time.monotonic() - began:.1f} s with start and stop.")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(asyncio.run(main()))

@@ -1,0 +1,130 @@
+"""All functions under one host: each runs as functions-framework runs it, chosen by method and path."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import importlib.util
+import logging
+import sys
+from collections.abc import AsyncGenerator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import functions_framework.aio
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from shared.errors import GamguiError
+from shared.web.endpoint import Route
+
+if TYPE_CHECKING:
+    from shared.app import App
+
+ROOT = Path(__file__).resolve().parent.parent
+_FALLBACK = "health"
+
+log = logging.getLogger("gamgui.gateway")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Function:
+    """One function: its name, what it serves, and the application that functions-framework makes of it."""
+
+    name: str
+    routes: Sequence[Route]
+    application: ASGIApp
+
+
+def load_functions(folder: Path = ROOT / "functions") -> list[Function]:
+    """Loads every function of the folder.
+
+    Args:
+        folder: Holds one folder per function, each with a ``main.py``.
+    """
+    return [_load(source) for source in sorted(folder.glob("*/main.py"))]
+
+
+def _load(source: Path) -> Function:
+    name = source.parent.name
+    spec = importlib.util.spec_from_file_location(f"functions_{name}", source)
+    assert spec is not None and spec.loader is not None, "a Python file has a loader"
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    application = functions_framework.aio.create_asgi_app_from_module(name, str(source), "http", module, spec)
+    return Function(name, module.ROUTES, application)
+
+
+class Gateway:
+    """An ASGI application that hands each request to the function that serves it.
+
+    Args:
+        functions: As loaded.
+        app: The composition root that the functions share, closed at the end.
+    """
+
+    def __init__(self, functions: Sequence[Function], app: App) -> None:
+        self._functions = functions
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serves one connection, or the lifespan of the server."""
+        if scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+        elif scope["type"] == "http":
+            await self._choose(scope["method"], scope["path"]).application(scope, receive, send)
+
+    def _choose(self, method: str, path: str) -> Function:
+        """The function for a request; one that knows the path answers for a wrong method."""
+        matches = [(f, route) for f in self._functions for route in f.routes if route.match(path) is not None]
+        for function, route in matches:
+            if route.method == method:
+                return function
+        if matches:
+            return matches[0][0]
+        return next(function for function in self._functions if function.name == _FALLBACK)
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        async with self._ready():
+            await receive()
+            await send({"type": "lifespan.startup.complete"})
+            await receive()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    @contextlib.asynccontextmanager
+    async def _ready(self) -> AsyncGenerator[None, None]:
+        try:
+            await ensure_namespace(self._app)
+        except GamguiError as error:
+            log.warning("the namespace could not be made: %s", error.detail)
+        try:
+            yield
+        finally:
+            await self._app.close()
+
+
+async def ensure_namespace(app: App) -> None:
+    """Makes the namespace of the sessions when it is missing. On a laptop only: Terraform does it elsewhere.
+
+    Raises:
+        GamguiError: The cluster is not reached, or does not allow it.
+    """
+    if app.settings.use_mock_container_adapter:
+        return
+    from shared.kube.api import KubeApi
+    from shared.kube.connector import ClusterConnector
+    from shared.kube.errors import ApiError
+
+    api = KubeApi(ClusterConnector(app.settings))
+    metadata = {
+        "name": app.settings.k8s_namespace,
+        "labels": {"pod-security.kubernetes.io/enforce": "restricted"},
+    }
+    try:
+        body = {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}
+        await api.request("POST", "/api/v1/namespaces", body=body, idempotent=True)
+    except ApiError as error:
+        if error.kubernetes_reason != "AlreadyExists":
+            raise
+    finally:
+        await api.close()

@@ -1,0 +1,98 @@
+"""``make gateway`` and ``make run``: serves all functions on this machine.
+
+python -m local.serve            against whatever the environment names
+python -m local.serve --laptop   with the local cluster, unless the environment names one
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import os
+import socket
+import sys
+from collections.abc import AsyncGenerator
+from pathlib import Path
+
+import uvicorn
+
+from local.images import IMAGES, LOCAL_IMAGE, prepare_image
+from shared.errors import ConfigurationError
+
+_CLUSTER_SOURCES = ("GKE_CLUSTER_NAME", "KUBECONFIG_BASE64", "KUBECONFIG", "KUBERNETES_SERVICE_HOST")
+FOLDER = Path(".local/cluster").resolve()
+_START_SECONDS = 30.0
+
+
+async def main(arguments: list[str]) -> int:
+    """Serves until it is told to stop.
+
+    Returns:
+        The exit code.
+    """
+    parser = argparse.ArgumentParser(prog="python -m local.serve", description=__doc__)
+    parser.add_argument("--laptop", action="store_true", help="start the local cluster unless one is named")
+    options = parser.parse_args(arguments)
+    os.environ.setdefault("AUTH_MODE", "dev")
+    os.environ.setdefault("SESSION_STORE", "sqlite")
+    async with contextlib.AsyncExitStack() as stack:
+        virtual = os.environ.get("USE_MOCK_CONTAINER_ADAPTER", "").lower() == "true"
+        if options.laptop and not virtual and not any(os.environ.get(name) for name in _CLUSTER_SOURCES):
+            os.environ["KUBECONFIG"] = await stack.enter_async_context(local_cluster())
+            os.environ.setdefault("SESSION_IMAGE", LOCAL_IMAGE)
+        try:
+            return await _serve(int(os.environ.get("PORT") or "8080"))
+        except ConfigurationError as error:
+            print(f"{error.reason}: {error.detail}", file=sys.stderr)
+            return 2
+
+
+async def _serve(port: int) -> int:
+    from local.gateway import Gateway, load_functions
+    from shared.app import app
+
+    listener = socket.create_server(("127.0.0.1", port), backlog=1024)
+    gateway = Gateway(load_functions(), app())
+    config = uvicorn.Config(gateway, log_level="warning", timeout_graceful_shutdown=10)
+    server = uvicorn.Server(config)
+    print(f"GAMGUI session functions: http://localhost:{listener.getsockname()[1]}", flush=True)
+    await server.serve(sockets=[listener])
+    return 0
+
+
+@contextlib.asynccontextmanager
+async def local_cluster() -> AsyncGenerator[str, None]:
+    """Runs the local cluster in a process of its own.
+
+    Yields:
+        Path of its kubeconfig.
+
+    Raises:
+        RuntimeError: It did not start.
+    """
+    prepare_image()
+    folder = FOLDER
+    command = ("-m", "local.cluster", "--dir", str(folder), "--images", str(IMAGES))
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, *command, stdout=asyncio.subprocess.PIPE, start_new_session=True
+    )
+    assert process.stdout is not None, "asked for a pipe"
+    try:
+        async with asyncio.timeout(_START_SECONDS):
+            async for line in process.stdout:
+                text = line.decode().rstrip()
+                print(text, flush=True)
+                if text.startswith("export KUBECONFIG="):
+                    break
+            else:
+                raise RuntimeError("the local cluster did not start")
+        yield text.partition("=")[2]
+    finally:
+        if process.returncode is None:
+            process.terminate()
+        await process.wait()
+
+
+if __name__ == "__main__":
+    sys.exit(asyncio.run(main(sys.argv[1:])))

@@ -1,0 +1,1 @@
+"""What the Cloud Run functions share, in layers: see docs/architecture.md."""

@@ -1,0 +1,134 @@
+"""Composition root: settings to adapters to services, built when first needed, once per instance.
+
+Nothing heavy is imported here: adapters are, when they are built.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from shared.errors import ConfigurationError
+from shared.settings import Settings
+
+if TYPE_CHECKING:
+    from shared.identity.model import IdentityVerifier
+    from shared.sessions.idempotency import IdempotentRequests
+    from shared.sessions.ports import PodRuntime, SessionStore
+    from shared.sessions.service import SessionService
+
+
+class SystemClock:
+    """The time of day of this machine."""
+
+    def now(self) -> datetime:
+        """See ``Clock``."""
+        return datetime.now(UTC)
+
+
+class App:
+    """Everything of one instance. Belongs to one event loop.
+
+    Args:
+        settings: What the operator set.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.version = version("gamgui-session-functions")
+
+    @functools.cached_property
+    def clock(self) -> SystemClock:
+        """The clock of all services."""
+        return SystemClock()
+
+    @functools.cached_property
+    def store(self) -> SessionStore:
+        """The store that ``SESSION_STORE`` names."""
+        if self.settings.session_store == "sqlite":
+            if self.settings.on_cloud_run:
+                raise ConfigurationError(
+                    "SESSION_STORE=sqlite would lose sessions with the instance on Cloud Run; use firestore",
+                    variable="SESSION_STORE",
+                )
+            from shared.store.sqlite import SqliteStore
+
+            return SqliteStore(Path(self.settings.sqlite_path), clock=self.clock)
+        from shared.store.firestore import FirestoreStore
+
+        return FirestoreStore(
+            project=self.settings.google_cloud_project,
+            database=self.settings.firestore_database,
+            emulator_host=self.settings.firestore_emulator_host,
+            clock=self.clock,
+        )
+
+    @functools.cached_property
+    def runtime(self) -> PodRuntime:
+        """Kubernetes, or nothing at all with ``USE_MOCK_CONTAINER_ADAPTER``."""
+        if self.settings.use_mock_container_adapter:
+            return self.virtual
+        from shared.kube.api import KubeApi
+        from shared.kube.connector import ClusterConnector
+        from shared.kube.manifest import PodOptions
+        from shared.kube.runtime import KubernetesRuntime
+
+        api = KubeApi(ClusterConnector(self.settings))
+        return KubernetesRuntime(api, PodOptions.from_settings(self.settings), self.settings.k8s_pod_template)
+
+    @functools.cached_property
+    def virtual(self) -> PodRuntime:
+        """The runtime of virtual sessions."""
+        from shared.sessions.virtual import VirtualRuntime
+
+        return VirtualRuntime()
+
+    @functools.cached_property
+    def sessions(self) -> SessionService:
+        """The use cases."""
+        from shared.audit.log import LogAudit
+        from shared.sessions.service import SessionService
+
+        return SessionService(
+            store=self.store,
+            runtime=self.runtime,
+            virtual=self.virtual,
+            clock=self.clock,
+            audit=LogAudit(),
+            namespace=self.settings.k8s_namespace,
+            fallback=self.settings.session_fallback == "virtual",
+        )
+
+    @functools.cached_property
+    def requests(self) -> IdempotentRequests:
+        """Idempotency keys."""
+        from shared.sessions.idempotency import IdempotentRequests
+
+        return IdempotentRequests(self.store, self.clock)
+
+    @functools.cached_property
+    def verifier(self) -> IdentityVerifier:
+        """Who finds out who calls."""
+        from shared.identity import identity_verifier
+
+        return identity_verifier(self.settings)
+
+    async def close(self) -> None:
+        """Ends what runs and releases what was built. The instance is not used afterwards."""
+        for name in ("runtime", "store", "verifier"):
+            if name in self.__dict__:
+                await getattr(self, name).close()
+
+
+@functools.cache
+def app() -> App:
+    """The instance's composition root, from the process's environment.
+
+    Raises:
+        ConfigurationError: A setting is missing or malformed.
+    """
+    return App(Settings.from_env(os.environ))

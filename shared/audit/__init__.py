@@ -1,0 +1,1 @@
+"""Adapters that record who did what."""

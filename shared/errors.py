@@ -1,0 +1,202 @@
+"""Everything that this project raises on purpose, in one hierarchy.
+
+    GamguiError
+    ├── InvalidRequest            400  the request cannot be understood or breaks a rule
+    ├── Unauthenticated           401  no identity, or one that does not verify
+    ├── PermissionDenied          403  a verified identity that may not do this
+    ├── NotFound                  404  absent, or another owner's: the two look the same
+    ├── MethodNotAllowed          405
+    ├── NotAcceptable             406
+    ├── Conflict                  409  the state of the resource forbids it, or somebody was faster
+    │   └── VersionConflict            a compare-and-set met another version
+    ├── PayloadTooLarge           413
+    ├── UnsupportedMediaType      415
+    ├── UnprocessableRequest      422  understood, yet it cannot be done
+    │   └── SessionStartFailed         Kubernetes says that the pod cannot start
+    ├── TooManyRequests           429  a limit or a quota; tells when to try again
+    ├── InternalError             500  a fault of ours; the detail stays in the log
+    ├── ConfigurationError        500  settings that are missing or contradict each other
+    └── Unavailable               503  a dependency that does not answer now
+        ├── StoreUnavailable
+        ├── ClusterUnavailable         the Kubernetes API is not reached, or refuses us
+        └── ConnectionFailed           no source of a cluster connection serves
+
+Adapters translate library errors into these at the edge, with the cause kept
+(``raise ... from error``); ``shared.web.problems`` turns them into RFC 9457
+responses and is the only place that does.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, TypeAlias
+
+FieldValue: TypeAlias = str | int | float | bool | list[str] | None
+
+
+class GamguiError(Exception):
+    """Base of all errors raised on purpose.
+
+    Args:
+        detail: One sentence for the caller. Never holds a secret, a stack trace
+            or an internal address.
+        reason: Stable UPPER_SNAKE code of the error; the class's own by default.
+        retry_after_seconds: When a repetition may succeed, if that is known.
+        fields: The values that ``detail`` mentions, as extension members of the
+            problem document.
+    """
+
+    status: ClassVar[int] = 500
+    title: ClassVar[str] = "Internal error"
+    default_reason: ClassVar[str] = "INTERNAL"
+
+    def __init__(
+        self,
+        detail: str,
+        *,
+        reason: str | None = None,
+        retry_after_seconds: float | None = None,
+        **fields: FieldValue,
+    ) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.reason = reason or self.default_reason
+        self.retry_after_seconds = retry_after_seconds
+        self.fields = fields
+
+
+class InvalidRequest(GamguiError):
+    """The request cannot be understood or breaks a documented rule."""
+
+    status = 400
+    title = "Invalid request"
+    default_reason = "INVALID_REQUEST"
+
+
+class Unauthenticated(GamguiError):
+    """No identity was shown, or one that does not verify."""
+
+    status = 401
+    title = "Unauthenticated"
+    default_reason = "UNAUTHENTICATED"
+
+
+class PermissionDenied(GamguiError):
+    """The identity is verified, but may not do this."""
+
+    status = 403
+    title = "Permission denied"
+    default_reason = "PERMISSION_DENIED"
+
+
+class NotFound(GamguiError):
+    """Absent, or somebody else's: a caller cannot tell which."""
+
+    status = 404
+    title = "Not found"
+    default_reason = "NOT_FOUND"
+
+
+class MethodNotAllowed(GamguiError):
+    """The path exists, but not with this method."""
+
+    status = 405
+    title = "Method not allowed"
+    default_reason = "METHOD_NOT_ALLOWED"
+
+
+class NotAcceptable(GamguiError):
+    """No representation that the caller accepts."""
+
+    status = 406
+    title = "Not acceptable"
+    default_reason = "NOT_ACCEPTABLE"
+
+
+class Conflict(GamguiError):
+    """The state of the resource forbids it, or somebody else was faster."""
+
+    status = 409
+    title = "Conflict"
+    default_reason = "CONFLICT"
+
+
+class VersionConflict(Conflict):
+    """A compare-and-set met another version than the one expected."""
+
+    default_reason = "VERSION_CONFLICT"
+
+
+class PayloadTooLarge(GamguiError):
+    """The body is larger than this endpoint takes."""
+
+    status = 413
+    title = "Payload too large"
+    default_reason = "PAYLOAD_TOO_LARGE"
+
+
+class UnsupportedMediaType(GamguiError):
+    """The body has a content type that this endpoint does not take."""
+
+    status = 415
+    title = "Unsupported media type"
+    default_reason = "UNSUPPORTED_MEDIA_TYPE"
+
+
+class UnprocessableRequest(GamguiError):
+    """Well-formed, but it cannot be done."""
+
+    status = 422
+    title = "Unprocessable request"
+    default_reason = "UNPROCESSABLE"
+
+
+class SessionStartFailed(UnprocessableRequest):
+    """Kubernetes says that the session's pod cannot start."""
+
+    title = "Session cannot start"
+    default_reason = "SESSION_START_FAILED"
+
+
+class TooManyRequests(GamguiError):
+    """A limit or a quota is reached."""
+
+    status = 429
+    title = "Too many requests"
+    default_reason = "TOO_MANY_REQUESTS"
+
+
+class InternalError(GamguiError):
+    """A fault of ours. What happened is in the log, not in the answer."""
+
+
+class ConfigurationError(GamguiError):
+    """Settings are missing, malformed or contradict each other."""
+
+    title = "Configuration error"
+    default_reason = "CONFIGURATION_INVALID"
+
+
+class Unavailable(GamguiError):
+    """A dependency does not answer now; a repetition may succeed."""
+
+    status = 503
+    title = "Temporarily unavailable"
+    default_reason = "UNAVAILABLE"
+
+
+class StoreUnavailable(Unavailable):
+    """The session store does not answer."""
+
+    default_reason = "STORE_UNAVAILABLE"
+
+
+class ClusterUnavailable(Unavailable):
+    """The Kubernetes API is not reached, or refuses our identity."""
+
+    default_reason = "CLUSTER_UNAVAILABLE"
+
+
+class ConnectionFailed(Unavailable):
+    """No source of a cluster connection serves; names each source and why."""
+
+    default_reason = "CLUSTER_CONNECTION_FAILED"

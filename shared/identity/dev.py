@@ -1,0 +1,54 @@
+"""The development identity: a header that is believed, from this machine only."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping
+
+from shared.errors import Unauthenticated
+from shared.identity.claims import email_address, email_domain, header, require_domain
+from shared.identity.model import Identity
+
+HEADER = "x-dev-user"
+
+
+class DevVerifier:
+    """An ``IdentityVerifier`` that believes the header X-Dev-User of callers on loopback.
+
+    Args:
+        allowed_domains: Domains whose users may call; empty: any.
+    """
+
+    def __init__(self, *, allowed_domains: tuple[str, ...] = ()) -> None:
+        self._allowed_domains = allowed_domains
+
+    async def verify(self, headers: Mapping[str, str], client_host: str | None) -> Identity:
+        """See ``IdentityVerifier.verify``; the header holds an e-mail address in ASCII."""
+        if not _is_loopback(client_host):
+            raise Unauthenticated(
+                "The development identity is believed on the loopback interface only.",
+                reason="IDENTITY_NOT_LOCAL",
+            )
+        value = header(headers, HEADER)
+        if value is None:
+            raise Unauthenticated(
+                "The header X-Dev-User is missing; it names who calls.", reason="TOKEN_MISSING"
+            )
+        email = email_address(value)
+        if email is None or not email.isascii():
+            raise Unauthenticated("The header X-Dev-User is not an e-mail address.", reason="TOKEN_INVALID")
+        identity = Identity(email=email, subject=f"dev:{email}", domain=email_domain(email))
+        return require_domain(identity, self._allowed_domains)
+
+    async def close(self) -> None:
+        """See ``IdentityVerifier.close``: there is nothing to release."""
+
+
+def _is_loopback(host: str | None) -> bool:
+    try:
+        address = ipaddress.ip_address(host or "")
+    except ValueError:
+        return False
+    # ::ffff:127.0.0.1 is how a dual-stack socket shows an IPv4 peer (RFC 4291, 2.5.5.2).
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return (mapped or address).is_loopback

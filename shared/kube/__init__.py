@@ -1,0 +1,1 @@
+"""Adapter to Kubernetes: connection, REST, exec, pod manifests."""

@@ -1,0 +1,296 @@
+"""A thin client of the Kubernetes API: REST with retries, watch, and the upgrade to WebSocket.
+
+Objects are plain dicts, as the API documents them. Importing the official client's
+generated models would take longer than a function's whole start (docs/adr/0001).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncGenerator, Callable, Sequence
+from typing import Any, Protocol, TypeAlias
+
+import aiohttp
+import stamina
+
+from shared.errors import ClusterUnavailable
+from shared.kube.connection import Connection
+from shared.kube.errors import ApiError, public_message
+
+JsonObject: TypeAlias = dict[str, Any]
+Params: TypeAlias = Sequence[tuple[str, str]]
+
+_RETRIED = (429, 500, 502, 503, 504)
+_MAX_OBJECT_BYTES = 16 * 1024 * 1024
+_CONNECT_SECONDS = 10.0
+WATCH_STALL_SECONDS = 10.0
+
+
+class Connector(Protocol):
+    """Where connections come from, see ``shared.kube.connector``."""
+
+    async def connection(self) -> Connection:
+        """The connection of this instance, looked up on first use."""
+        ...
+
+    def invalidate(self, connection: Connection) -> None:
+        """The connection failed: look it up again next time."""
+        ...
+
+
+class KubeApi:
+    """Talks to one cluster. Must be used on one event loop.
+
+    Args:
+        connector: Gives the connection; told when it fails.
+    """
+
+    def __init__(self, connector: Connector) -> None:
+        self._connector = connector
+        self._connection: Connection | None = None
+        self._session: aiohttp.ClientSession | None = None
+        self._retired: list[aiohttp.ClientSession] = []
+
+    async def connection(self) -> Connection:
+        """The connection in use; connects if necessary.
+
+        Raises:
+            ConnectionFailed: No source of a connection serves.
+        """
+        return await self._connector.connection()
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Params = (),
+        body: JsonObject | None = None,
+        content_type: str = "application/json",
+        idempotent: bool | None = None,
+        timeout_seconds: float = 20.0,
+    ) -> JsonObject:
+        """One request, repeated while that is safe and of use.
+
+        Args:
+            method: HTTP method.
+            path: Path below the server's URL.
+            params: Query parameters.
+            body: Object to send.
+            content_type: Of the body; PATCH has several.
+            idempotent: Whether a repetition is safe; by default all but POST and PATCH.
+            timeout_seconds: For everything, repetitions and waits included.
+
+        Returns:
+            The object answered.
+
+        Raises:
+            ApiError: The API refused.
+            ClusterUnavailable: It was not reached in time.
+        """
+        safe = idempotent if idempotent is not None else method not in ("POST", "PATCH")
+        attempts = stamina.retry_context(
+            on=_backoff if safe else _never,
+            attempts=None,
+            timeout=timeout_seconds,
+            wait_initial=0.1,
+            wait_max=2.0,
+        )
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                async for attempt in attempts:
+                    with attempt:
+                        return await self._once(method, path, params, body, content_type)
+        except TimeoutError as error:
+            raise ClusterUnavailable("the Kubernetes API did not answer in time") from error
+        raise AssertionError("a retry context returns or raises")
+
+    async def watch(
+        self, path: str, *, params: Params, timeout_seconds: float
+    ) -> AsyncGenerator[tuple[str, JsonObject], None]:
+        """Events of a watch until the server or the time ends it.
+
+        Args:
+            path: Path of the collection.
+            params: Selectors and ``resourceVersion``.
+            timeout_seconds: The server is asked to end the watch after this; a stream
+                that stays open longer is cut.
+
+        Yields:
+            Type and object of each event. Bookmarks are left out.
+
+        Raises:
+            ApiError: Refused, or an ERROR event (410 Expired: start over from a get).
+            ClusterUnavailable: Not reached, or the stream broke.
+        """
+        seconds = max(1, round(timeout_seconds))
+        query = [*params, ("watch", "1"), ("timeoutSeconds", str(seconds)), ("allowWatchBookmarks", "true")]
+        timeout = aiohttp.ClientTimeout(total=seconds + 5, sock_connect=_CONNECT_SECONDS)
+        try:
+            async with self._send("GET", path, query, None, None, timeout) as response:
+                async for line in _lines(response.content):
+                    event = json.loads(line)
+                    kind, item = event["type"], event["object"]
+                    if kind == "ERROR":
+                        raise ApiError.from_answer(int(item.get("code", 500)), item, {})
+                    if kind != "BOOKMARK":
+                        yield kind, item
+        except (TimeoutError, aiohttp.ClientError, ValueError, KeyError) as error:
+            raise ClusterUnavailable("the watch broke") from error
+
+    async def websocket(
+        self, path: str, *, params: Params, protocols: Sequence[str]
+    ) -> aiohttp.ClientWebSocketResponse:
+        """Upgrades to a WebSocket.
+
+        Args:
+            path: Path of the subresource.
+            params: Query parameters; a name may repeat.
+            protocols: Subprotocols in order of preference.
+
+        Raises:
+            ApiError: The API refused the upgrade. Its body is not known (aiohttp drops it).
+            ClusterUnavailable: Not reached.
+        """
+        session, connection = await self._open()
+        for refresh in (False, True):
+            try:
+                return await session.ws_connect(
+                    connection.server + path,
+                    params=list(params),
+                    protocols=protocols,
+                    headers=await _headers(connection, refresh=refresh),
+                    ssl=connection.ssl_context or True,
+                    proxy=connection.proxy,
+                    autoping=True,
+                    max_msg_size=_MAX_OBJECT_BYTES,
+                    timeout=aiohttp.ClientWSTimeout(ws_close=1.0),
+                )
+            except aiohttp.WSServerHandshakeError as error:
+                if error.status == 401 and not refresh:
+                    continue
+                raise ApiError(error.status, "UpgradeRefused", error.message) from error
+            except (aiohttp.ClientError, TimeoutError, OSError) as error:
+                raise self._unreachable(connection, error) from error
+        raise AssertionError("the second try returns or raises")
+
+    async def close(self) -> None:
+        """Closes all connections."""
+        for session in [*self._retired, *([self._session] if self._session else [])]:
+            await session.close()
+        self._retired, self._session, self._connection = [], None, None
+
+    async def _open(self) -> tuple[aiohttp.ClientSession, Connection]:
+        connection = await self._connector.connection()
+        if self._session is None or connection is not self._connection:
+            if self._session is not None:
+                # Streams over the old connection may still be alive: they end by themselves.
+                self._retired.append(self._session)
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=60), auto_decompress=True
+            )
+            self._connection = connection
+        return self._session, connection
+
+    async def _once(
+        self, method: str, path: str, params: Params, body: JsonObject | None, content_type: str
+    ) -> JsonObject:
+        timeout = aiohttp.ClientTimeout(sock_connect=_CONNECT_SECONDS)
+        async with self._send(method, path, params, body, content_type, timeout) as response:
+            answer = await response.json(content_type=None)
+            if not isinstance(answer, dict):
+                raise ClusterUnavailable("the Kubernetes API answered something that is no object")
+            return answer
+
+    @contextlib.asynccontextmanager
+    async def _send(
+        self,
+        method: str,
+        path: str,
+        params: Params,
+        body: JsonObject | None,
+        content_type: str | None,
+        timeout: aiohttp.ClientTimeout,
+    ) -> AsyncGenerator[aiohttp.ClientResponse, None]:
+        session, connection = await self._open()
+        data = None if body is None else json.dumps(body).encode()
+        for refresh in (False, True):
+            # Not on an upgrade: the exec subresource answers 406 to it.
+            headers = {"Accept": "application/json", **await _headers(connection, refresh=refresh)}
+            if data is not None and content_type:
+                headers["Content-Type"] = content_type
+            try:
+                async with session.request(
+                    method,
+                    connection.server + path,
+                    params=list(params),
+                    data=data,
+                    headers=headers,
+                    ssl=connection.ssl_context or True,
+                    server_hostname=connection.server_hostname,
+                    proxy=connection.proxy,
+                    timeout=timeout,
+                    allow_redirects=False,
+                ) as response:
+                    if response.status == 401 and not refresh:
+                        continue
+                    if response.status >= 300:
+                        raise ApiError.from_answer(response.status, await _body(response), response.headers)
+                    yield response
+                    return
+            except (aiohttp.ClientConnectionError, OSError) as error:
+                raise self._unreachable(connection, error) from error
+
+    def _unreachable(self, connection: Connection, error: Exception) -> ClusterUnavailable:
+        """Has the connection looked up again: the endpoint or its certificate may have changed."""
+        self._connector.invalidate(connection)
+        reason = "CLUSTER_CERTIFICATE" if isinstance(error, aiohttp.ClientSSLError) else "CLUSTER_UNREACHABLE"
+        return ClusterUnavailable(
+            f"the Kubernetes API of {connection.cluster} ({connection.method}) is not reached: "
+            f"{public_message(str(error) or type(error).__name__)}",
+            reason=reason,
+            cluster=connection.cluster,
+            method=connection.method,
+        )
+
+
+async def _headers(connection: Connection, *, refresh: bool) -> dict[str, str]:
+    authorization = await connection.credentials.authorization(refresh=refresh)
+    headers = {"User-Agent": "gamgui"}
+    if authorization is not None:
+        headers["Authorization"] = authorization
+    return headers
+
+
+async def _body(response: aiohttp.ClientResponse) -> Any:
+    text = (await response.content.read(64 * 1024)).decode(errors="replace")
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+async def _lines(content: aiohttp.StreamReader) -> AsyncGenerator[bytes, None]:
+    """Lines of any length up to the bound; aiohttp's own iteration stops at 64 KiB."""
+    rest = b""
+    async for chunk in content.iter_any():
+        *lines, rest = (rest + chunk).split(b"\n")
+        if len(rest) > _MAX_OBJECT_BYTES:
+            raise ValueError("an event is too large")
+        for line in lines:
+            if line:
+                yield line
+
+
+def _backoff(error: Exception) -> bool | float:
+    """Whether to repeat, and when the server said so: after how many seconds."""
+    if isinstance(error, ApiError):
+        if error.code not in _RETRIED:
+            return False
+        return error.retry_after_seconds if error.retry_after_seconds is not None else True
+    return isinstance(error, ClusterUnavailable)
+
+
+_never: Callable[[Exception], bool] = lambda error: False  # noqa: E731

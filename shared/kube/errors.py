@@ -1,0 +1,62 @@
+"""What the Kubernetes API answered when it did not do what it was asked."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from shared.errors import ClusterUnavailable
+
+_ADDRESS = re.compile(r"\b\d{1,3}(\.\d{1,3}){3}(:\d+)?\b|\[[0-9a-fA-F:]{2,}\](:\d+)?|https?://[^\s\"']+")
+_MAX_MESSAGE = 500
+
+
+def public_message(message: str) -> str:
+    """A message of Kubernetes as it may leave: without addresses, at most 500 characters."""
+    text = " ".join(_ADDRESS.sub("<address>", message).split())
+    return text if len(text) <= _MAX_MESSAGE else text[: _MAX_MESSAGE - 1] + "…"
+
+
+class ApiError(ClusterUnavailable):
+    """An answer with a status of 400 or above, as the ``Status`` object tells it.
+
+    Where no code of ours expects it, it reaches the caller as 503: something is wrong
+    between us and the cluster, e.g. a missing role.
+
+    Attributes:
+        code: HTTP status.
+        kubernetes_reason: ``Status.reason``: NotFound, AlreadyExists, Forbidden, ...
+        message: ``Status.message``, unabridged: for decisions and the log, not for callers.
+    """
+
+    default_reason = "CLUSTER_REFUSED"
+
+    def __init__(
+        self, code: int, kubernetes_reason: str, message: str, retry_after: float | None = None
+    ) -> None:
+        hint = "; the functions' service account lacks a role in the namespace" if code == 403 else ""
+        super().__init__(
+            f"Kubernetes answered {code} {kubernetes_reason}: {public_message(message)}{hint}",
+            reason={401: "CLUSTER_UNAUTHORIZED", 403: "CLUSTER_FORBIDDEN"}.get(code),
+            retry_after_seconds=retry_after,
+            kubernetes_reason=kubernetes_reason,
+        )
+        self.code = code
+        self.kubernetes_reason = kubernetes_reason
+        self.message = message
+
+    @classmethod
+    def from_answer(cls, code: int, body: Any, headers: Mapping[str, str]) -> ApiError:
+        """Reads a ``Status`` object, or whatever stands in its place.
+
+        Args:
+            code: HTTP status of the answer.
+            body: Decoded JSON or text.
+            headers: The answer's headers, for Retry-After.
+        """
+        retry_after = headers.get("Retry-After", "")
+        seconds = float(retry_after) if retry_after.isdecimal() else None
+        if isinstance(body, dict):
+            return cls(code, str(body.get("reason") or "Unknown"), str(body.get("message") or ""), seconds)
+        return cls(code, "Unknown", str(body), seconds)

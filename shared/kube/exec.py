@@ -1,0 +1,306 @@
+"""Runs one command in a container over the API server's WebSocket and tells how it ended.
+
+The stream itself ends nothing: a process survives the close of its client's socket
+(kubernetes#89031). So the command runs under a supervisor (supervisor.sh) in a process
+group of its own, and whoever gives up here - time over, caller gone, function shutting
+down - ends that group with a second exec. Should this process die first, the supervisor
+sees the end of its standard input.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import secrets
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from typing import TypeAlias
+
+import aiohttp
+
+from shared.errors import ClusterUnavailable, GamguiError, UnprocessableRequest
+from shared.kube import channels, supervisor
+from shared.kube.api import KubeApi
+from shared.sessions.execution import (
+    Command,
+    ExecEvent,
+    ExecResult,
+    Exit,
+    Heartbeat,
+    Output,
+    Started,
+    Stream,
+)
+from shared.sessions.ports import PodStatus
+
+HEARTBEAT_SECONDS = 15.0
+_KILL_SECONDS = 5.0
+_STATUS_SECONDS = 3.0
+_START_SECONDS = 30.0
+_LOST_SECONDS = 1.0
+_WATCH_AFTER_SECONDS = 1.0
+_MAX_ANNOUNCEMENT = 1024
+
+PodLost: TypeAlias = Callable[[bool], Awaitable[PodStatus]]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Container:
+    """Where to run: a container of a pod."""
+
+    namespace: str
+    pod: str
+    name: str
+
+    @property
+    def exec_path(self) -> str:
+        """Path of the exec subresource."""
+        return f"/api/v1/namespaces/{self.namespace}/pods/{self.pod}/exec"
+
+
+class Execution:
+    """One command. Iterate ``events()`` once, and close it.
+
+    Args:
+        api: The cluster.
+        container: Where to run.
+        command: What to run.
+        pod_lost: Waits until the pod has failed or is gone, then says how; with True,
+            a pod that is being deleted counts only when its grace period is over.
+        background: Runs a coroutine to its end even when this execution is cancelled.
+    """
+
+    def __init__(
+        self,
+        api: KubeApi,
+        container: Container,
+        command: Command,
+        *,
+        pod_lost: PodLost,
+        background: Callable[[Awaitable[None]], None],
+    ) -> None:
+        self._api = api
+        self._container = container
+        self._command = command
+        self._pod_lost = pod_lost
+        self._background = background
+        self._tag = f"gamgui-{secrets.token_hex(8)}"
+        self._announced: supervisor.Announcement | None = None
+        self._first_line = b""
+        self._held: list[Output] = []
+        self._end_of_input = supervisor.end_of_input(self._tag) if command.stdin is not None else b""
+        self._stderr_tail = b""
+        self._input_over = asyncio.Event()
+        self._offsets: dict[Stream, int] = {"stdout": 0, "stderr": 0}
+        self._timed_out = False
+        self._lost: PodStatus | None = None
+
+    async def events(self) -> AsyncGenerator[ExecEvent, None]:
+        """Runs the command.
+
+        Yields:
+            ``Started``, then ``Output`` and ``Heartbeat`` as they come, and last ``Exit``.
+
+        Raises:
+            ApiError: The API server refused the exec.
+            ClusterUnavailable: It was not reached.
+            InvalidRequest: The command is too long.
+            UnprocessableRequest: Input was given, but the server cannot end it.
+        """
+        header = supervisor.command_line(self._command)
+        socket = await self._connect()
+        ended = False
+        tasks = [
+            asyncio.create_task(self._feed(socket, header)),
+            asyncio.create_task(self._limit(socket)),
+            asyncio.create_task(self._watch(socket)),
+        ]
+        try:
+            async for event in self._read(socket):
+                ended = isinstance(event, Exit)
+                yield event
+        finally:
+            for task in tasks:
+                task.cancel()
+            if not ended:
+                self._background(self._stop())
+            self._background(_close(socket))
+
+    async def _connect(self) -> aiohttp.ClientWebSocketResponse:
+        params = [("command", word) for word in supervisor.supervisor_argv(self._tag)]
+        params += [
+            ("container", self._container.name),
+            ("stdin", "true"),
+            ("stdout", "true"),
+            ("stderr", "true"),
+        ]
+        params += [("tty", "false")]
+        socket = await self._api.websocket(
+            self._container.exec_path, params=params, protocols=(channels.V5, channels.V4)
+        )
+        if self._command.stdin is not None and socket.protocol != channels.V5:
+            await _close(socket)
+            raise UnprocessableRequest(
+                "this cluster speaks only v4.channel.k8s.io, which cannot end a command's input "
+                "(Kubernetes 1.30 or newer can); run the command without stdin",
+                reason="STDIN_NOT_SUPPORTED",
+            )
+        return socket
+
+    async def _read(self, socket: aiohttp.ClientWebSocketResponse) -> AsyncGenerator[ExecEvent, None]:
+        while True:
+            try:
+                message = await socket.receive(timeout=HEARTBEAT_SECONDS)
+            except TimeoutError:
+                # The ping keeps proxies from closing an idle connection; a pong is not insisted
+                # on, as the server's reader may wait for a process that reads its input slowly.
+                with contextlib.suppress(ConnectionError):
+                    await socket.ping()
+                yield Heartbeat()
+                continue
+            if message.type is not aiohttp.WSMsgType.BINARY:
+                yield await self._end(None)
+                return
+            channel, data = message.data[0] if message.data else -1, message.data[1:]
+            if channel == channels.STATUS:
+                if self._stderr_tail:
+                    yield self._place("stderr", self._stderr_tail)
+                yield await self._end(channels.read_status(data))
+                return
+            for event in self._output(channel, data):
+                yield event
+
+    def _output(self, channel: int, data: bytes) -> list[ExecEvent]:
+        """Events of one message. Output that overtakes the supervisor's first line is held back."""
+        stream: Stream
+        if not data or channel not in (channels.STDOUT, channels.STDERR):
+            return []
+        stream = "stdout" if channel == channels.STDOUT else "stderr"
+        if self._announced is None:
+            if stream == "stdout":
+                self._held.append(self._place("stdout", data))
+                return []
+            return self._announce(data)
+        if stream == "stderr" and self._end_of_input:
+            data = self._without_end_of_input(data)
+        return [self._place(stream, data)] if data else []
+
+    def _without_end_of_input(self, data: bytes) -> bytes:
+        """Takes the supervisor's last line out of stderr; keeps back what may be its beginning."""
+        before, found, after = (self._stderr_tail + data).partition(self._end_of_input)
+        self._stderr_tail = b""
+        if found:
+            self._input_over.set()
+            return before + after
+        for length in range(min(len(before), len(self._end_of_input) - 1), 0, -1):
+            if before.endswith(self._end_of_input[:length]):
+                self._stderr_tail = before[-length:]
+                return before[:-length]
+        return before
+
+    def _announce(self, data: bytes) -> list[ExecEvent]:
+        line, newline, rest = (self._first_line + data).partition(b"\n")
+        self._first_line = line
+        if not newline and len(line) < _MAX_ANNOUNCEMENT:
+            return []
+        announcement = supervisor.read_announcement(self._tag, line)
+        if announcement is None or announcement.failure is not None:
+            self._announced = announcement
+            return []
+        self._announced = announcement
+        events: list[ExecEvent] = [Started(announcement.pid), *self._held]
+        self._held = []
+        return [*events, *self._output(channels.STDERR, rest)]
+
+    def _place(self, stream: Stream, data: bytes) -> Output:
+        offset = self._offsets[stream]
+        self._offsets[stream] = offset + len(data)
+        return Output(stream, offset, data)
+
+    async def _end(self, status: Exit | None) -> Exit:
+        """The one result of the command, from the status, if there was one, and what is known besides."""
+        if self._lost is None and (status is None or status.exit_code in (137, 143)) and not self._timed_out:
+            # Deletion, eviction and OOM end a command by signal or without a status; the pod knows.
+            with contextlib.suppress(TimeoutError, GamguiError):
+                self._lost = await asyncio.wait_for(self._pod_lost(False), _LOST_SECONDS)
+        code = status.exit_code if status else None
+        if self._timed_out:
+            limit = f"the command took longer than {self._command.timeout_seconds:g} s and was ended"
+            name = status.signal if status else None
+            return Exit(result=ExecResult.TIMED_OUT, exit_code=code, signal=name, reason=limit)
+        if self._lost is not None:
+            return Exit(result=ExecResult.POD_LOST, reason=self._lost.reason)
+        if status is None:
+            reason = "the connection to the container ended without a status"
+            return Exit(result=ExecResult.UNKNOWN, reason=reason)
+        if self._announced is not None and self._announced.failure is not None:
+            return Exit(result=ExecResult.START_FAILED, reason=self._announced.failure)
+        if self._announced is None and status.result is not ExecResult.START_FAILED:
+            said = self._first_line.decode(errors="replace").strip()
+            reason = f"the image's shell could not start the command: {said or f'exit code {code}'}"
+            return Exit(result=ExecResult.START_FAILED, reason=reason)
+        return status
+
+    async def _feed(self, socket: aiohttp.ClientWebSocketResponse, header: bytes) -> None:
+        """Sends the header, then the caller's input. Ends quietly when the socket does."""
+        with contextlib.suppress(ConnectionError):
+            for frame in channels.stdin_frames(header):
+                await socket.send_bytes(frame)
+            if self._command.stdin is None:
+                return
+            sending = asyncio.create_task(self._send_input(socket, self._command.stdin))
+            over = asyncio.create_task(self._input_over.wait())
+            try:
+                # A command may end before its input: what is left is not sent.
+                await asyncio.wait((sending, over), return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                sending.cancel()
+                over.cancel()
+            if sending.done() and not sending.cancelled() and sending.exception() is not None:
+                await self._stop()  # input that broke off must not look like input that ended
+                return
+            await socket.send_bytes(channels.CLOSE_STDIN)
+
+    async def _send_input(
+        self, socket: aiohttp.ClientWebSocketResponse, source: AsyncIterator[bytes]
+    ) -> None:
+        with contextlib.suppress(ConnectionError):
+            async for data in source:
+                for frame in channels.stdin_frames(data):
+                    await socket.send_bytes(frame)
+
+    async def _limit(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+        """Ends the command when its time is over; gives the status a little time to arrive."""
+        await asyncio.sleep(self._command.timeout_seconds)
+        self._timed_out = True
+        with contextlib.suppress(GamguiError):
+            await self._stop()
+        await asyncio.sleep(_STATUS_SECONDS)
+        await _close(socket)
+
+    async def _watch(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+        """Ends the stream of a pod that died: such streams may stay open (kubernetes#129144)."""
+        await asyncio.sleep(_WATCH_AFTER_SECONDS)
+        self._lost = await self._pod_lost(True)
+        await asyncio.sleep(_LOST_SECONDS)
+        await _close(socket)
+
+    async def _stop(self) -> None:
+        """Ends the command's process group by a second exec: TERM, then KILL after 5 s."""
+        if self._announced is None or self._announced.pid is None:
+            return  # closing the socket ends the supervisor's input, and with it the command
+        params = [("command", word) for word in supervisor.stop_argv(self._tag, self._announced)]
+        params += [("container", self._container.name), ("stdout", "true"), ("stderr", "true")]
+        async with asyncio.timeout(_START_SECONDS + _KILL_SECONDS):
+            socket = await self._api.websocket(
+                self._container.exec_path, params=params, protocols=(channels.V5, channels.V4)
+            )
+            async for message in socket:
+                if message.type is aiohttp.WSMsgType.BINARY and message.data[:1] == bytes([channels.STATUS]):
+                    break
+            await _close(socket)
+
+
+async def _close(socket: aiohttp.ClientWebSocketResponse) -> None:
+    with contextlib.suppress(ConnectionError, ClusterUnavailable):
+        await socket.close()

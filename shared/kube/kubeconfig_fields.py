@@ -1,0 +1,134 @@
+"""Reading YAML with the types that a kubeconfig's fields must have.
+
+What is wrong is told by file and place, never by what stands there: it may be a secret.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from shared.errors import ConnectionFailed
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Origin:
+    """Where an entry stands.
+
+    Attributes:
+        label: The file's path, or the setting that held it: for people.
+        folder: What relative paths are relative to; None when there is no file.
+    """
+
+    label: str
+    folder: Path | None
+
+
+def invalid(origin: Origin, problem: str) -> ConnectionFailed:
+    """The error for a file that breaks a rule."""
+    return ConnectionFailed(f"{origin.label} {problem}", reason="KUBECONFIG_INVALID", file=origin.label)
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML as kubectl reads it: a date is a string."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+
+
+def load(content: bytes, origin: Origin) -> object:
+    """The first YAML document, with plain types only.
+
+    Raises:
+        ConnectionFailed: It is not valid YAML.
+    """
+    try:
+        return next(yaml.load_all(content, _Loader), None)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        place = f" (line {mark.line + 1}, column {mark.column + 1})" if mark else ""
+        raise invalid(origin, f"is not valid YAML{place}") from error
+    except (yaml.YAMLError, ValueError, TypeError, AttributeError, RecursionError) as error:
+        # PyYAML lets through what its constructors raise, e.g. for a number of 5000 digits.
+        raise invalid(origin, "is not valid YAML") from error
+
+
+class Fields:
+    """A mapping of the file, read with the types it must have."""
+
+    def __init__(self, value: object, origin: Origin, path: str) -> None:
+        if not isinstance(value, dict | None):
+            raise invalid(origin, f"must hold a mapping at {path or 'its top'}")
+        self._values: dict[Any, Any] = value or {}
+        self._path = path
+        self.origin = origin
+
+    def has(self, key: str) -> bool:
+        """Whether there is anything but null or an empty value."""
+        return bool(self._values.get(key))
+
+    def raw(self, key: str) -> object:
+        """The value as YAML gives it."""
+        return self._values.get(key)
+
+    def text(self, key: str) -> str:
+        """A string, empty when it is absent."""
+        return self._checked(key, self._typed(key, str, "a string (quote it)") or "")
+
+    def flag(self, key: str) -> bool:
+        """A boolean, False when it is absent."""
+        return self._typed(key, bool, "true or false") or False
+
+    def fields(self, key: str) -> Fields:
+        """A mapping, empty when it is absent."""
+        return Fields(self._values.get(key), self.origin, self._below(key))
+
+    def items(self, key: str) -> Iterator[Fields]:
+        """A list of mappings."""
+        for index, value in enumerate(self._typed(key, list, "a list") or []):
+            yield Fields(value, self.origin, f"{self._below(key)}[{index}]")
+
+    def texts(self, key: str) -> tuple[str, ...]:
+        """A list of strings."""
+        values = self._typed(key, list, "a list") or []
+        if not all(isinstance(value, str) for value in values):
+            raise self.invalid(key, "must be a list of strings (quote them)")
+        return tuple(self._checked(key, value) for value in values)
+
+    def data(self, key: str) -> bytes | None:
+        """Bytes that are written as base64, None when they are absent."""
+        text = "".join(self.text(key).split())
+        if not text:
+            return None
+        try:
+            return base64.b64decode(text, validate=True)
+        except (binascii.Error, ValueError) as error:
+            raise self.invalid(key, "is not base64") from error
+
+    def invalid(self, key: str, problem: str) -> ConnectionFailed:
+        """The error for this field."""
+        return invalid(self.origin, f"is malformed: {self._below(key)} {problem}")
+
+    def _checked(self, key: str, text: str) -> str:
+        # YAML's escapes can name half a surrogate pair, which no header, path or answer can hold.
+        if any("\ud800" <= char <= "\udfff" for char in text):
+            raise self.invalid(key, "is no Unicode text")
+        return text
+
+    def _below(self, key: str) -> str:
+        return f"{self._path}.{key}" if self._path else key
+
+    def _typed(self, key: str, kind: type[Any], words: str) -> Any:
+        value = self._values.get(key)
+        if value is not None and not isinstance(value, kind):
+            raise self.invalid(key, f"must be {words}")
+        return value

@@ -1,0 +1,184 @@
+"""The session pod's manifest: a pure function from a session and the settings to a dict.
+
+It passes the *restricted* pod security standard
+(https://kubernetes.io/docs/concepts/security/pod-security-standards/).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+from shared.kube.diagnosis import CONTAINER
+from shared.kube.supervisor import WORKSPACE
+from shared.sessions import names
+from shared.sessions.model import Session
+from shared.settings import Settings
+
+JsonObject: TypeAlias = dict[str, Any]
+
+HOME = "/home/gam"
+USER_ID = 1000
+GRACE_SECONDS = 5
+_DEADLINE_MARGIN_SECONDS = 120
+
+START_SCRIPT = f"""\
+umask 077
+mkdir -p {HOME}/.gam
+trap 'exit 0' TERM INT
+while :; do sleep 86400 & wait "$!"; done
+"""
+"""The pod's main process: makes the home, then waits as PID 1. A shell that waits reaps orphans."""
+
+_KEYS = ("mountPath", "name", "containerPort", "ip")
+"""What names the items of a list; a mount's path before its volume, which may be mounted twice."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class PodOptions:
+    """What of a pod's manifest is the operator's choice and the same for all sessions."""
+
+    service_account: str
+    runtime_class: str
+    disk: str
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> PodOptions:
+        """The options that the settings name."""
+        return cls(
+            service_account=settings.k8s_service_account,
+            runtime_class=settings.session_runtime_class,
+            disk=settings.session_disk,
+        )
+
+
+def pod_manifest(
+    session: Session, env: Mapping[str, str], options: PodOptions, template: Mapping[str, Any] | None = None
+) -> JsonObject:
+    """The Pod to create for a session.
+
+    Args:
+        session: The session; its pod's name and namespace are in it.
+        env: The caller's variables for the container.
+        options: The operator's choices.
+        template: ``template`` of the operator's PodTemplate: everything in it survives
+            where we say nothing (node selectors, tolerations, volumes, sidecars), and
+            its labels win over the caller's; our fields win over its.
+    """
+    ours = {"metadata": _metadata(session), "spec": _spec(session, env, options)}
+    under: JsonObject = merge({"metadata": {"labels": dict(session.labels)}}, _cleaned(template or {}))
+    return {"apiVersion": "v1", "kind": "Pod", **merge(under, ours)}
+
+
+def _metadata(session: Session) -> JsonObject:
+    return {
+        "name": session.pod_name,
+        "namespace": session.namespace,
+        "labels": names.pod_labels(session.id, session.owner),
+    }
+
+
+def _spec(session: Session, env: Mapping[str, str], options: PodOptions) -> JsonObject:
+    life = math.ceil((session.expires_at - session.created_at).total_seconds())
+    spec: JsonObject = {
+        "restartPolicy": "Never",
+        # Kubernetes ends the pod even when our cleanup does not run.
+        "activeDeadlineSeconds": life + _DEADLINE_MARGIN_SECONDS,
+        "terminationGracePeriodSeconds": GRACE_SECONDS,
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": USER_ID,
+            "runAsGroup": USER_ID,
+            "fsGroup": USER_ID,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "containers": [_container(session, env)],
+        "volumes": [
+            {"name": "workspace", "emptyDir": {"sizeLimit": options.disk}},
+            {"name": "home", "emptyDir": {"sizeLimit": options.disk}},
+            {"name": "tmp", "emptyDir": {"sizeLimit": options.disk}},
+        ],
+    }
+    if options.service_account:
+        spec["serviceAccountName"] = options.service_account
+    if options.runtime_class:
+        spec["runtimeClassName"] = options.runtime_class
+    return spec
+
+
+def _container(session: Session, env: Mapping[str, str]) -> JsonObject:
+    resources = {"cpu": session.resources.cpu, "memory": session.resources.memory}
+    variables = {**env, "HOME": HOME, "GAMCFGDIR": f"{HOME}/.gam"}
+    return {
+        "name": CONTAINER,
+        "image": session.image,
+        "imagePullPolicy": "IfNotPresent",
+        "command": ["/bin/sh", "-c", START_SCRIPT],
+        "workingDir": WORKSPACE,
+        "env": [{"name": name, "value": value} for name, value in sorted(variables.items())],
+        "resources": {"requests": dict(resources), "limits": dict(resources)},
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "privileged": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
+        "volumeMounts": [
+            {"name": "workspace", "mountPath": WORKSPACE},
+            {"name": "home", "mountPath": HOME},
+            {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - a volume of the pod's own
+        ],
+    }
+
+
+def _cleaned(template: Mapping[str, Any]) -> JsonObject:
+    """The template less what would undo the isolation: the host's namespaces, and added capabilities."""
+    spec = {
+        key: value
+        for key, value in (template.get("spec") or {}).items()
+        if key not in ("hostNetwork", "hostPID", "hostIPC", "shareProcessNamespace", "ephemeralContainers")
+    }
+    spec["containers"] = [
+        {
+            key: value
+            for key, value in container.items()
+            if key not in ("securityContext", "args", "lifecycle")
+        }
+        if container.get("name") == CONTAINER
+        else container
+        for container in spec.get("containers") or []
+    ]
+    metadata = template.get("metadata") or {}
+    kept = {key: dict(metadata[key]) for key in ("labels", "annotations") if metadata.get(key)}
+    return {"metadata": kept, "spec": spec}
+
+
+def merge(under: Any, over: Any) -> Any:
+    """Merges two JSON values; ``over`` wins.
+
+    Objects merge key by key. Lists of objects that have a name (or ``mountPath`` and the
+    like) merge by it, in ``over``'s order, then what only ``under`` has. Other lists are
+    replaced.
+    """
+    if isinstance(under, Mapping) and isinstance(over, Mapping):
+        merged = {key: merge(under[key], over[key]) if key in under else over[key] for key in over}
+        return {**{key: under[key] for key in under if key not in over}, **merged}
+    if isinstance(under, list) and isinstance(over, list):
+        key = _merge_key(under + over)
+        if key is not None:
+            known = {item[key]: item for item in under}
+            merged_items = [merge(known.pop(item[key], {}), item) for item in over]
+            return merged_items + list(known.values())
+    return over
+
+
+def _merge_key(items: list[Any]) -> str | None:
+    """The key that names every item, if there is one."""
+    for key in _KEYS:
+        if items and all(isinstance(item, Mapping) and key in item for item in items):
+            return key
+    return None

@@ -1,0 +1,90 @@
+#!/bin/sh
+# shellcheck disable=SC2034,SC2154 # the first line of input sets and uses variables
+# Runs one command for an exec: in a process group of its own, with the caller's
+# variables and folder, ended when its time is over or when its caller is gone.
+#
+# It is sent whole as `sh -c` with one argument after it: $0, a random tag. What is to be
+# run comes as the first line of standard input, so that no argument or variable of the
+# caller's ever stands in a URL, which the API server writes to its audit log
+# (kubernetes#97795). The line is shell code made by command_line() in supervisor.py:
+#   gamgui_env    shell code that exports the caller's variables
+#   gamgui_dir    folder to run in
+#   gamgui_limit  seconds after which the command is ended
+#   gamgui_stdin  "caller": the rest of standard input is the command's own. What it
+#                 does not read must be read by us, or the server waits for ever: at
+#                 its end we say "<tag> ." on standard error and read until the input ends;
+#                 "none": it is a lifeline: its end means that the caller is gone
+#   $1...         the command
+# The first line on standard error is ours: "<tag> <pid of this shell> <pid of the command>",
+# or "<tag> ! <why the command cannot start>".
+# Needs: sh, setsid, sleep, kill, cat.
+
+gamgui_n='
+'
+IFS= read -r gamgui_line || exit 125
+eval "$gamgui_line"
+exec 3<&0 </dev/null
+
+# Sleeps; a TERM to this shell ends the sleep too, so that nothing is left over.
+nap() {
+  gamgui_before=$!
+  trap '[ "$!" = "$gamgui_before" ] || kill "$!"; exit 0' TERM
+  sleep "$1" &
+  wait "$!"
+}
+
+# Asks the command to end, and insists after five seconds.
+finish() {
+  kill -TERM "-$gamgui_pid"
+  nap 5
+  kill -KILL "-$gamgui_pid"
+}
+
+# shellcheck disable=SC2016 # the inner shell expands these, with the caller's variables in place
+gamgui_inner='
+fail() { printf "%s ! %s\n" "$0" "$1" >&2; exit 126; }
+eval "$1"; shift
+if ! cd -- "$1" 2>/dev/null; then
+  if [ -d "$1" ]; then fail "workdir: permission denied"; else fail "workdir: no such directory"; fi
+fi
+shift
+case "$1" in
+*/*) if [ -d "$1" ]; then fail "$1: is a directory"; fi
+  if [ ! -e "$1" ]; then fail "$1: not found"; fi
+  if [ ! -x "$1" ]; then fail "$1: permission denied"; fi ;;
+*) found=
+  IFS=:
+  for folder in $PATH; do
+    if [ -f "${folder:-.}/$1" ] && [ -x "${folder:-.}/$1" ]; then found=1; break; fi
+  done
+  unset IFS
+  if [ -z "$found" ]; then fail "$1: executable file not found in \$PATH"; fi ;;
+esac
+printf "%s %s %s\n" "$0" "$PPID" "$$" >&2
+exec "$@"
+'
+if [ "$gamgui_stdin" = caller ]; then
+  setsid sh -c "$gamgui_inner" "$0" "$gamgui_env" "$gamgui_dir" "$@" <&3 3<&- &
+else
+  setsid sh -c "$gamgui_inner" "$0" "$gamgui_env" "$gamgui_dir" "$@" 3<&- &
+fi
+gamgui_pid=$!
+
+{ nap "$gamgui_limit"; finish; } >/dev/null 2>&1 3<&- &
+gamgui_timer=$!
+gamgui_lifeline=
+if [ "$gamgui_stdin" = none ]; then
+  { while read -r _ <&3; do :; done; finish; } >/dev/null 2>&1 &
+  gamgui_lifeline=$!
+fi
+exec 4>&2 2>/dev/null
+
+wait "$gamgui_pid"
+gamgui_status=$?
+kill -KILL "-$gamgui_pid"
+if [ "$gamgui_stdin" = caller ]; then
+  printf '%s .\n' "$0" >&4
+  cat <&3 >/dev/null
+fi
+for gamgui_helper in $gamgui_timer $gamgui_lifeline; do kill "$gamgui_helper"; done
+exit "$gamgui_status"

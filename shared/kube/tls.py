@@ -1,0 +1,90 @@
+"""TLS contexts from PEM in memory: which authorities to trust, and the client's certificate."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import ssl
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+
+def public_trust() -> ssl.SSLContext:
+    """Verifies against the system's authorities."""
+    return ssl.create_default_context()
+
+
+def private_trust(authorities: bytes) -> ssl.SSLContext:
+    """Verifies against these authorities and no others.
+
+    As kubectl does, an intermediate authority may be the anchor, and an authority is
+    not refused for extensions that RFC 5280 demands but cluster authorities lack
+    (Python 3.13 does so by default, ``ssl.VERIFY_X509_STRICT``).
+
+    Args:
+        authorities: One or more certificates, PEM.
+
+    Raises:
+        ValueError: There is no certificate in it.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    try:
+        context.load_verify_locations(cadata=authorities.decode("ascii"))
+    except (ssl.SSLError, ValueError) as error:
+        raise ValueError("holds no PEM certificate") from error
+    return context
+
+
+def no_trust() -> ssl.SSLContext:
+    """Verifies nothing. Only for ``insecure-skip-tls-verify: true`` in a kubeconfig."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def load_client_certificate(context: ssl.SSLContext, certificate: bytes, key: bytes) -> None:
+    """Gives the context a client certificate; new connections show it.
+
+    Args:
+        context: Changed in place.
+        certificate: The certificate, with intermediates if any, PEM.
+        key: Its private key, PEM, not encrypted.
+
+    Raises:
+        ValueError: They are no PEM, do not belong together, or the key is encrypted.
+    """
+    try:
+        with _as_file(certificate + b"\n" + key) as path:
+            context.load_cert_chain(path, password=_no_password)
+    except (ssl.SSLError, OSError) as error:
+        raise ValueError("client certificate and key do not load or do not belong together") from error
+
+
+def _no_password() -> str:
+    # Without a callback OpenSSL would ask on the terminal.
+    raise ValueError("the client key is encrypted; kubeconfigs hold plain keys")
+
+
+@contextlib.contextmanager
+def _as_file(content: bytes) -> Iterator[str]:
+    """A path under which the content can be read for a moment: ``ssl`` takes keys from files only.
+
+    On Linux that is memory (memfd_create(2)), elsewhere a 0600 file, removed at once.
+    """
+    if hasattr(os, "memfd_create"):
+        descriptor = os.memfd_create("client-certificate", os.MFD_CLOEXEC)
+        with open(descriptor, "wb", buffering=0) as memory:  # noqa: PTH123 - a descriptor has no Path
+            memory.write(content)
+            yield f"/proc/self/fd/{descriptor}"
+        return
+    descriptor, name = tempfile.mkstemp()
+    try:
+        with open(descriptor, "wb") as file:  # noqa: PTH123
+            file.write(content)
+        yield name
+    finally:
+        Path(name).unlink()

@@ -1,0 +1,1 @@
+"""The session: its states, its names, the ports it needs and the use cases."""

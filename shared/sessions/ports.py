@@ -1,0 +1,234 @@
+"""What the use cases need from the outside, as Protocols. Adapters implement them."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from datetime import datetime
+from typing import Protocol
+
+from shared.sessions.execution import Command, ExecEvent
+from shared.sessions.model import Session, SessionState
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Cursor:
+    """Where a page ended: sessions are listed newest first, by (created_at, id) descending."""
+
+    created_at: datetime
+    id: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class RequestRecord:
+    """An idempotency record: one Idempotency-Key of one owner for one operation.
+
+    Attributes:
+        key: Document id; derived from owner, operation and the caller's key.
+        fingerprint: Hash of the request's body; another one under the same key is refused.
+        session_id: What the first request creates. A request that takes over after a
+            crash goes on with this id, so nothing is created twice.
+        lease_until: Until then the first request counts as still running.
+        response: JSON text of the first answer, None while it runs.
+        status: HTTP status of that answer.
+        expires_at: After this the record counts as absent.
+        version: As in ``Session``.
+    """
+
+    key: str
+    fingerprint: str
+    session_id: str
+    lease_until: datetime
+    expires_at: datetime
+    response: str | None = None
+    status: int | None = None
+    version: str = ""
+
+
+class SessionStore(Protocol):
+    """Keeps sessions and idempotency records. All changes are compare-and-set.
+
+    Every method raises ``StoreUnavailable`` when the store does not answer.
+    """
+
+    async def create(self, session: Session) -> Session:
+        """Stores a new session.
+
+        Returns:
+            The session with its version.
+
+        Raises:
+            Conflict: A session with this id exists (reason ``SESSION_EXISTS``).
+        """
+        ...
+
+    async def get(self, session_id: str) -> Session | None:
+        """The session, or None."""
+        ...
+
+    async def update(self, session: Session) -> Session:
+        """Replaces the stored session if it still has ``session.version``.
+
+        Returns:
+            The session with its new version.
+
+        Raises:
+            VersionConflict: It has another version, or is gone.
+        """
+        ...
+
+    async def list_sessions(
+        self, owner: str, *, state: SessionState | None, limit: int, after: Cursor | None
+    ) -> Sequence[Session]:
+        """The owner's sessions, newest first, at most ``limit``, those behind ``after``."""
+        ...
+
+    async def begin_request(self, record: RequestRecord) -> RequestRecord | None:
+        """Stores the record if there is none under its key (an expired one counts as none).
+
+        Returns:
+            None when the record was stored: the request is the first. Otherwise the
+            record that is there, with its version.
+        """
+        ...
+
+    async def update_request(self, record: RequestRecord) -> RequestRecord:
+        """Replaces the stored record if it still has ``record.version`` (empty: whatever is there).
+
+        Raises:
+            VersionConflict: It has another version, or is gone.
+        """
+        ...
+
+    async def ping(self) -> None:
+        """Returns when the store answers a read."""
+        ...
+
+    async def close(self) -> None:
+        """Releases connections. The store is not used afterwards."""
+        ...
+
+
+class PodPhase(enum.StrEnum):
+    """What a session's pod is to us: less than Kubernetes' phases, and decided."""
+
+    PENDING = "pending"
+    READY = "ready"
+    FAILED = "failed"
+    GONE = "gone"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class PodStatus:
+    """A pod as the use cases see it.
+
+    Attributes:
+        phase: ``FAILED`` means it never becomes ready (again); ``PENDING`` that it may.
+        reason: Kubernetes' own words, ``Reason: message``.
+        code: UPPER_SNAKE code of a failure, for the problem document.
+    """
+
+    phase: PodPhase
+    reason: str | None = None
+    code: str | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ConnectionInfo:
+    """How the cluster is reached, for people: the source of the connection and the cluster's name."""
+
+    method: str
+    cluster: str
+
+
+class PodRuntime(Protocol):
+    """Runs session pods and commands in them.
+
+    Every method raises ``ClusterUnavailable`` or ``ConnectionFailed`` when the cluster
+    is not reached. The pod's name and namespace are the session's.
+    """
+
+    async def connect(self) -> ConnectionInfo:
+        """Connects, if that has not happened yet, and says how."""
+        ...
+
+    async def create(self, session: Session, env: Mapping[str, str]) -> str:
+        """Creates the session's pod. A repetition for the same session is a success.
+
+        Returns:
+            The position (resourceVersion) from which ``wait_ready`` watches.
+
+        Raises:
+            SessionStartFailed: Kubernetes refuses the pod (pod security, invalid).
+            TooManyRequests: The namespace's quota is used up.
+        """
+        ...
+
+    async def wait_ready(self, session: Session, timeout_seconds: float, since: str = "") -> PodStatus:
+        """Watches until the pod is ready, has failed or is gone, or the time is over.
+
+        Args:
+            session: Whose pod.
+            timeout_seconds: Longest wait; 0 looks once.
+            since: What ``create`` returned; empty: look first, then watch.
+        """
+        ...
+
+    async def status(self, session: Session) -> PodStatus:
+        """What the pod is now."""
+        ...
+
+    async def delete(self, session: Session, timeout_seconds: float) -> bool:
+        """Deletes the pod and watches until it is gone or the time is over.
+
+        Returns:
+            Whether the pod is gone. An absent pod is gone.
+        """
+        ...
+
+    def execute(self, session: Session, command: Command) -> AsyncGenerator[ExecEvent, None]:
+        """Runs a command. The last event is an ``Exit``.
+
+        Closing the generator (``aclose``) ends the command's process group.
+
+        Raises:
+            NotFound: The session has no running pod (reason ``POD_NOT_FOUND``).
+        """
+        ...
+
+    async def ping(self) -> None:
+        """Returns when the Kubernetes API answers."""
+        ...
+
+    async def close(self) -> None:
+        """Releases connections."""
+        ...
+
+
+class Clock(Protocol):
+    """The time of day."""
+
+    def now(self) -> datetime:
+        """The time, in UTC."""
+        ...
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class AuditRecord:
+    """Who did what to which session, and how it ended. Never stdin, credentials or tokens."""
+
+    at: datetime
+    actor: str
+    action: str
+    session_id: str
+    outcome: str
+    detail: Mapping[str, str | int | None]
+
+
+class AuditLog(Protocol):
+    """Takes audit records. A record that cannot be written is logged, it does not fail the act."""
+
+    async def record(self, record: AuditRecord) -> None:
+        """Keeps the record."""
+        ...

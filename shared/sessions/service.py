@@ -1,0 +1,309 @@
+"""The use cases of sessions: create, get, list, delete, run a command.
+
+Order of writes on create: the document first (pending, with the pod's name), then the
+pod, then running. A crash between any two leaves a document from which cleanup
+finishes or undoes the work.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import logging
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from datetime import timedelta
+
+from shared.errors import Conflict, GamguiError, NotFound, SessionStartFailed, VersionConflict
+from shared.sessions import names
+from shared.sessions.execution import Command, ExecEvent, Exit
+from shared.sessions.model import TRANSITIONS, Resources, Session, SessionState
+from shared.sessions.ports import (
+    AuditLog,
+    AuditRecord,
+    Clock,
+    Cursor,
+    PodPhase,
+    PodRuntime,
+    PodStatus,
+    SessionStore,
+)
+
+log = logging.getLogger(__name__)
+
+_DELETE_SECONDS = 20.0
+_TOUCH_SECONDS = 30
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class NewSession:
+    """What a caller asks for, checked and with the defaults filled in.
+
+    Attributes:
+        wait_seconds: How long create waits for the pod to become ready.
+        env: Variables of the container; passed on, never stored.
+    """
+
+    name: str
+    image: str
+    resources: Resources
+    labels: Mapping[str, str]
+    env: Mapping[str, str]
+    ttl_seconds: int
+    idle_seconds: int
+    wait_seconds: float
+
+
+class SessionService:
+    """Everything that callers do to sessions. For a caller, others' sessions do not exist.
+
+    Args:
+        store: Keeps the sessions.
+        runtime: Runs the pods.
+        virtual: Runs virtual sessions.
+        clock: The time of day.
+        audit: Told of every act.
+        namespace: Namespace of new pods.
+        fallback: Whether a create that finds no cluster makes a virtual session.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: SessionStore,
+        runtime: PodRuntime,
+        virtual: PodRuntime,
+        clock: Clock,
+        audit: AuditLog,
+        namespace: str,
+        fallback: bool,
+    ) -> None:
+        self._store = store
+        self._runtime = runtime
+        self._virtual = virtual
+        self._clock = clock
+        self._audit = audit
+        self._namespace = namespace
+        self._fallback = fallback
+
+    async def create(self, owner: str, new: NewSession, session_id: str | None = None) -> Session:
+        """Creates a session and waits for it.
+
+        Args:
+            owner: The verified identity of the caller.
+            new: What is asked for.
+            session_id: The id to use, when a repeated request goes on with an earlier one's.
+
+        Returns:
+            The session: running, or pending when it is not ready after ``new.wait_seconds``.
+
+        Raises:
+            SessionStartFailed: Kubernetes says that the pod cannot start.
+            TooManyRequests: The namespace's quota is used up.
+            ClusterUnavailable: The cluster is not reached; nothing is left behind.
+        """
+        runtime = await self._choose_runtime()
+        session = await self._document(owner, new, session_id or names.new_session_id(), runtime)
+        try:
+            if session.state is SessionState.FAILED:
+                raise SessionStartFailed(session.reason or "the pod cannot start", session=session.id)
+            if session.state is not SessionState.PENDING:
+                return session
+            position = await runtime.create(session, new.env)
+            status = await runtime.wait_ready(session, new.wait_seconds, position)
+            session = await self._settle(session, status)
+        except GamguiError as error:
+            await self._fail(session, error)
+            await self._record(session, owner, "session.create", error.reason)
+            raise
+        await self._record(session, owner, "session.create", session.state)
+        if session.state is SessionState.FAILED:
+            with contextlib.suppress(GamguiError):
+                await runtime.delete(session, 0)
+            raise SessionStartFailed(
+                session.reason or "the pod cannot start",
+                reason=status.code,
+                session=session.id,
+                state=session.state,
+            )
+        return session
+
+    async def get(self, owner: str, session_id: str) -> Session:
+        """The session, with what its pod says now.
+
+        Raises:
+            NotFound: Absent, or another owner's.
+        """
+        session = await self._owned(owner, session_id)
+        if session.state in (SessionState.FAILED, SessionState.DELETED):
+            return session
+        return await self._settle(session, await self._runtime_of(session).status(session))
+
+    async def list_sessions(
+        self, owner: str, *, state: SessionState | None, limit: int, after: Cursor | None
+    ) -> tuple[Sequence[Session], Cursor | None]:
+        """A page of the owner's sessions, newest first, and where the next one begins.
+
+        Returns:
+            At most ``limit`` sessions, and None when there are no more.
+        """
+        found = await self._store.list_sessions(owner, state=state, limit=limit + 1, after=after)
+        page = found[:limit]
+        more = len(found) > limit
+        return page, Cursor(page[-1].created_at, page[-1].id) if more else None
+
+    async def delete(self, owner: str, session_id: str) -> Session:
+        """Deletes the session's pod and waits a while for its end. Repeating it is a success.
+
+        Returns:
+            The session: deleted, or deleting when the pod is not gone yet (cleanup and
+            repetition finish it).
+
+        Raises:
+            NotFound: Absent, or another owner's.
+        """
+        session = await self._owned(owner, session_id)
+        if session.state is SessionState.DELETED:
+            return session
+        if session.state is not SessionState.DELETING:
+            session = await self._move(session, SessionState.DELETING, None)
+        gone = await self._runtime_of(session).delete(session, _DELETE_SECONDS)
+        if gone and session.state is SessionState.DELETING:
+            session = await self._move(session, SessionState.DELETED, None)
+        await self._record(session, owner, "session.delete", session.state)
+        return session
+
+    async def execute(self, owner: str, session_id: str, command: Command) -> AsyncGenerator[ExecEvent, None]:
+        """Runs a command in the session. The last event is an ``Exit``.
+
+        Raises:
+            NotFound: Absent, another owner's, or without a running pod.
+            Conflict: The session is not running.
+        """
+        session = await self._owned(owner, session_id)
+        if session.state is SessionState.PENDING:
+            session = await self._settle(session, await self._runtime_of(session).status(session))
+        if session.state is not SessionState.RUNNING or session.expired(self._clock.now()):
+            state = "expired" if session.state is SessionState.RUNNING else str(session.state)
+            raise Conflict(
+                f"the session is {state}, not running" + (f": {session.reason}" if session.reason else ""),
+                reason="SESSION_NOT_RUNNING",
+                session=session.id,
+                state=state,
+            )
+        outcome = "cancelled"
+        await self._touch(session)
+        try:
+            async with contextlib.aclosing(self._runtime_of(session).execute(session, command)) as events:
+                async for event in events:
+                    if isinstance(event, Exit):
+                        outcome = event.result
+                    yield event
+        except GamguiError as error:
+            outcome = error.reason
+            raise
+        finally:
+            await self._record(session, owner, "session.exec", outcome, command.argv)
+
+    async def _choose_runtime(self) -> PodRuntime:
+        try:
+            await self._runtime.connect()
+        except GamguiError:
+            if not self._fallback:
+                raise
+            log.warning("no cluster is reachable: SESSION_FALLBACK makes a virtual session", exc_info=True)
+            return self._virtual
+        return self._runtime
+
+    async def _document(self, owner: str, new: NewSession, session_id: str, runtime: PodRuntime) -> Session:
+        now = self._clock.now()
+        info = await runtime.connect()
+        session = Session(
+            id=session_id,
+            owner=owner,
+            name=new.name or session_id,
+            state=SessionState.PENDING,
+            image=new.image,
+            resources=new.resources,
+            labels=new.labels,
+            cluster=info.cluster,
+            namespace=self._namespace,
+            pod_name=names.pod_name(session_id),
+            created_at=now,
+            last_used_at=now,
+            expires_at=now + timedelta(seconds=new.ttl_seconds),
+            idle_seconds=new.idle_seconds,
+            virtual=info.method == "virtual",
+        )
+        try:
+            return await self._store.create(session)
+        except Conflict:
+            existing = await self._store.get(session_id)
+            if existing is None or existing.owner != owner:
+                raise
+            return existing
+
+    async def _settle(self, session: Session, status: PodStatus) -> Session:
+        """Brings the stored session to what its pod says."""
+        target = session.state
+        if session.state is SessionState.DELETING:
+            target = SessionState.DELETED if status.phase is PodPhase.GONE else target
+        elif status.phase in (PodPhase.FAILED, PodPhase.GONE):
+            target = SessionState.FAILED
+        elif status.phase is PodPhase.READY:
+            target = SessionState.RUNNING
+        if target is session.state:
+            if session.state is SessionState.PENDING and status.reason != session.reason:
+                return dataclasses.replace(session, reason=status.reason)
+            return session
+        return await self._move(session, target, status.reason)
+
+    async def _move(self, session: Session, state: SessionState, reason: str | None) -> Session:
+        """A compare-and-set to another state. Who was faster wins, and we go on from there."""
+        for _ in range(5):
+            try:
+                return await self._store.update(session.to(state, self._clock.now(), reason))
+            except VersionConflict:
+                current = await self._store.get(session.id)
+                if current is None:
+                    raise
+                session = current
+                if session.state is state or state not in TRANSITIONS[session.state]:
+                    return session
+        raise VersionConflict("the session is being changed by others; try again", session=session.id)
+
+    async def _fail(self, session: Session, error: GamguiError) -> None:
+        """A create that failed leaves a failed session and no pod, as far as both can be reached."""
+        with contextlib.suppress(GamguiError):
+            await self._move(session, SessionState.FAILED, f"{error.reason}: {error.detail}")
+        with contextlib.suppress(GamguiError):
+            await self._runtime_of(session).delete(session, 0)
+
+    async def _touch(self, session: Session) -> None:
+        """Notes that the session is used; not at every command, as a write costs more than it tells."""
+        now = self._clock.now()
+        if (now - session.last_used_at).total_seconds() >= _TOUCH_SECONDS:
+            with contextlib.suppress(VersionConflict):
+                await self._store.update(dataclasses.replace(session, last_used_at=now))
+
+    async def _owned(self, owner: str, session_id: str) -> Session:
+        session = await self._store.get(session_id) if names.is_session_id(session_id) else None
+        if session is None or session.owner != owner:
+            raise NotFound("there is no such session", reason="SESSION_NOT_FOUND")
+        return session
+
+    def _runtime_of(self, session: Session) -> PodRuntime:
+        return self._virtual if session.virtual else self._runtime
+
+    async def _record(
+        self, session: Session, actor: str, action: str, outcome: str, argv: Sequence[str] = ()
+    ) -> None:
+        await self._audit.record(
+            AuditRecord(
+                at=self._clock.now(),
+                actor=actor,
+                action=action,
+                session_id=session.id,
+                outcome=outcome,
+                detail={"command": " ".join(argv)} if argv else {},
+            )
+        )

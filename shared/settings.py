@@ -1,0 +1,207 @@
+"""All settings, read once from the environment, validated, frozen.
+
+``Settings.from_env`` is the only reader of the environment in ``shared/``. Each
+field carries its variable and its meaning as metadata; the table in README.md is
+generated from them (``make docs``) and compared in the tests.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Mapping
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+
+from shared.errors import ConfigurationError
+
+AuthMode = Literal["google", "iap", "dev"]
+StoreKind = Literal["sqlite", "firestore"]
+GkeEndpoint = Literal["auto", "dns", "private", "public"]
+Fallback = Literal["none", "virtual"]
+
+_T = TypeVar("_T")
+_DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+_QUANTITY = re.compile(r"[0-9]+(\.[0-9]+)?(m|Ki|Mi|Gi|Ti|k|M|G|T)?")
+
+
+def _setting(env: str, default: _T, doc: str) -> _T:
+    value: Any = dataclasses.field(default=default, metadata={"env": env, "doc": doc})
+    return value  # type: ignore[no-any-return]
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What an operator can set. Durations are in seconds, sizes in bytes."""
+
+    auth_mode: AuthMode = _setting(
+        "AUTH_MODE",
+        "google",
+        "Who callers are: `google` (ID token in Authorization), `iap` (Identity-Aware Proxy) "
+        "or `dev` (header X-Dev-User; loopback only, never on Cloud Run)",
+    )
+    auth_audience: str = _setting(
+        "AUTH_AUDIENCE", "", "Audience that tokens must carry; required by `google` and `iap`"
+    )
+    allowed_domains: tuple[str, ...] = _setting(
+        "ALLOWED_DOMAINS", (), "Workspace domains whose users may call, comma-separated; empty: any"
+    )
+    auth_keys_url: str = _setting(
+        "AUTH_KEYS_URL", "", "Where the issuer's public keys are, as a JWK set; empty: Google's own address"
+    )
+
+    session_store: StoreKind = _setting(
+        "SESSION_STORE", "firestore", "Where sessions are kept: `firestore` or `sqlite`"
+    )
+    sqlite_path: str = _setting("SQLITE_PATH", ".local/sessions.db", "File of the SQLite store")
+    google_cloud_project: str = _setting(
+        "GOOGLE_CLOUD_PROJECT", "", "Project of Firestore and of the cluster; empty: the credentials' own"
+    )
+    firestore_database: str = _setting("FIRESTORE_DATABASE", "(default)", "Name of the Firestore database")
+    firestore_emulator_host: str = _setting(
+        "FIRESTORE_EMULATOR_HOST", "", "host:port of Firestore's emulator, in place of the service"
+    )
+
+    gke_cluster_name: str = _setting("GKE_CLUSTER_NAME", "", "Cluster to look up through Google's API")
+    gke_cluster_location: str = _setting("GKE_CLUSTER_LOCATION", "", "Region or zone of that cluster")
+    gke_endpoint: GkeEndpoint = _setting(
+        "GKE_ENDPOINT",
+        "auto",
+        "Control-plane endpoint to use: `auto` (DNS when it takes external traffic, else public IP, "
+        "else private IP), `dns`, `private` or `public`",
+    )
+    gke_api_endpoint: str = _setting(
+        "GKE_API_ENDPOINT",
+        "",
+        "Other address of the GKE API (host:port; http://host:port, without TLS, on loopback only)",
+    )
+    kubeconfig_base64: str = _setting("KUBECONFIG_BASE64", "", "A kubeconfig file, base64-encoded")
+    kubeconfig: str = _setting("KUBECONFIG", "", "Path(s) of kubeconfig files, as kubectl reads them")
+    home: str = _setting("HOME", "", "Home folder, for ~/.kube/config")
+    kubernetes_service_host: str = _setting(
+        "KUBERNETES_SERVICE_HOST", "", "Set by Kubernetes inside a pod: in-cluster connection"
+    )
+    kubernetes_service_port: str = _setting("KUBERNETES_SERVICE_PORT", "443", "The port beside it")
+
+    k8s_namespace: str = _setting("K8S_NAMESPACE", "gamgui", "Namespace of the session pods")
+    k8s_service_account: str = _setting(
+        "K8S_SERVICE_ACCOUNT", "", "Service account of the pods (no token is mounted); empty: the default one"
+    )
+    k8s_pod_template: str = _setting(
+        "K8S_POD_TEMPLATE",
+        "",
+        "Name of a core/v1 PodTemplate in the namespace, merged under our manifest",
+    )
+    session_image: str = _setting("SESSION_IMAGE", "", "Image of a session that does not ask for another one")
+    allowed_images: tuple[str, ...] = _setting(
+        "ALLOWED_IMAGES",
+        (),
+        "Images a session may ask for, comma-separated; a trailing `*` matches any rest; empty: any",
+    )
+    session_runtime_class: str = _setting(
+        "SESSION_RUNTIME_CLASS", "", "runtimeClassName of the pods, e.g. gvisor"
+    )
+    session_cpu: str = _setting("SESSION_CPU", "500m", "CPU of a session that does not say")
+    session_memory: str = _setting("SESSION_MEMORY", "512Mi", "Memory of a session that does not say")
+    session_disk: str = _setting("SESSION_DISK", "2Gi", "Bound of /workspace, and of the home folder")
+    max_session_cpu: str = _setting("MAX_SESSION_CPU", "2", "Most CPU that a session may ask for")
+    max_session_memory: str = _setting("MAX_SESSION_MEMORY", "4Gi", "Most memory that a session may ask for")
+    session_ttl_seconds: int = _setting("SESSION_TTL_SECONDS", 28800, "Life of a session that does not say")
+    max_ttl_seconds: int = _setting("MAX_TTL_SECONDS", 86400, "Longest life that a session may ask for")
+    session_idle_seconds: int = _setting(
+        "SESSION_IDLE_SECONDS", 3600, "Idle limit of a session that does not say"
+    )
+    exec_timeout_seconds: int = _setting(
+        "EXEC_TIMEOUT_SECONDS", 300, "Time a command may take when the request does not say"
+    )
+    max_exec_timeout_seconds: int = _setting(
+        "MAX_EXEC_TIMEOUT_SECONDS", 3300, "Longest time that a request may ask for a command"
+    )
+
+    use_mock_container_adapter: bool = _setting(
+        "USE_MOCK_CONTAINER_ADAPTER", False, "`true`: virtual sessions, no cluster; commands are not executed"
+    )
+    session_fallback: Fallback = _setting(
+        "SESSION_FALLBACK", "none", "`virtual`: create a virtual session when no cluster is reachable"
+    )
+
+    k_service: str = _setting("K_SERVICE", "", "Set by Cloud Run: the service's name")
+    k_revision: str = _setting("K_REVISION", "", "Set by Cloud Run: the revision's name")
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str]) -> Settings:
+        """Reads and validates the settings.
+
+        Args:
+            environ: The process's environment, or a test's.
+
+        Raises:
+            ConfigurationError: A value is malformed, or a required one is missing;
+                names the variable.
+        """
+        types = get_type_hints(cls)
+        values: dict[str, Any] = {}
+        for spec in dataclasses.fields(cls):
+            env = spec.metadata["env"]
+            if environ.get(env):
+                values[spec.name] = _parse(env, environ[env], types[spec.name])
+        settings = cls(**values)
+        settings._check()
+        return settings
+
+    @property
+    def on_cloud_run(self) -> bool:
+        """Whether this process is a Cloud Run instance."""
+        return bool(self.k_service)
+
+    def _check(self) -> None:
+        if self.auth_mode == "dev" and self.on_cloud_run:
+            raise ConfigurationError(
+                "AUTH_MODE=dev trusts a header and refuses to start on Cloud Run; use google or iap",
+                variable="AUTH_MODE",
+            )
+        if self.auth_mode != "dev" and not self.auth_audience:
+            raise ConfigurationError(
+                f"AUTH_MODE={self.auth_mode} needs AUTH_AUDIENCE", variable="AUTH_AUDIENCE"
+            )
+        if bool(self.gke_cluster_name) != bool(self.gke_cluster_location):
+            missing = "GKE_CLUSTER_LOCATION" if self.gke_cluster_name else "GKE_CLUSTER_NAME"
+            raise ConfigurationError(
+                f"GKE lookup needs both GKE_CLUSTER_NAME and GKE_CLUSTER_LOCATION; {missing} is not set",
+                variable=missing,
+            )
+        if not _DNS_LABEL.fullmatch(self.k8s_namespace):
+            raise ConfigurationError("K8S_NAMESPACE is not a DNS label", variable="K8S_NAMESPACE")
+        for name in (
+            "session_cpu",
+            "session_memory",
+            "session_disk",
+            "max_session_cpu",
+            "max_session_memory",
+        ):
+            if not _QUANTITY.fullmatch(getattr(self, name)):
+                env = name.upper()
+                raise ConfigurationError(f"{env} is not a Kubernetes quantity", variable=env)
+        for low, high in (
+            ("session_ttl_seconds", "max_ttl_seconds"),
+            ("exec_timeout_seconds", "max_exec_timeout_seconds"),
+        ):
+            if getattr(self, low) > getattr(self, high):
+                raise ConfigurationError(f"{low.upper()} is larger than {high.upper()}", variable=low.upper())
+
+
+def _parse(env: str, text: str, kind: Any) -> Any:
+    if kind is bool:
+        if text.lower() not in ("true", "false"):
+            raise ConfigurationError(f"{env} must be true or false", variable=env)
+        return text.lower() == "true"
+    if kind is int:
+        if not text.isascii() or not text.isdecimal() or len(text) > 12 or int(text) == 0:
+            raise ConfigurationError(f"{env} must be a whole number above 0", variable=env)
+        return int(text)
+    if get_origin(kind) is Literal:
+        if text not in get_args(kind):
+            raise ConfigurationError(f"{env} must be one of {', '.join(get_args(kind))}", variable=env)
+        return text
+    if get_origin(kind) is tuple:
+        return tuple(part.strip() for part in text.split(",") if part.strip())
+    return text

@@ -1,0 +1,1 @@
+"""HTTP: request parsing, identity check, errors to responses, streaming."""

@@ -1,0 +1,155 @@
+"""From a request to a handler and back: routing, request id, identity, errors, one log line."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import re
+import secrets
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Protocol, TypeAlias
+
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+
+from shared.errors import InvalidRequest, MethodNotAllowed, NotFound, PayloadTooLarge, UnsupportedMediaType
+from shared.identity.model import IdentityVerifier
+from shared.web import logs
+from shared.web.problems import problem_response
+
+if TYPE_CHECKING:
+    from shared.settings import Settings
+
+MAX_JSON_BYTES = 1024 * 1024
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+_PARAMETER = re.compile(r"\{(\w+)\}")
+
+log = logging.getLogger("gamgui.request")
+
+
+class Application(Protocol):
+    """What every endpoint needs of the composition root."""
+
+    @property
+    def settings(self) -> Settings:
+        """The settings; reading them validates them."""
+        ...
+
+    @property
+    def verifier(self) -> IdentityVerifier:
+        """Who finds out who calls."""
+        ...
+
+
+@dataclasses.dataclass(slots=True)
+class Call:
+    """One request to a handler.
+
+    Attributes:
+        request: As Starlette has it.
+        caller: E-mail address of the verified caller; empty where none is asked for.
+        request_id: Taken from X-Request-Id or made.
+        params: Values of the path's parameters.
+    """
+
+    request: Request
+    caller: str
+    request_id: str
+    params: Mapping[str, str]
+
+    async def json_body(self) -> bytes:
+        """The body of a JSON request, bounded.
+
+        Raises:
+            UnsupportedMediaType: It is not declared as JSON.
+            PayloadTooLarge: It is longer than 1 MiB.
+        """
+        media_type = self.request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if media_type != "application/json":
+            raise UnsupportedMediaType("the body must be application/json", content_type=media_type[:100])
+        body = bytearray()
+        try:
+            async for chunk in self.request.stream():
+                body += chunk
+                if len(body) > MAX_JSON_BYTES:
+                    raise PayloadTooLarge(
+                        f"the body is larger than {MAX_JSON_BYTES} bytes", max_bytes=MAX_JSON_BYTES
+                    )
+        except ClientDisconnect as error:
+            raise InvalidRequest("the connection broke before the body was complete") from error
+        return bytes(body)
+
+
+Handler: TypeAlias = Callable[[Call], Awaitable[Response]]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Route:
+    """A method and a path template such as ``/v1/sessions/{session_id}``.
+
+    Attributes:
+        public: Served without an identity.
+    """
+
+    method: str
+    path: str
+    handler: Handler
+    public: bool = False
+
+    def match(self, path: str) -> dict[str, str] | None:
+        """The path's parameters, or None when it is another path."""
+        pattern = _PARAMETER.sub(r"(?P<\1>[^/]+)", self.path)
+        found = re.fullmatch(pattern, path)
+        return found.groupdict() if found else None
+
+
+async def serve(request: Request, app: Callable[[], Application], routes: list[Route]) -> Response:
+    """Answers a request with the route that matches it.
+
+    Args:
+        request: The request.
+        app: Gives the composition root; may fail when the settings are wrong.
+        routes: What this function serves.
+
+    Returns:
+        The handler's response, or a problem document. Nothing is raised.
+    """
+    started = time.monotonic()
+    asked = request.headers.get("x-request-id", "")
+    request_id = asked if _REQUEST_ID.fullmatch(asked) else secrets.token_hex(16)
+    token = logs.bind(request_id, request.headers.get("traceparent", ""))
+    caller = ""
+    try:
+        application = app()
+        logs.configure(application.settings)
+        call, handler = await _dispatch(request, application, routes, request_id)
+        caller = call.caller
+        response = await handler(call)
+    except Exception as error:  # noqa: BLE001 - whatever happens, the caller gets a problem document
+        response = problem_response(error, instance=request.url.path, request_id=request_id)
+    response.headers["X-Request-Id"] = request_id
+    logs.request_line(
+        request, routes[0].handler.__name__, response.status_code, caller, time.monotonic() - started
+    )
+    logs.unbind(token)
+    return response
+
+
+async def _dispatch(
+    request: Request, app: Application, routes: list[Route], request_id: str
+) -> tuple[Call, Handler]:
+    path = request.url.path
+    matches = [(route, params) for route in routes if (params := route.match(path)) is not None]
+    if not matches:
+        raise NotFound("there is nothing at this path")
+    chosen = next((match for match in matches if match[0].method == request.method), None)
+    if chosen is None:
+        allow = ", ".join(route.method for route, _ in matches)
+        raise MethodNotAllowed(f"this path takes {allow}", allow=allow)
+    route, params = chosen
+    caller = ""
+    if not route.public:
+        host = request.client.host if request.client else None
+        caller = (await app.verifier.verify(request.headers, host)).email
+    return Call(request, caller, request_id, params), route.handler

@@ -1,0 +1,191 @@
+"""Bodies of requests: their shape, bounds and defaults. Unknown fields are refused."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import AsyncIterator
+from decimal import Decimal
+from typing import Annotated, TypeVar
+
+import msgspec
+
+from shared.errors import InvalidRequest, PermissionDenied
+from shared.sessions import names
+from shared.sessions.execution import Command
+from shared.sessions.model import Resources
+from shared.sessions.service import NewSession
+from shared.settings import Settings
+
+_IMAGE = r"^[a-zA-Z0-9][-a-zA-Z0-9._/:@]{0,511}$"
+_QUANTITY = r"^[0-9]{1,9}(\.[0-9]{1,9})?(m|Ki|Mi|Gi|Ti|k|M|G|T)?$"
+_SCALE = {"m": "0.001", "k": "1e3", "M": "1e6", "G": "1e9", "T": "1e12"} | {
+    f"{unit}i": str(1024**power) for power, unit in enumerate("KMGT", start=1)
+}
+
+Quantity = Annotated[str, msgspec.Meta(pattern=_QUANTITY)]
+LabelMap = Annotated[dict[str, str], msgspec.Meta(max_length=32)]
+EnvMap = Annotated[dict[str, Annotated[str, msgspec.Meta(max_length=32768)]], msgspec.Meta(max_length=128)]
+Argument = Annotated[str, msgspec.Meta(max_length=131072)]
+_Body = TypeVar("_Body", bound=msgspec.Struct)
+
+
+class ResourcesBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """``resources`` of a session: Kubernetes quantities."""
+
+    cpu: Quantity | None = None
+    memory: Quantity | None = None
+
+
+class CreateSessionBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """Body of ``POST /v1/sessions``."""
+
+    name: Annotated[str, msgspec.Meta(max_length=100)] = ""
+    image: Annotated[str, msgspec.Meta(pattern=_IMAGE)] | None = None
+    resources: ResourcesBody = ResourcesBody()
+    env: EnvMap = {}
+    labels: LabelMap = {}
+    ttl_seconds: Annotated[int, msgspec.Meta(ge=60)] | None = None
+    idle_seconds: Annotated[int, msgspec.Meta(ge=60)] | None = None
+    wait_seconds: Annotated[float, msgspec.Meta(ge=0, le=60)] = 30
+
+    def to_new_session(self, settings: Settings) -> NewSession:
+        """Checks what the shape alone does not say and fills in the operator's defaults.
+
+        Raises:
+            InvalidRequest: A value breaks a rule; names the field.
+            PermissionDenied: The image is not an allowed one.
+        """
+        if not self.name.isprintable():
+            raise _invalid("name", "holds characters that cannot be printed")
+        _refuse("labels", names.label_fault(self.labels))
+        _refuse("env", names.env_fault(self.env))
+        image = self.image or settings.session_image
+        if not image:
+            raise _invalid("image", "is missing, and no SESSION_IMAGE is set")
+        if not image_allowed(image, settings):
+            raise PermissionDenied("this image is not allowed", reason="IMAGE_NOT_ALLOWED", image=image)
+        ttl = self.ttl_seconds or settings.session_ttl_seconds
+        if ttl > settings.max_ttl_seconds:
+            raise _invalid("ttl_seconds", f"is larger than {settings.max_ttl_seconds}")
+        return NewSession(
+            name=self.name,
+            image=image,
+            resources=self._resources(settings),
+            labels=self.labels,
+            env=self.env,
+            ttl_seconds=ttl,
+            idle_seconds=min(self.idle_seconds or settings.session_idle_seconds, ttl),
+            wait_seconds=self.wait_seconds,
+        )
+
+    def _resources(self, settings: Settings) -> Resources:
+        cpu = self.resources.cpu or settings.session_cpu
+        memory = self.resources.memory or settings.session_memory
+        for field, value, least, most in (
+            ("cpu", cpu, "1m", settings.max_session_cpu),
+            ("memory", memory, "16Mi", settings.max_session_memory),
+        ):
+            if not quantity(least) <= quantity(value) <= quantity(most):
+                raise _invalid(f"resources.{field}", f"is not between {least} and {most}")
+        return Resources(cpu, memory)
+
+
+class ExecBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """Body of ``POST /v1/sessions/{id}/exec``. A command that is a text is a line for the pod's shell."""
+
+    command: (
+        Annotated[str, msgspec.Meta(min_length=1)]
+        | Annotated[list[Argument], msgspec.Meta(min_length=1, max_length=4096)]
+    )
+    stdin: str | None = None
+    stdin_base64: str | None = None
+    timeout_seconds: Annotated[float, msgspec.Meta(gt=0)] | None = None
+    workdir: Annotated[str, msgspec.Meta(pattern="^(/[^\\x00\\n]*)?$", max_length=4096)] = ""
+    env: EnvMap = {}
+
+    def to_command(self, settings: Settings) -> Command:
+        """Checks what the shape alone does not say and fills in the operator's defaults.
+
+        Raises:
+            InvalidRequest: A value breaks a rule; names the field.
+        """
+        _refuse("env", names.env_fault(self.env))
+        timeout = self.timeout_seconds or settings.exec_timeout_seconds
+        if timeout > settings.max_exec_timeout_seconds:
+            raise _invalid(
+                "timeout_seconds", f"is larger than {settings.max_exec_timeout_seconds}; run a job instead"
+            )
+        argv = ["sh", "-c", self.command] if isinstance(self.command, str) else self.command
+        if not argv[0] or any("\0" in argument for argument in argv):
+            raise _invalid("command", "is empty or holds a NUL character")
+        return Command(
+            argv=argv, timeout_seconds=timeout, stdin=self._stdin(), workdir=self.workdir, env=self.env
+        )
+
+    def _stdin(self) -> AsyncIterator[bytes] | None:
+        if self.stdin is not None and self.stdin_base64 is not None:
+            raise _invalid("stdin", "and stdin_base64 exclude each other")
+        if self.stdin is not None:
+            return _once(self.stdin.encode())
+        if self.stdin_base64 is None:
+            return None
+        try:
+            return _once(base64.b64decode(self.stdin_base64, validate=True))
+        except (binascii.Error, ValueError) as error:
+            raise _invalid("stdin_base64", "is not base64") from error
+
+
+def decode(body: bytes, shape: type[_Body]) -> _Body:
+    """Reads a JSON body.
+
+    Args:
+        body: The body's bytes.
+        shape: One of the classes above.
+
+    Raises:
+        InvalidRequest: ``INVALID_JSON``, ``UNKNOWN_FIELD`` or ``INVALID_FIELD``; says where.
+    """
+    try:
+        return msgspec.json.decode(body, type=shape)
+    except msgspec.ValidationError as error:
+        text = str(error)
+        reason = "UNKNOWN_FIELD" if "unknown field" in text else "INVALID_FIELD"
+        raise InvalidRequest(text, reason=reason) from error
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+        raise InvalidRequest(f"the body is not JSON: {error}", reason="INVALID_JSON") from error
+
+
+def quantity(text: str) -> Decimal:
+    """The number that a Kubernetes quantity stands for.
+
+    https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/
+    """
+    match = re.fullmatch(r"([0-9.]+)([a-zA-Z]*)", text)
+    assert match is not None, "the pattern was checked before"
+    number, unit = match.groups()
+    return Decimal(number) * Decimal(_SCALE.get(unit, "1"))
+
+
+def image_allowed(image: str, settings: Settings) -> bool:
+    """Whether a session may use the image: all may when ``ALLOWED_IMAGES`` is not set."""
+    if not settings.allowed_images or image == settings.session_image:
+        return True
+    return any(
+        image.startswith(allowed[:-1]) if allowed.endswith("*") else image == allowed
+        for allowed in settings.allowed_images
+    )
+
+
+def _invalid(field: str, fault: str) -> InvalidRequest:
+    return InvalidRequest(f"{field} {fault}", reason="INVALID_FIELD", field=field)
+
+
+def _refuse(field: str, fault: str | None) -> None:
+    if fault is not None:
+        raise InvalidRequest(fault, reason="INVALID_FIELD", field=field)
+
+
+async def _once(data: bytes) -> AsyncIterator[bytes]:
+    yield data

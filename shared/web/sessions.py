@@ -1,0 +1,92 @@
+"""Sessions as JSON, and pages of them."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from shared.errors import InvalidRequest
+from shared.sessions.model import Session, SessionState
+from shared.sessions.ports import Cursor
+
+MAX_PAGE = 200
+_DEFAULT_PAGE = 50
+
+
+def session_json(session: Session) -> dict[str, Any]:
+    """A session as callers see it. What is not known is left out, but for ``reason``-less states."""
+    values: dict[str, Any] = {
+        "id": session.id,
+        "name": session.name,
+        "owner": session.owner,
+        "state": session.state,
+        "reason": session.reason,
+        "image": session.image,
+        "resources": {"cpu": session.resources.cpu, "memory": session.resources.memory},
+        "labels": dict(session.labels),
+        "cluster": session.cluster,
+        "namespace": session.namespace,
+        "pod_name": session.pod_name,
+        "created_at": _time(session.created_at),
+        "ready_at": _time(session.ready_at),
+        "last_used_at": _time(session.last_used_at),
+        "expires_at": _time(session.expires_at),
+        "idle_seconds": session.idle_seconds,
+        "deleted_at": _time(session.deleted_at),
+        "virtual": session.virtual or None,
+    }
+    return {key: value for key, value in values.items() if value is not None}
+
+
+def page_json(sessions: Sequence[Session], after: Cursor | None) -> dict[str, Any]:
+    """A page of sessions; ``next_page_token`` is absent on the last one."""
+    page: dict[str, Any] = {"sessions": [session_json(session) for session in sessions]}
+    if after is not None:
+        page["next_page_token"] = page_token(after)
+    return page
+
+
+def page_token(cursor: Cursor) -> str:
+    """An opaque token for where a page ended."""
+    return base64.urlsafe_b64encode(json.dumps([cursor.created_at.isoformat(), cursor.id]).encode()).decode()
+
+
+def page_query(query: Mapping[str, str]) -> tuple[SessionState | None, int, Cursor | None]:
+    """Reads ``state``, ``page_size`` and ``page_token``.
+
+    Raises:
+        InvalidRequest: One of them is malformed, or there is another one.
+    """
+    unknown = set(query) - {"state", "page_size", "page_token"}
+    if unknown:
+        raise InvalidRequest(
+            "unknown query parameter", reason="UNKNOWN_FIELD", parameters=sorted(unknown)[:10]
+        )
+    state = query.get("state")
+    if state is not None and state not in list(SessionState):
+        raise InvalidRequest(
+            f"state is none of {', '.join(SessionState)}", reason="INVALID_FIELD", field="state"
+        )
+    size = query.get("page_size", str(_DEFAULT_PAGE))
+    if not (size.isascii() and size.isdecimal() and 1 <= int(size[:9]) <= MAX_PAGE):
+        raise InvalidRequest(f"page_size is not 1 to {MAX_PAGE}", reason="INVALID_FIELD", field="page_size")
+    token = query.get("page_token")
+    return SessionState(state) if state else None, int(size), _cursor(token) if token else None
+
+
+def _cursor(token: str) -> Cursor:
+    try:
+        created_at, session_id = json.loads(base64.urlsafe_b64decode(token.encode()))
+        return Cursor(datetime.fromisoformat(created_at).astimezone(UTC), str(session_id))
+    except (ValueError, TypeError, OverflowError, binascii.Error) as error:
+        raise InvalidRequest(
+            "page_token is not one of ours", reason="INVALID_FIELD", field="page_token"
+        ) from error
+
+
+def _time(at: datetime | None) -> str | None:
+    return at.astimezone(UTC).isoformat().replace("+00:00", "Z") if at else None

@@ -1,0 +1,72 @@
+"""Clusters that run inside the test's own event loop, and clients for them."""
+
+import json
+import os
+import shutil
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from local.cluster import LocalCluster
+
+from .client import Client
+
+_RECORDINGS = Path(__file__).parents[2] / "kubernetes-recordings"
+_KUBECTLS = ("1.31", "1.32", "1.33")
+
+
+@pytest.fixture
+def recording() -> Callable[[str], list[dict[str, Any]]]:
+    """Steps of a recorded scenario, by its name."""
+
+    def load(name: str) -> list[dict[str, Any]]:
+        steps: list[dict[str, Any]] = json.loads((_RECORDINGS / f"{name}.json").read_bytes())["steps"]
+        return steps
+
+    return load
+
+
+@pytest.fixture(params=["namespaces", "groups"])
+def runtime(request: pytest.FixtureRequest) -> str:
+    """Both ways to run containers, for tests that ask for it."""
+    return str(request.param)
+
+
+@pytest.fixture
+async def cluster(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[LocalCluster]:
+    """A cluster; in both runtimes for tests that also ask for ``runtime``."""
+    wanted = request.getfixturevalue("runtime") if "runtime" in request.fixturenames else "namespaces"
+    images = tmp_path / "images"
+    images.mkdir()
+    async with LocalCluster(tmp_path / "cluster", images, namespaces=wanted == "namespaces") as running:
+        if wanted == "namespaces" and not running.runtime_description.startswith(wanted):
+            if "runtime" in request.fixturenames:
+                pytest.skip("namespaces are not to be had here")
+        yield running
+
+
+@pytest.fixture
+async def client(cluster: LocalCluster) -> AsyncIterator[Client]:
+    """A client with namespace ``rec`` made."""
+    connector = aiohttp.TCPConnector(limit=0)
+    async with aiohttp.ClientSession(connector=connector) as session:
+        made = Client(cluster, session)
+        await made.create("/api/v1/namespaces", {"metadata": {"name": "rec"}})
+        yield made
+
+
+@pytest.fixture(params=_KUBECTLS)
+def kubectl(request: pytest.FixtureRequest) -> str:
+    """Path of a real kubectl, in each version that is supported; found beside ``kubectl``."""
+    version = request.param
+    candidates = [shutil.which(f"kubectl.{version}"), shutil.which("kubectl")]
+    for known in filter(None, candidates):
+        path = Path(known).resolve().with_name(f"kubectl.{version}")
+        if path.exists():
+            return str(path)
+    if os.environ.get("REQUIRE_KUBECTL") == "1":
+        pytest.fail(f"kubectl {version} is required but not there")
+    pytest.skip(f"no kubectl {version}")

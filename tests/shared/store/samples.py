@@ -1,0 +1,102 @@
+"""Sessions, records and a clock for the tests of the stores."""
+
+from __future__ import annotations
+
+import dataclasses
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from hypothesis import strategies as st
+
+from shared.sessions.model import Resources, Session, SessionState
+from shared.sessions.names import new_session_id, pod_name
+from shared.sessions.ports import RequestRecord
+
+NOON = datetime(2026, 3, 1, 12, 0, 0, 123457, tzinfo=UTC)
+
+
+@dataclasses.dataclass(slots=True)
+class SetClock:
+    """A clock that the test sets."""
+
+    time: datetime = NOON
+
+    def now(self) -> datetime:
+        return self.time
+
+    def pass_seconds(self, seconds: float) -> None:
+        self.time += timedelta(seconds=seconds)
+
+
+def a_session(**changes: Any) -> Session:
+    session_id = changes.pop("id", None) or new_session_id()
+    session = Session(
+        id=session_id,
+        owner="alice@example.com",
+        name="Monday's clean-up",
+        state=SessionState.PENDING,
+        image="registry.example.com/gam:7",
+        resources=Resources(cpu="500m", memory="512Mi"),
+        labels={"team": "it", "example.com/cost-centre": "42"},
+        cluster="europe",
+        namespace="gamgui",
+        pod_name=pod_name(session_id),
+        created_at=NOON,
+        last_used_at=NOON,
+        expires_at=NOON + timedelta(hours=8),
+        idle_seconds=3600,
+    )
+    return dataclasses.replace(session, **changes)
+
+
+def a_record(**changes: Any) -> RequestRecord:
+    record = RequestRecord(
+        key="create-0123456789abcdef",
+        fingerprint="f" * 64,
+        session_id=new_session_id(),
+        lease_until=NOON + timedelta(seconds=60),
+        expires_at=NOON + timedelta(days=1),
+    )
+    return dataclasses.replace(record, **changes)
+
+
+_text = st.text(st.characters(exclude_categories=("Cs",)), max_size=60)
+_times = st.datetimes(timezones=st.just(UTC))
+_label_keys = st.from_regex(
+    r"([a-z][-a-z0-9]{0,10}\.example/)?[A-Za-z0-9][-A-Za-z0-9_.]{0,20}[a-z]", fullmatch=True
+)
+
+sessions = st.builds(
+    Session,
+    id=st.builds(new_session_id),
+    owner=_text,
+    name=_text,
+    state=st.sampled_from(SessionState),
+    image=_text,
+    resources=st.builds(Resources, cpu=_text, memory=_text),
+    labels=st.dictionaries(_label_keys, _text, max_size=4),
+    cluster=_text,
+    namespace=_text,
+    pod_name=_text,
+    created_at=_times,
+    last_used_at=_times,
+    expires_at=_times,
+    idle_seconds=st.integers(min_value=0, max_value=2**53),
+    ready_at=st.none() | _times,
+    deleted_at=st.none() | _times,
+    reason=st.none() | _text,
+    virtual=st.booleans(),
+    version=st.just(""),
+)
+
+records = st.builds(
+    RequestRecord,
+    key=st.builds(new_session_id),
+    fingerprint=_text,
+    session_id=_text,
+    lease_until=_times,
+    expires_at=_times,
+    response=st.none() | _text,
+    status=st.none() | st.integers(min_value=100, max_value=599),
+    version=st.just(""),
+)

@@ -1,0 +1,270 @@
+"""What only Firestore can do to us: lost answers, contention, refusals, silence."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import timedelta
+
+import pytest
+from grpc import StatusCode
+
+from shared.errors import Conflict, GamguiError, InternalError, StoreUnavailable, VersionConflict
+from shared.store.firestore import FirestoreStore
+from tests.shared.store.faulty_firestore import Fault, FaultyFirestore
+from tests.shared.store.samples import SetClock, a_record, a_session
+from tests.support.firestore_emulator import firestore_emulator
+
+AMBIGUOUS = [
+    StatusCode.UNAVAILABLE,
+    StatusCode.DEADLINE_EXCEEDED,
+    StatusCode.ABORTED,
+    StatusCode.INTERNAL,
+    StatusCode.UNKNOWN,
+    StatusCode.CANCELLED,
+    StatusCode.RESOURCE_EXHAUSTED,
+]
+
+
+@pytest.fixture
+async def firestore(firestore_host: str) -> AsyncIterator[FaultyFirestore]:
+    yield FaultyFirestore(firestore_host)
+
+
+@pytest.fixture
+async def store(
+    firestore: FaultyFirestore, firestore_project: str, clock: SetClock
+) -> AsyncIterator[FirestoreStore]:
+    async with firestore.serving() as host:
+        store = FirestoreStore(project=firestore_project, emulator_host=host, clock=clock)
+        yield store
+        await store.close()
+
+
+@pytest.mark.parametrize("code", AMBIGUOUS)
+@pytest.mark.parametrize("applied", [True, False])
+class TestLostAnswers:
+    async def test_create_succeeds_once(
+        self, store: FirestoreStore, firestore: FaultyFirestore, code: StatusCode, applied: bool
+    ) -> None:
+        firestore.faults = [Fault("Commit", code, applied=applied)]
+        created = await store.create(a_session())
+        assert firestore.faults == []
+        assert await store.get(created.id) == created
+
+    async def test_update_succeeds_once(
+        self, store: FirestoreStore, firestore: FaultyFirestore, code: StatusCode, applied: bool
+    ) -> None:
+        created = await store.create(a_session())
+        firestore.faults = [Fault("Commit", code, applied=applied)]
+        updated = await store.update(dataclasses.replace(created, name="other"))
+        assert updated.version != created.version
+        assert await store.get(created.id) == updated
+
+    async def test_first_request_stays_the_first(
+        self, store: FirestoreStore, firestore: FaultyFirestore, code: StatusCode, applied: bool
+    ) -> None:
+        firestore.faults = [Fault("Commit", code, applied=applied)]
+        assert await store.begin_request(a_record()) is None
+        assert await store.begin_request(a_record()) is not None
+
+    async def test_taker_over_of_an_expired_record_is_the_first(
+        self,
+        store: FirestoreStore,
+        firestore: FaultyFirestore,
+        clock: SetClock,
+        code: StatusCode,
+        applied: bool,
+    ) -> None:
+        await store.begin_request(a_record())
+        clock.pass_seconds(90_000)
+        # The refused create first, then the takeover, whose answer is lost.
+        firestore.faults = [Fault("Commit", code), Fault("Commit", code, applied=applied)]
+        assert await store.begin_request(a_record(expires_at=clock.now() + timedelta(days=1))) is None
+
+
+class TestRealConflicts:
+    async def test_conflict_behind_a_lost_call_is_a_conflict(
+        self, store: FirestoreStore, firestore: FaultyFirestore
+    ) -> None:
+        created = await store.create(a_session())
+        current = await store.update(created)
+        firestore.faults = [Fault("Commit")]
+        with pytest.raises(VersionConflict):
+            await store.update(created)
+        firestore.faults = [Fault("Commit")]
+        with pytest.raises(Conflict) as caught:
+            await store.create(created)
+        assert caught.value.reason == "SESSION_EXISTS"
+        assert await store.get(created.id) == current
+
+    async def test_reads_are_repeated(self, store: FirestoreStore, firestore: FaultyFirestore) -> None:
+        created = await store.create(a_session())
+        firestore.faults = [Fault("BatchGetDocuments"), Fault("BatchGetDocuments"), Fault("RunQuery")]
+        assert await store.get(created.id) == created
+        assert await store.list_sessions(created.owner, state=None, limit=5, after=None) == [created]
+        assert firestore.faults == []
+
+    async def test_plain_write_is_one_call(self, store: FirestoreStore, firestore: FaultyFirestore) -> None:
+        created = await store.create(a_session())
+        await store.update(created)
+        await store.begin_request(a_record())
+        assert firestore.calls == ["Commit"] * 3
+
+
+def calls_of(store: FirestoreStore) -> list[Callable[[], Awaitable[object]]]:
+    """Every method that asks Firestore."""
+    session, record = a_session(version="2026-03-01T12:00:00.000001Z"), a_record()
+    return [
+        lambda: store.create(session),
+        lambda: store.get(session.id),
+        lambda: store.update(session),
+        lambda: store.list_sessions("alice@example.com", state=None, limit=1, after=None),
+        lambda: store.begin_request(record),
+        lambda: store.update_request(record),
+        store.ping,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("code", "error", "reason"),
+    [
+        (StatusCode.PERMISSION_DENIED, StoreUnavailable, "STORE_FORBIDDEN"),
+        (StatusCode.UNAUTHENTICATED, StoreUnavailable, "STORE_FORBIDDEN"),
+        (StatusCode.NOT_FOUND, StoreUnavailable, "STORE_NOT_FOUND"),
+        (StatusCode.FAILED_PRECONDITION, StoreUnavailable, "STORE_NOT_READY"),
+        (StatusCode.UNAVAILABLE, StoreUnavailable, "STORE_UNAVAILABLE"),
+        (StatusCode.ABORTED, StoreUnavailable, "STORE_UNAVAILABLE"),
+        (StatusCode.UNIMPLEMENTED, StoreUnavailable, "STORE_UNAVAILABLE"),
+        (StatusCode.DATA_LOSS, StoreUnavailable, "STORE_UNAVAILABLE"),
+        (StatusCode.INVALID_ARGUMENT, InternalError, "STORE_REFUSED"),
+    ],
+)
+async def test_refusal_is_told_in_our_words(
+    firestore_host: str,
+    firestore_project: str,
+    clock: SetClock,
+    code: StatusCode,
+    error: type[GamguiError],
+    reason: str,
+) -> None:
+    class Refusing(FaultyFirestore):
+        def _due(self, method: str) -> Fault | None:
+            return Fault(method, code)
+
+    async with Refusing(firestore_host).serving() as host:
+        store = FirestoreStore(project=firestore_project, emulator_host=host, clock=clock)
+        results = await asyncio.gather(*(call() for call in calls_of(store)), return_exceptions=True)
+        await store.close()
+    for result in results:
+        assert type(result) is error
+        assert result.reason == reason
+        assert "10.0.0.7" not in str(result)
+        assert result.__cause__ is not None
+
+
+class TestSilence:
+    async def test_server_that_never_answers_is_given_up(
+        self, store: FirestoreStore, firestore: FaultyFirestore
+    ) -> None:
+        await store.ping()
+        firestore.always = Fault("Commit", hang=True)
+        started = time.monotonic()
+        with pytest.raises(StoreUnavailable):
+            await store.create(a_session())
+        assert time.monotonic() - started < 15
+
+    async def test_silent_call_is_repeated_within_the_operation(
+        self, store: FirestoreStore, firestore: FaultyFirestore
+    ) -> None:
+        firestore.faults = [Fault("BatchGetDocuments", hang=True)]
+        await store.ping()
+        assert firestore.calls == ["BatchGetDocuments"] * 2
+
+    async def test_closed_port_is_unavailable(self, clock: SetClock) -> None:
+        with socket.socket() as unused:
+            unused.bind(("127.0.0.1", 0))
+            host = f"127.0.0.1:{unused.getsockname()[1]}"
+            await everything_is_unavailable(FirestoreStore(project="p", emulator_host=host, clock=clock))
+
+    async def test_port_that_accepts_and_says_nothing_is_unavailable(self, clock: SetClock) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as mute:
+            host = f"127.0.0.1:{mute.getsockname()[1]}"
+            await everything_is_unavailable(FirestoreStore(project="p", emulator_host=host, clock=clock))
+
+    async def test_stopped_emulator_is_unavailable(self, firestore_host: str, clock: SetClock) -> None:
+        own = {name: value for name, value in os.environ.items() if name != "FIRESTORE_EMULATOR_HOST"}
+        with contextlib.ExitStack() as stack:
+            host = await asyncio.to_thread(stack.enter_context, firestore_emulator(own))
+            store = FirestoreStore(project="p", emulator_host=host, clock=clock)
+            await store.ping()
+            await asyncio.to_thread(stack.close)
+        await everything_is_unavailable(store)
+
+
+async def everything_is_unavailable(store: FirestoreStore) -> None:
+    started = time.monotonic()
+    results = await asyncio.gather(*(call() for call in calls_of(store)), return_exceptions=True)
+    assert {type(result) for result in results} == {StoreUnavailable}
+    assert time.monotonic() - started < 15
+    await store.close()
+
+
+class TestConstruction:
+    async def test_settings_decide_not_the_librarys_variable(
+        self, firestore_host: str, firestore_project: str
+    ) -> None:
+        """In a process of its own, whose FIRESTORE_EMULATOR_HOST leads nowhere."""
+        program = f"""
+import asyncio
+from datetime import UTC, datetime
+from shared.settings import Settings
+from shared.store import session_store
+
+class Clock:
+    def now(self):
+        return datetime.now(UTC)
+
+async def main():
+    settings = Settings(
+        firestore_emulator_host={firestore_host!r}, google_cloud_project={firestore_project!r}
+    )
+    store = session_store(settings, clock=Clock())
+    await store.ping()
+    await store.close()
+
+asyncio.run(main())
+"""
+        environment = {**os.environ, "FIRESTORE_EMULATOR_HOST": "127.0.0.1:1"}
+        done = await asyncio.to_thread(
+            subprocess.run,
+            [sys.executable, "-X", "dev", "-W", "error", "-c", program],
+            env=environment,
+            capture_output=True,
+            timeout=60,
+        )
+        assert done.returncode == 0, done.stderr.decode()
+
+    async def test_emulator_needs_no_project(self, firestore_host: str, clock: SetClock) -> None:
+        store = FirestoreStore(project="", emulator_host=firestore_host, clock=clock)
+        await store.ping()
+        await store.close()
+
+    async def test_named_database_is_another_one(
+        self, firestore_host: str, firestore_project: str, clock: SetClock
+    ) -> None:
+        default = FirestoreStore(project=firestore_project, emulator_host=firestore_host, clock=clock)
+        named = FirestoreStore(
+            project=firestore_project, database="other", emulator_host=firestore_host, clock=clock
+        )
+        created = await default.create(a_session())
+        assert await named.get(created.id) is None
+        await named.close()
+        await default.close()

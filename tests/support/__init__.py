@@ -1,0 +1,1 @@
+"""Test servers and helpers that several tests share."""

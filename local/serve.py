@@ -10,9 +10,10 @@ import argparse
 import asyncio
 import contextlib
 import os
+import signal
 import socket
 import sys
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Generator
 from pathlib import Path
 
 import uvicorn
@@ -48,6 +49,18 @@ async def main(arguments: list[str]) -> int:
             return 2
 
 
+class _Server(uvicorn.Server):
+    """Uvicorn, which would end the process with the signal it got; what we started must end first."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None]:
+        """Asks the server to stop on SIGINT and SIGTERM."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self.handle_exit, number, None)
+        yield
+
+
 async def _serve(port: int) -> int:
     from local.gateway import Gateway, load_functions
     from shared.app import app
@@ -55,7 +68,7 @@ async def _serve(port: int) -> int:
     listener = socket.create_server(("127.0.0.1", port), backlog=1024)
     gateway = Gateway(load_functions(), app())
     config = uvicorn.Config(gateway, log_level="warning", timeout_graceful_shutdown=10)
-    server = uvicorn.Server(config)
+    server = _Server(config)
     print(f"GAMGUI session functions: http://localhost:{listener.getsockname()[1]}", flush=True)
     await server.serve(sockets=[listener])
     return 0

@@ -195,8 +195,9 @@ def _parse(env: str, text: str, kind: Any) -> Any:
             raise ConfigurationError(f"{env} must be true or false", variable=env)
         return text.lower() == "true"
     if kind is int:
-        if not text.isascii() or not text.isdecimal() or len(text) > 12 or int(text) == 0:
-            raise ConfigurationError(f"{env} must be a whole number above 0", variable=env)
+        # Kubernetes keeps seconds as 32-bit numbers.
+        if not text.isascii() or not text.isdecimal() or len(text) > 10 or not 0 < int(text) < 2**31:
+            raise ConfigurationError(f"{env} must be a whole number from 1 to {2**31 - 1}", variable=env)
         return int(text)
     if get_origin(kind) is Literal:
         if text not in get_args(kind):

@@ -32,4 +32,4 @@ ROUTES = [Route("POST", "/v1/sessions", handle)]
 @functions_framework.aio.http
 async def create_session(request: Request) -> Response:
     """The Cloud Run function."""
-    return await serve(request, app, ROUTES)
+    return await serve(request, app, ROUTES, "create_session")

@@ -23,4 +23,4 @@ ROUTES = [Route("DELETE", "/v1/sessions/{session_id}", handle)]
 @functions_framework.aio.http
 async def delete_session(request: Request) -> Response:
     """The Cloud Run function."""
-    return await serve(request, app, ROUTES)
+    return await serve(request, app, ROUTES, "delete_session")

@@ -25,4 +25,4 @@ ROUTES = [Route("POST", "/v1/sessions/{session_id}/exec", handle)]
 @functions_framework.aio.http
 async def exec_command(request: Request) -> Response:
     """The Cloud Run function."""
-    return await serve(request, app, ROUTES)
+    return await serve(request, app, ROUTES, "exec_command")

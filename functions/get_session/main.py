@@ -23,4 +23,4 @@ ROUTES = [Route("GET", "/v1/sessions/{session_id}", handle)]
 @functions_framework.aio.http
 async def get_session(request: Request) -> Response:
     """The Cloud Run function."""
-    return await serve(request, app, ROUTES)
+    return await serve(request, app, ROUTES, "get_session")

@@ -40,4 +40,4 @@ ROUTES = [
 @functions_framework.aio.http
 async def health(request: Request) -> Response:
     """The Cloud Run function."""
-    return await serve(request, app, ROUTES)
+    return await serve(request, app, ROUTES, "health")

@@ -25,4 +25,4 @@ ROUTES = [Route("GET", "/v1/sessions", handle)]
 @functions_framework.aio.http
 async def list_sessions(request: Request) -> Response:
     """The Cloud Run function."""
-    return await serve(request, app, ROUTES)
+    return await serve(request, app, ROUTES, "list_sessions")

@@ -23,13 +23,13 @@ def identity_verifier(settings: Settings) -> IdentityVerifier:
             raise ConfigurationError(
                 "AUTH_MODE=dev trusts a header and refuses to start on Cloud Run", variable="AUTH_MODE"
             )
-        from shared.identity.dev import DevVerifier  # noqa: PLC0415
+        from shared.identity.dev import DevVerifier
 
         return DevVerifier(allowed_domains=settings.allowed_domains)
     if settings.auth_mode == "iap":
-        from shared.identity.iap import IapVerifier  # noqa: PLC0415
+        from shared.identity.iap import IapVerifier
 
         return IapVerifier(settings)
-    from shared.identity.google import GoogleVerifier  # noqa: PLC0415
+    from shared.identity.google import GoogleVerifier
 
     return GoogleVerifier(settings)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Mapping
 
 from shared.errors import Unauthenticated
 from shared.identity.claims import email_address, email_domain, header, require_domain
+from shared.identity.loopback import is_loopback
 from shared.identity.model import Identity
 
 HEADER = "x-dev-user"
@@ -24,7 +24,7 @@ class DevVerifier:
 
     async def verify(self, headers: Mapping[str, str], client_host: str | None) -> Identity:
         """See ``IdentityVerifier.verify``; the header holds an e-mail address in ASCII."""
-        if not _is_loopback(client_host):
+        if not is_loopback(client_host):
             raise Unauthenticated(
                 "The development identity is believed on the loopback interface only.",
                 reason="IDENTITY_NOT_LOCAL",
@@ -42,13 +42,3 @@ class DevVerifier:
 
     async def close(self) -> None:
         """See ``IdentityVerifier.close``: there is nothing to release."""
-
-
-def _is_loopback(host: str | None) -> bool:
-    try:
-        address = ipaddress.ip_address(host or "")
-    except ValueError:
-        return False
-    # ::ffff:127.0.0.1 is how a dual-stack socket shows an IPv4 peer (RFC 4291, 2.5.5.2).
-    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-    return (mapped or address).is_loopback

@@ -12,7 +12,6 @@ import json
 import re
 import time
 from collections.abc import Callable, Mapping
-from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -20,6 +19,7 @@ import jwt
 from jwt.algorithms import AllowedPublicKeys
 
 from shared.errors import ConfigurationError, Unavailable
+from shared.identity.loopback import is_loopback
 
 MIN_AGE_SECONDS = 60.0
 MAX_AGE_SECONDS = 86_400.0
@@ -79,10 +79,8 @@ class KeySet:
             Unavailable: The issuer's keys are not known and cannot be had now.
         """
         keys = await self._current()
-        if key_id not in keys.by_id and self._now() >= self._unknown_not_before:
-            # The issuer may have made a new key since; ask once for all ids of the next while.
-            self._unknown_not_before = self._now() + RETRY_SECONDS
-            keys = await self._fetched()
+        if key_id not in keys.by_id:
+            keys = await self._perhaps_newer(keys)
         return keys.by_id.get(key_id)
 
     async def close(self) -> None:
@@ -102,16 +100,29 @@ class KeySet:
             return await self._fetched()
         return keys
 
+    async def _perhaps_newer(self, keys: _Keys) -> _Keys:
+        """The issuer may have made a key since ``keys``: asks, but once for all ids of a while."""
+        if self._fetching is None:
+            if self._now() < self._unknown_not_before:
+                return keys
+            self._unknown_not_before = self._now() + RETRY_SECONDS
+        return await self._fetched()
+
     async def _fetched(self) -> _Keys:
         """The keys after a fetch, which all who wait share; the old ones if it fails."""
         if self._closed:
-            raise Unavailable("The identity verifier is closed.", reason="IDENTITY_KEYS_UNAVAILABLE")
+            raise _closed()
         if self._fetching is None:
             self._fetching = asyncio.create_task(self._fetch())
             self._fetching.add_done_callback(self._done)
+        fetching = self._fetching
         try:
             # A caller that goes away does not end the fetch of the others.
-            return await asyncio.shield(self._fetching)
+            return await asyncio.shield(fetching)
+        except asyncio.CancelledError as error:
+            if fetching.cancelled():
+                raise _closed() from error
+            raise
         except (aiohttp.ClientError, OSError, ValueError, jwt.PyJWTError) as error:
             if self._keys is not None and self._now() < self._keys.usable_until:
                 return self._keys
@@ -144,18 +155,19 @@ class KeySet:
         return _Keys(_keys_by_id(bytes(body), self._algorithm), now + age, now + age + STALE_SECONDS)
 
 
+def _closed() -> Unavailable:
+    return Unavailable("The identity verifier is closed.", reason="IDENTITY_KEYS_UNAVAILABLE")
+
+
 def _keys_by_id(body: bytes, algorithm: str) -> Mapping[str, AllowedPublicKeys]:
     try:
-        document = json.loads(body)
-    except RecursionError as error:
-        raise ValueError("a JWK set is not nested that deep") from error
-    if not isinstance(document, dict):
-        raise ValueError("not a JWK set")
-    keys = {
-        key.key_id: key.key
-        for key in jwt.PyJWKSet.from_dict(document)
-        if key.algorithm_name == algorithm and key.public_key_use in (None, "sig") and key.key_id
-    }
+        keys = {
+            key.key_id: key.key
+            for key in jwt.PyJWKSet.from_dict(json.loads(body))
+            if key.algorithm_name == algorithm and key.public_key_use in (None, "sig") and key.key_id
+        }
+    except (AttributeError, RecursionError, TypeError) as error:
+        raise ValueError("not a JWK set") from error
     if not keys:
         raise ValueError(f"no {algorithm} key in the JWK set")
     return keys
@@ -175,13 +187,6 @@ def _require_private_way(url: str) -> None:
     parts = urlsplit(url)
     if parts.scheme == "https" and parts.hostname:
         return
-    if parts.scheme == "http" and _is_loopback(parts.hostname or ""):
+    if parts.scheme == "http" and (parts.hostname == "localhost" or is_loopback(parts.hostname)):
         return
     raise ConfigurationError("AUTH_KEYS_URL must be an https address", variable="AUTH_KEYS_URL")
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -103,7 +103,7 @@ async def _gke(settings: Settings) -> Connection | str:
 async def _kubeconfig_base64(settings: Settings) -> Connection | str:
     if not settings.kubeconfig_base64:
         return "KUBECONFIG_BASE64: not set"
-    from shared.kube.kubeconfig_connection import from_base64  # noqa: PLC0415
+    from shared.kube.kubeconfig_connection import from_base64
 
     return await from_base64(settings.kubeconfig_base64)
 
@@ -111,7 +111,7 @@ async def _kubeconfig_base64(settings: Settings) -> Connection | str:
 async def _kubeconfig(settings: Settings) -> Connection | str:
     if not settings.kubeconfig:
         return "KUBECONFIG: not set"
-    from shared.kube.kubeconfig_connection import from_paths  # noqa: PLC0415
+    from shared.kube.kubeconfig_connection import from_paths
 
     return await from_paths(settings.kubeconfig)
 
@@ -119,7 +119,7 @@ async def _kubeconfig(settings: Settings) -> Connection | str:
 async def _in_cluster(settings: Settings) -> Connection | str:
     if not settings.kubernetes_service_host:
         return "in-cluster: not in a pod (KUBERNETES_SERVICE_HOST is not set)"
-    from shared.kube.incluster import from_service_account  # noqa: PLC0415
+    from shared.kube.incluster import from_service_account
 
     result = await from_service_account(settings.kubernetes_service_host, settings.kubernetes_service_port)
     return f"in-cluster: {result}" if isinstance(result, str) else result
@@ -131,6 +131,6 @@ async def _home_kubeconfig(settings: Settings) -> Connection | str:
     path = Path(settings.home, ".kube", "config")
     if not await asyncio.to_thread(path.exists):
         return "~/.kube/config: no such file"
-    from shared.kube.kubeconfig_connection import from_paths  # noqa: PLC0415
+    from shared.kube.kubeconfig_connection import from_paths
 
     return await from_paths(str(path), method="home-kubeconfig")

@@ -8,9 +8,10 @@ from __future__ import annotations
 import base64
 import binascii
 import dataclasses
+import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import yaml
 
@@ -36,13 +37,28 @@ def invalid(origin: Origin, problem: str) -> ConnectionFailed:
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML as kubectl reads it: a date is a string."""
+    """YAML as kubectl reads it: which plain words are no strings is up to go-yaml v2 (resolve.go).
+
+    Other than in PyYAML, dates and ``12:30`` are strings, ``y`` is a boolean and ``1e3`` a number.
+    """
+
+    yaml_implicit_resolvers: ClassVar[dict[str, list[tuple[str, re.Pattern[str]]]]] = {}
+    bool_values: ClassVar[dict[str, bool]] = {**yaml.SafeLoader.bool_values, "y": True, "n": False}
 
 
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
+for _kind, _first, _words in (
+    ("null", ["~", "n", "N", ""], "~|null|Null|NULL|"),
+    ("merge", ["<"], "<<"),
+    (
+        "bool",
+        "yYnNtTfFoO",
+        "[yYnN]|true|True|TRUE|false|False|FALSE|on|On|ON|off|Off|OFF|[yY]es|YES|[nN]o|NO",
+    ),
+    ("int", "-+0123456789", "[-+]?(0[xX][0-9a-fA-F_]+|0[bB][01_]+|0[0-7_]*|[1-9][0-9_]*)"),
+    ("float", "-+.0123456789", r"[-+]?(\.[0-9]+|[0-9][0-9_]*(\.[0-9_]*)?)([eE][-+]?[0-9]+)?"),
+    ("float", "-+.", r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)"),
+):
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_kind}", re.compile(f"(?:{_words})$"), list(_first))
 
 
 def load(content: bytes, origin: Origin) -> object:

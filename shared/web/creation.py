@@ -13,7 +13,7 @@ from shared.sessions.idempotency import IdempotentRequests
 from shared.sessions.model import Session, SessionState
 from shared.sessions.ports import RequestRecord
 from shared.web.endpoint import Call
-from shared.web.problems import ProblemResponse, problem
+from shared.web.problems import ProblemResponse, instance_of, problem
 from shared.web.sessions import session_json
 
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
@@ -38,12 +38,16 @@ async def answer_once(
     Raises:
         GamguiError: What ``create`` raises, and what ``IdempotentRequests.begin`` does.
     """
-    key = call.request.headers.get("idempotency-key")
-    if key is None:
+    keys = call.request.headers.getlist("idempotency-key")
+    if not keys:
         return _answer(await create(None))
-    if not _KEY.fullmatch(key):
-        raise InvalidRequest("Idempotency-Key is 1 to 255 visible ASCII characters", reason="INVALID_FIELD")
-    record = await requests.begin(call.caller, key, body, wait_seconds)
+    if len(keys) > 1 or not _KEY.fullmatch(keys[0]):
+        raise InvalidRequest(
+            "Idempotency-Key is sent once and is 1 to 255 visible ASCII characters",
+            reason="INVALID_FIELD",
+            field="Idempotency-Key",
+        )
+    record = await requests.begin(call.caller, keys[0], body, wait_seconds)
     if record.response is not None:
         return _again(record, call)
     try:
@@ -52,7 +56,7 @@ async def answer_once(
         if error.status >= 500 or error.status == 429:
             await requests.release(record)
         else:
-            stored = problem(error, instance=call.request.url.path, request_id=call.request_id)
+            stored = problem(error, instance=instance_of(call.request), request_id=call.request_id)
             await requests.finish(record, error.status, json.dumps(stored))
         raise
     response = _answer(session)

@@ -7,7 +7,7 @@ import logging
 import re
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from starlette.requests import ClientDisconnect, Request
@@ -16,7 +16,7 @@ from starlette.responses import Response
 from shared.errors import InvalidRequest, MethodNotAllowed, NotFound, PayloadTooLarge, UnsupportedMediaType
 from shared.identity.model import IdentityVerifier
 from shared.web import logs
-from shared.web.problems import problem_response
+from shared.web.problems import instance_of, problem_response
 
 if TYPE_CHECKING:
     from shared.settings import Settings
@@ -62,12 +62,15 @@ class Call:
         """The body of a JSON request, bounded.
 
         Raises:
-            UnsupportedMediaType: It is not declared as JSON.
+            UnsupportedMediaType: It is not declared as JSON, or is compressed.
             PayloadTooLarge: It is longer than 1 MiB.
         """
         media_type = self.request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if media_type != "application/json":
             raise UnsupportedMediaType("the body must be application/json", content_type=media_type[:100])
+        encoding = self.request.headers.get("content-encoding", "identity").strip().lower()
+        if encoding not in ("", "identity"):
+            raise UnsupportedMediaType("the body must not be encoded", content_encoding=encoding[:100])
         body = bytearray()
         try:
             async for chunk in self.request.stream():
@@ -104,13 +107,16 @@ class Route:
         return found.groupdict() if found else None
 
 
-async def serve(request: Request, app: Callable[[], Application], routes: list[Route]) -> Response:
+async def serve(
+    request: Request, app: Callable[[], Application], routes: Sequence[Route], function: str
+) -> Response:
     """Answers a request with the route that matches it.
 
     Args:
         request: The request.
         app: Gives the composition root; may fail when the settings are wrong.
         routes: What this function serves.
+        function: Its name, for the log.
 
     Returns:
         The handler's response, or a problem document. Nothing is raised.
@@ -118,7 +124,9 @@ async def serve(request: Request, app: Callable[[], Application], routes: list[R
     started = time.monotonic()
     asked = request.headers.get("x-request-id", "")
     request_id = asked if _REQUEST_ID.fullmatch(asked) else secrets.token_hex(16)
-    token = logs.bind(request_id, request.headers.get("traceparent", ""))
+    # For good: a server gives each request a context of its own, and what is streamed after
+    # this function has returned belongs to the request too.
+    logs.bind(request_id, request.headers.get("traceparent", ""))
     caller = ""
     try:
         application = app()
@@ -127,25 +135,22 @@ async def serve(request: Request, app: Callable[[], Application], routes: list[R
         caller = call.caller
         response = await handler(call)
     except Exception as error:  # noqa: BLE001 - whatever happens, the caller gets a problem document
-        response = problem_response(error, instance=request.url.path, request_id=request_id)
+        response = problem_response(error, instance=instance_of(request), request_id=request_id)
     response.headers["X-Request-Id"] = request_id
-    logs.request_line(
-        request, routes[0].handler.__name__, response.status_code, caller, time.monotonic() - started
-    )
-    logs.unbind(token)
+    logs.request_line(request, function, response.status_code, caller, time.monotonic() - started)
     return response
 
 
 async def _dispatch(
-    request: Request, app: Application, routes: list[Route], request_id: str
+    request: Request, app: Application, routes: Sequence[Route], request_id: str
 ) -> tuple[Call, Handler]:
-    path = request.url.path
+    path = request.scope["path"]
     matches = [(route, params) for route in routes if (params := route.match(path)) is not None]
     if not matches:
         raise NotFound("there is nothing at this path")
     chosen = next((match for match in matches if match[0].method == request.method), None)
     if chosen is None:
-        allow = ", ".join(route.method for route, _ in matches)
+        allow = ", ".join(sorted({route.method for route, _ in matches}))
         raise MethodNotAllowed(f"this path takes {allow}", allow=allow)
     route, params = chosen
     caller = ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from datetime import UTC, datetime
@@ -11,7 +12,7 @@ import msgspec
 
 from shared.errors import NotAcceptable
 from shared.sessions.execution import ExecEvent, Exit, Heartbeat, Output, Started, Stream
-from shared.web.text import TextSplitter, as_json
+from shared.web.text import TextSplitter, as_json, incomplete_at_end
 
 EventObject: TypeAlias = dict[str, Any]
 Format: TypeAlias = Literal["application/json", "application/x-ndjson", "text/event-stream"]
@@ -20,6 +21,7 @@ MAX_KEPT_BYTES = 10 * 1024 * 1024
 """Most that a non-streamed answer keeps of each stream: the first and the last half of it."""
 
 _FORMATS: tuple[Format, ...] = ("application/json", "application/x-ndjson", "text/event-stream")
+_WEIGHT = re.compile(r"0(\.[0-9]{0,3})?|1(\.0{0,3})?")
 _encode = msgspec.json.Encoder().encode
 
 
@@ -32,21 +34,26 @@ def negotiate(accept: str) -> Format:
     Raises:
         NotAcceptable: It takes none of ours.
     """
-    ranked: list[tuple[float, Format]] = []
+    qualities: dict[str, float] = {}
     for entry in accept.split(",") if accept.strip() else ["*/*"]:
         media_type, *parameters = (part.strip().lower() for part in entry.split(";"))
         weights = [parameter[2:] for parameter in parameters if parameter.startswith("q=")]
-        try:
-            quality = float(weights[0]) if weights else 1.0
-        except ValueError:
-            quality = 0.0
-        for offered in _FORMATS:
-            if media_type in (offered, "*/*", offered.partition("/")[0] + "/*") and quality > 0:
-                ranked.append((quality, offered))
+        quality = float(weights[0]) if weights and _WEIGHT.fullmatch(weights[0]) else float(not weights)
+        qualities[media_type] = max(quality, qualities.get(media_type, 0.0))
+    asked = list(qualities)
+    ranked: list[tuple[float, int, int, Format]] = []
+    for offered in _FORMATS:
+        # The most specific range that covers a format decides on it, whatever the others say.
+        ranges = (offered, offered.partition("/")[0] + "/*", "*/*")
+        for wideness, covering in enumerate(ranges):
+            if covering in qualities:
+                # Of formats as welcome as each other: the one named, then the one named first.
+                ranked.append((-qualities[covering], wideness, asked.index(covering), offered))
                 break
-    if not ranked:
+    quality, _, _, chosen = min(ranked, default=(0.0, 0, 0, _FORMATS[0]), key=lambda rank: rank[:3])
+    if quality == 0:
         raise NotAcceptable(f"this endpoint answers {', '.join(_FORMATS)}")
-    return max(ranked, key=lambda entry: entry[0])[1]
+    return chosen
 
 
 async def as_objects(events: AsyncIterator[ExecEvent], started: float) -> AsyncGenerator[EventObject, None]:
@@ -117,24 +124,30 @@ class Kept:
             del self._tail[: -self._half]
 
     @property
-    def omitted(self) -> int:
-        """How many bytes in the middle are left out."""
-        return max(0, self.total - len(self._head) - self._half) if self._tail else 0
+    def truncated(self) -> bool:
+        """Whether bytes in the middle are left out."""
+        return self.total > 2 * self._half
 
     def members(self, stream: Stream) -> EventObject:
-        """The stream's members of the answer: text or base64, and counts."""
-        omitted = self.omitted
-        tail = bytes(self._tail[-self._half :])
-        members: EventObject = {f"{stream}_bytes": self.total}
-        if omitted:
-            members[f"{stream}_omitted"] = {"offset": len(self._head), "bytes": omitted}
-        data = bytes(self._head) + tail
+        """The stream's members of the answer: text or base64, counts, and what is left out where."""
+        head, tail = bytes(self._head), bytes(self._tail)
+        if self.truncated:
+            head, tail = self._cut(head, tail[-self._half :])
         try:
-            # What was cut in the middle of a character is no reason to send all as base64.
-            content: str | bytes = data.decode(errors="replace" if omitted else "strict")
+            content: str | bytes = (head + tail).decode()
         except UnicodeDecodeError:
-            content = data
+            content = head + tail
+        members: EventObject = {f"{stream}_bytes": self.total}
+        if self.truncated:
+            omitted = self.total - len(head) - len(tail)
+            members[f"{stream}_omitted"] = {"offset": len(head), "bytes": omitted}
         return {**members, **as_json(content, stream, f"{stream}_base64")}
+
+    def _cut(self, head: bytes, tail: bytes) -> tuple[bytes, bytes]:
+        """Head and tail without the characters that the cut divided, if they are text at all."""
+        head = head[: len(head) - incomplete_at_end(head)]
+        begun = next((at for at, byte in enumerate(tail[:4]) if byte & 0xC0 != 0x80), 0)
+        return head, tail[begun:]
 
 
 async def collect(events: AsyncIterator[ExecEvent], started: float) -> EventObject:
@@ -148,7 +161,7 @@ async def collect(events: AsyncIterator[ExecEvent], started: float) -> EventObje
             members = exit_json(event, started)
     for stream, output in kept.items():
         members |= output.members(stream)
-    return {**members, "truncated": any(output.omitted for output in kept.values())}
+    return {**members, "truncated": any(output.truncated for output in kept.values())}
 
 
 def _output(stream: Stream, offset: int, content: str | bytes) -> EventObject:

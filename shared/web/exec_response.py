@@ -5,17 +5,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 
 import msgspec
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from shared.sessions.execution import ExecEvent
+from shared.errors import InternalError
+from shared.sessions.execution import ExecEvent, Exit
 from shared.web import events as wire
 from shared.web.endpoint import Call
 from shared.web.events import EventObject, Format
-from shared.web.problems import as_known, problem
+from shared.web.problems import as_known, instance_of, problem, problem_response
 
 _NO_BUFFERING = {"Cache-Control": "no-cache, no-store", "X-Accel-Buffering": "no"}
 
@@ -53,7 +54,7 @@ class ExecResponse(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Sends the response; ends early, and the command with it, when the caller disconnects."""
-        work = asyncio.create_task(self._run(send))
+        work = asyncio.create_task(self._run(scope, receive, send))
         gone = asyncio.create_task(_disconnected(receive))
         try:
             await asyncio.wait((work, gone), return_when=asyncio.FIRST_COMPLETED)
@@ -61,13 +62,15 @@ class ExecResponse(Response):
             gone.cancel()
             if not work.done():
                 work.cancel()
-            with contextlib.suppress(asyncio.CancelledError, OSError):
-                await work
-            await self._events.aclose()
+            try:
+                with contextlib.suppress(asyncio.CancelledError, OSError):
+                    await work
+            finally:
+                await self._events.aclose()
 
-    async def _run(self, send: Send) -> None:
+    async def _run(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self._form == "application/json":
-            await self._send_whole(send)
+            await (await self._whole())(scope, receive, send)
             return
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         encode = wire.ndjson if self._form == "application/x-ndjson" else wire.server_sent
@@ -76,33 +79,38 @@ class ExecResponse(Response):
                 await send({"type": "http.response.body", "body": encode(event), "more_body": True})
         await send({"type": "http.response.body", "body": b""})
 
-    async def _send_whole(self, send: Send) -> None:
+    async def _whole(self) -> Response:
+        """The answer in one object, or an ordinary problem: the headers are not sent yet."""
+        response: Response
         try:
-            body, status = await wire.collect(self._all(), self._started), 200
-        except Exception as error:  # noqa: BLE001 - the headers are not sent yet: an ordinary problem
-            known = as_known(error)
-            body = problem(known, instance=self._instance, request_id=self._request_id)
-            status = known.status
-            self.headers["content-type"] = "application/problem+json"
-        content = msgspec.json.encode(body)
-        self.headers["content-length"] = str(len(content))
-        await send({"type": "http.response.start", "status": status, "headers": self.raw_headers})
-        await send({"type": "http.response.body", "body": content})
+            async with contextlib.aclosing(self._all()) as events:
+                body = await wire.collect(events, self._started)
+            response = Response(msgspec.json.encode(body), media_type=self._form, headers=_NO_BUFFERING)
+        except Exception as error:  # noqa: BLE001 - whatever happens, the caller gets a problem document
+            response = problem_response(error, instance=self._instance, request_id=self._request_id)
+        response.headers["X-Request-Id"] = self._request_id
+        return response
 
     async def _objects(self) -> AsyncGenerator[EventObject, None]:
         """The events as objects; a fault of ours in mid-stream becomes the last one."""
         try:
-            async with contextlib.aclosing(wire.as_objects(self._all(), self._started)) as objects:
+            async with (
+                contextlib.aclosing(self._all()) as events,
+                contextlib.aclosing(wire.as_objects(events, self._started)) as objects,
+            ):
                 async for event in objects:
                     yield event
         except Exception as error:  # noqa: BLE001 - the headers are sent: the stream must say it
             details = problem(as_known(error), instance=self._instance, request_id=self._request_id)
             yield {**details, "type": "error", "problem_type": details["type"]}
 
-    async def _all(self) -> AsyncIterator[ExecEvent]:
-        yield self._first
-        async for event in self._events:
+    async def _all(self) -> AsyncGenerator[ExecEvent, None]:
+        event = self._first
+        yield event
+        async for event in self._events:  # noqa: PLR1704 - the last one is looked at
             yield event
+        if not isinstance(event, Exit):
+            raise InternalError("the end of the command is not known")
 
 
 async def respond(call: Call, events: AsyncGenerator[ExecEvent, None]) -> ExecResponse:
@@ -115,11 +123,12 @@ async def respond(call: Call, events: AsyncGenerator[ExecEvent, None]) -> ExecRe
     Raises:
         GamguiError: The command could not be started at all.
     """
-    form = wire.negotiate(call.request.headers.get("accept", ""))
+    # Several Accept lines are one list (RFC 9110, 5.3).
+    form = wire.negotiate(",".join(call.request.headers.getlist("accept")))
     started = time.monotonic()
     first = await anext(events)
     return ExecResponse(
-        events, first, form=form, started=started, instance=call.request.url.path, request_id=call.request_id
+        events, first, form=form, started=started, instance=instance_of(call.request), request_id=call.request_id
     )
 
 

@@ -18,8 +18,12 @@ from starlette.requests import Request
 
 from shared.sessions.names import owner_hash
 from shared.settings import Settings
+from shared.web.problems import instance_of
 
-_TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}")
+# Version ff and ids of zeros only are invalid; versions after 00 may carry more fields.
+_TRACEPARENT = re.compile(
+    r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-[0-9a-f]{2}(?:-.*)?"
+)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -33,20 +37,15 @@ _NO_REQUEST = _Context()
 _context: contextvars.ContextVar[_Context] = contextvars.ContextVar("gamgui_log_context", default=_NO_REQUEST)
 
 
-def bind(request_id: str, traceparent: str) -> contextvars.Token[_Context]:
-    """Log entries made from here on belong to this request.
+def bind(request_id: str, traceparent: str) -> None:
+    """Log entries made from here on, in this task and those that it starts, belong to this request.
 
     Args:
         request_id: The request's id.
         traceparent: W3C trace context (https://www.w3.org/TR/trace-context/), may be empty or garbage.
     """
     found = _TRACEPARENT.fullmatch(traceparent)
-    return _context.set(_Context(request_id, *(found.groups() if found else ())))
-
-
-def unbind(token: contextvars.Token[_Context]) -> None:
-    """Ends what ``bind`` began."""
-    _context.reset(token)
+    _context.set(_Context(request_id, *(found.groups() if found else ())))
 
 
 class CloudFormatter(logging.Formatter):
@@ -100,10 +99,11 @@ def request_line(request: Request, function: str, status: int, caller: str, seco
     """One line per request: function, owner (hashed), status, latency, cold start or not."""
     global _served
     cold, _served = not _served, True
+    path = instance_of(request)
     fields = {
         "httpRequest": {
             "requestMethod": request.method,
-            "requestUrl": request.url.path,
+            "requestUrl": path,
             "status": status,
             "latency": f"{seconds:.6f}s",
         },
@@ -113,5 +113,5 @@ def request_line(request: Request, function: str, status: int, caller: str, seco
     }
     message = "%s %s -> %d in %.1f ms"
     logging.getLogger("gamgui.request").info(
-        message, request.method, request.url.path, status, seconds * 1000, extra={"fields": fields}
+        message, request.method, path, status, seconds * 1000, extra={"fields": fields}
     )

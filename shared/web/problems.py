@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import math
+import urllib.parse
 from typing import Any
 
+from starlette.requests import Request
 from starlette.responses import JSONResponse
 
 from shared.errors import GamguiError, InternalError, Unauthenticated
@@ -28,6 +30,15 @@ def as_known(error: Exception) -> GamguiError:
         return error
     log.error("unexpected error", exc_info=error)
     return InternalError("an unexpected error; the log has it under the request id")
+
+
+def instance_of(request: Request) -> str:
+    """The path of a request as a URI reference, for problem documents and the log.
+
+    From the scope: ``request.url`` drops line breaks from a path and fails on a query
+    that is not ASCII.
+    """
+    return urllib.parse.quote(request.scope["path"], errors="replace")
 
 
 def problem(error: GamguiError, *, instance: str, request_id: str) -> dict[str, Any]:

@@ -18,16 +18,32 @@ from shared.sessions.model import Resources
 from shared.sessions.service import NewSession
 from shared.settings import Settings
 
-_IMAGE = r"^[a-zA-Z0-9][-a-zA-Z0-9._/:@]{0,511}$"
-_QUANTITY = r"^[0-9]{1,9}(\.[0-9]{1,9})?(m|Ki|Mi|Gi|Ti|k|M|G|T)?$"
+# Patterns are ECMA 262's, as openapi.yaml has them: what Python's ``$`` would let pass, a line
+# break at the end, the look-ahead refuses in both.
+_END = r"$(?!\n)"
+_NAME = r"^[^\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ufeff]*" + _END
+_IMAGE = r"^[a-zA-Z0-9][-a-zA-Z0-9._/:@]{0,511}" + _END
+_QUANTITY = r"^[0-9]{1,9}(\.[0-9]{1,9})?(m|Ki|Mi|Gi|Ti|k|M|G|T)?" + _END
+_NO_NUL = r"^[^\x00]*" + _END
+_PATH = r"^(/[^\x00\n]*)?" + _END
+_BASE64 = r"^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?" + _END
+_MAX_SECONDS = 2**31 - 1
+_MAX_SHOWN = 300
+_PLACE = re.compile(r"`\$\.(?P<path>[^`]*)`$")
+_UNKNOWN = re.compile(r"Object contains unknown field `(?P<name>[^`]*)`")
 _SCALE = {"m": "0.001", "k": "1e3", "M": "1e6", "G": "1e9", "T": "1e12"} | {
     f"{unit}i": str(1024**power) for power, unit in enumerate("KMGT", start=1)
 }
 
 Quantity = Annotated[str, msgspec.Meta(pattern=_QUANTITY)]
-LabelMap = Annotated[dict[str, str], msgspec.Meta(max_length=32)]
-EnvMap = Annotated[dict[str, Annotated[str, msgspec.Meta(max_length=32768)]], msgspec.Meta(max_length=128)]
-Argument = Annotated[str, msgspec.Meta(max_length=131072)]
+LabelKey = Annotated[str, msgspec.Meta(max_length=317)]
+LabelValue = Annotated[str, msgspec.Meta(max_length=63)]
+LabelMap = Annotated[dict[LabelKey, LabelValue], msgspec.Meta(max_length=32)]
+EnvName = Annotated[str, msgspec.Meta(max_length=256)]
+EnvValue = Annotated[str, msgspec.Meta(max_length=32768, pattern=_NO_NUL)]
+EnvMap = Annotated[dict[EnvName, EnvValue], msgspec.Meta(max_length=128)]
+Argument = Annotated[str, msgspec.Meta(max_length=131072, pattern=_NO_NUL)]
+Seconds = Annotated[int, msgspec.Meta(ge=60, le=_MAX_SECONDS)]
 _Body = TypeVar("_Body", bound=msgspec.Struct)
 
 
@@ -41,13 +57,13 @@ class ResourcesBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 class CreateSessionBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """Body of ``POST /v1/sessions``."""
 
-    name: Annotated[str, msgspec.Meta(max_length=100)] = ""
+    name: Annotated[str, msgspec.Meta(max_length=100, pattern=_NAME)] = ""
     image: Annotated[str, msgspec.Meta(pattern=_IMAGE)] | None = None
     resources: ResourcesBody = ResourcesBody()
     env: EnvMap = {}
     labels: LabelMap = {}
-    ttl_seconds: Annotated[int, msgspec.Meta(ge=60)] | None = None
-    idle_seconds: Annotated[int, msgspec.Meta(ge=60)] | None = None
+    ttl_seconds: Seconds | None = None
+    idle_seconds: Seconds | None = None
     wait_seconds: Annotated[float, msgspec.Meta(ge=0, le=60)] = 30
 
     def to_new_session(self, settings: Settings) -> NewSession:
@@ -57,8 +73,6 @@ class CreateSessionBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True)
             InvalidRequest: A value breaks a rule; names the field.
             PermissionDenied: The image is not an allowed one.
         """
-        if not self.name.isprintable():
-            raise _invalid("name", "holds characters that cannot be printed")
         _refuse("labels", names.label_fault(self.labels))
         _refuse("env", names.env_fault(self.env))
         image = self.image or settings.session_image
@@ -96,13 +110,13 @@ class ExecBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """Body of ``POST /v1/sessions/{id}/exec``. A command that is a text is a line for the pod's shell."""
 
     command: (
-        Annotated[str, msgspec.Meta(min_length=1)]
+        Annotated[str, msgspec.Meta(min_length=1, pattern=_NO_NUL)]
         | Annotated[list[Argument], msgspec.Meta(min_length=1, max_length=4096)]
     )
     stdin: str | None = None
-    stdin_base64: str | None = None
-    timeout_seconds: Annotated[float, msgspec.Meta(gt=0)] | None = None
-    workdir: Annotated[str, msgspec.Meta(pattern="^(/[^\\x00\\n]*)?$", max_length=4096)] = ""
+    stdin_base64: Annotated[str, msgspec.Meta(pattern=_BASE64)] | None = None
+    timeout_seconds: Annotated[float, msgspec.Meta(gt=0, le=3600)] | None = None
+    workdir: Annotated[str, msgspec.Meta(pattern=_PATH, max_length=4096)] = ""
     env: EnvMap = {}
 
     def to_command(self, settings: Settings) -> Command:
@@ -118,8 +132,8 @@ class ExecBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
                 "timeout_seconds", f"is larger than {settings.max_exec_timeout_seconds}; run a job instead"
             )
         argv = ["sh", "-c", self.command] if isinstance(self.command, str) else self.command
-        if not argv[0] or any("\0" in argument for argument in argv):
-            raise _invalid("command", "is empty or holds a NUL character")
+        if not argv[0]:
+            raise _invalid("command", "names no program")
         return Command(
             argv=argv, timeout_seconds=timeout, stdin=self._stdin(), workdir=self.workdir, env=self.env
         )
@@ -150,11 +164,9 @@ def decode(body: bytes, shape: type[_Body]) -> _Body:
     try:
         return msgspec.json.decode(body, type=shape)
     except msgspec.ValidationError as error:
-        text = str(error)
-        reason = "UNKNOWN_FIELD" if "unknown field" in text else "INVALID_FIELD"
-        raise InvalidRequest(text, reason=reason) from error
+        raise _shape_fault(str(error)) from error
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
-        raise InvalidRequest(f"the body is not JSON: {error}", reason="INVALID_JSON") from error
+        raise InvalidRequest(f"the body is not JSON: {error}"[:_MAX_SHOWN], reason="INVALID_JSON") from error
 
 
 def quantity(text: str) -> Decimal:
@@ -176,6 +188,18 @@ def image_allowed(image: str, settings: Settings) -> bool:
         image.startswith(allowed[:-1]) if allowed.endswith("*") else image == allowed
         for allowed in settings.allowed_images
     )
+
+
+def _shape_fault(text: str) -> InvalidRequest:
+    """What msgspec says, bounded, with the field that it names: ``... - at `$.resources.cpu```."""
+    place = _PLACE.search(text)
+    field = place["path"] if place else ""
+    unknown = _UNKNOWN.match(text)
+    if unknown:
+        field = f"{field}.{unknown['name']}" if field else unknown["name"]
+    named = {"field": field[:_MAX_SHOWN]} if field else {}
+    reason = "UNKNOWN_FIELD" if unknown else "INVALID_FIELD"
+    return InvalidRequest(text[:_MAX_SHOWN], reason=reason, **named)
 
 
 def _invalid(field: str, fault: str) -> InvalidRequest:

@@ -5,20 +5,26 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from starlette.datastructures import QueryParams
+
 from shared.errors import InvalidRequest
+from shared.sessions import names
 from shared.sessions.model import Session, SessionState
 from shared.sessions.ports import Cursor
 
 MAX_PAGE = 200
 _DEFAULT_PAGE = 50
+_PAGE_SIZE = re.compile(r"[0-9]{1,9}")
+_MAX_SHOWN = 100
 
 
 def session_json(session: Session) -> dict[str, Any]:
-    """A session as callers see it. What is not known is left out, but for ``reason``-less states."""
+    """A session as callers see it. What is not known is left out."""
     values: dict[str, Any] = {
         "id": session.id,
         "name": session.name,
@@ -52,27 +58,30 @@ def page_json(sessions: Sequence[Session], after: Cursor | None) -> dict[str, An
 
 def page_token(cursor: Cursor) -> str:
     """An opaque token for where a page ended."""
-    return base64.urlsafe_b64encode(json.dumps([cursor.created_at.isoformat(), cursor.id]).encode()).decode()
+    at = cursor.created_at.astimezone(UTC).isoformat()
+    return base64.urlsafe_b64encode(json.dumps([at, cursor.id]).encode()).decode()
 
 
-def page_query(query: Mapping[str, str]) -> tuple[SessionState | None, int, Cursor | None]:
+def page_query(query: QueryParams) -> tuple[SessionState | None, int, Cursor | None]:
     """Reads ``state``, ``page_size`` and ``page_token``.
 
     Raises:
-        InvalidRequest: One of them is malformed, or there is another one.
+        InvalidRequest: One of them is malformed or given twice, or there is another one.
     """
     unknown = set(query) - {"state", "page_size", "page_token"}
     if unknown:
-        raise InvalidRequest(
-            "unknown query parameter", reason="UNKNOWN_FIELD", parameters=sorted(unknown)[:10]
-        )
+        shown = [name[:_MAX_SHOWN] for name in sorted(unknown)[:10]]
+        raise InvalidRequest("unknown query parameter", reason="UNKNOWN_FIELD", parameters=shown)
+    for name in query:
+        if len(query.getlist(name)) > 1:
+            raise InvalidRequest(f"{name} is given more than once", reason="INVALID_FIELD", field=name)
     state = query.get("state")
     if state is not None and state not in list(SessionState):
         raise InvalidRequest(
             f"state is none of {', '.join(SessionState)}", reason="INVALID_FIELD", field="state"
         )
     size = query.get("page_size", str(_DEFAULT_PAGE))
-    if not (size.isascii() and size.isdecimal() and 1 <= int(size[:9]) <= MAX_PAGE):
+    if not (_PAGE_SIZE.fullmatch(size) and 1 <= int(size) <= MAX_PAGE):
         raise InvalidRequest(f"page_size is not 1 to {MAX_PAGE}", reason="INVALID_FIELD", field="page_size")
     token = query.get("page_token")
     return SessionState(state) if state else None, int(size), _cursor(token) if token else None
@@ -80,9 +89,13 @@ def page_query(query: Mapping[str, str]) -> tuple[SessionState | None, int, Curs
 
 def _cursor(token: str) -> Cursor:
     try:
-        created_at, session_id = json.loads(base64.urlsafe_b64decode(token.encode()))
-        return Cursor(datetime.fromisoformat(created_at).astimezone(UTC), str(session_id))
-    except (ValueError, TypeError, OverflowError, binascii.Error) as error:
+        created_at, session_id = json.loads(base64.urlsafe_b64decode(token))
+        cursor = Cursor(datetime.fromisoformat(created_at), session_id)
+        # What we never gave out - a time without a zone, an odd id - is nothing for a store.
+        if page_token(cursor) != token or not names.is_session_id(session_id):
+            raise ValueError("not written by page_token()")
+        return cursor
+    except (ValueError, TypeError, OverflowError, RecursionError, binascii.Error) as error:
         raise InvalidRequest(
             "page_token is not one of ours", reason="INVALID_FIELD", field="page_token"
         ) from error

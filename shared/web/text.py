@@ -28,14 +28,13 @@ class TextSplitter:
             The next piece; None when all there is is the beginning of a character.
         """
         data = self._kept + data if self._kept else data
-        self._kept = b""
+        begun = incomplete_at_end(data)
+        data, self._kept = data[: len(data) - begun], data[len(data) - begun :]
+        if not data:
+            return None
         try:
             return self._piece(data, data.decode())
-        except UnicodeDecodeError as error:
-            if error.reason == "unexpected end of data" and len(data) - error.start < _LONGEST_CHARACTER:
-                self._kept = data[error.start :]
-                whole = data[: error.start]
-                return self._piece(whole, whole.decode()) if whole else None
+        except UnicodeDecodeError:
             return self._piece(data, data)
 
     def end(self) -> Piece | None:
@@ -47,6 +46,19 @@ class TextSplitter:
         offset = self._offset
         self._offset += len(data)
         return offset, content
+
+
+def incomplete_at_end(data: bytes) -> int:
+    """How many of the last bytes begin a character that more bytes may make whole."""
+    for length in range(1, min(_LONGEST_CHARACTER, len(data) + 1)):
+        if data[-length] & 0xC0 == 0x80:
+            continue  # inside a character: its first byte stands further in front
+        try:
+            data[-length:].decode()
+        except UnicodeDecodeError as error:
+            return length if error.reason == "unexpected end of data" and error.start == 0 else 0
+        return 0
+    return 0
 
 
 def as_json(content: str | bytes, name: str = "text", binary: str = "base64") -> dict[str, str]:

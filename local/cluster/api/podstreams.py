@@ -1,6 +1,6 @@
 """The subresources of pods that stream: exec and log."""
 
-from collections.abc import AsyncIterator
+import contextlib
 
 from aiohttp import web
 from multidict import MultiMapping
@@ -90,17 +90,17 @@ async def pod_log(request: web.Request, store: Store, kubelet: Kubelet, target: 
     log = runner.logs[int(previous)]
     response = web.StreamResponse(headers={"Content-Type": "text/plain"})
     response.enable_chunked_encoding()
-    await response.prepare(request)
     timestamps = flag(target.query, "timestamps")
-    if flag(target.query, "follow"):
-        chunks: AsyncIterator[list[bytes]] = log.follow(tail)
-        async for records in chunks:
-            await response.write(b"".join(render(records, timestamps=timestamps)))
-    else:
-        records = log.records()
-        kept = records[max(len(records) - tail, 0) :] if tail is not None else records
-        await response.write(b"".join(render(kept, timestamps=timestamps))[:limit])
-    await response.write_eof()
+    with contextlib.suppress(ConnectionError):
+        await response.prepare(request)
+        if flag(target.query, "follow"):
+            async for records in log.follow(tail):
+                await response.write(b"".join(render(records, timestamps=timestamps)))
+        else:
+            kept = log.records()
+            kept = kept[max(len(kept) - tail, 0) :] if tail is not None else kept
+            await response.write(b"".join(render(kept, timestamps=timestamps))[:limit])
+        await response.write_eof()
     return response
 
 

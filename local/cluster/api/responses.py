@@ -1,5 +1,6 @@
 """Responses: objects, lists and Status errors as JSON, and streams of watch events."""
 
+import contextlib
 import json
 from collections.abc import AsyncIterator
 from typing import Any
@@ -35,8 +36,10 @@ async def stream_events(request: web.Request, events: AsyncIterator[Object]) -> 
         headers={"Content-Type": "application/json", "Cache-Control": "no-cache, private"}
     )
     response.enable_chunked_encoding()
-    await response.prepare(request)
-    async for event in events:
-        await response.write(encode(event))
-    await response.write_eof()
+    # A client that leaves says no more than that it has seen enough.
+    with contextlib.suppress(ConnectionError):
+        await response.prepare(request)
+        async for event in events:
+            await response.write(encode(event))
+        await response.write_eof()
     return response

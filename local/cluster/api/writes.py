@@ -75,12 +75,23 @@ def create(store: Store, target: Target, body: Object) -> Object:
     metadata |= {"uid": str(uuid.uuid4()), "creationTimestamp": timestamp()}
     if resource.tracked:
         metadata["generation"] = 1
+    if resource.kind == "Service":
+        _allocate_address(body)
     if resource is PODS:
         body["status"] = {"phase": "Pending", "qosClass": qos_class(body["spec"])}
     admit(store, resource, body)
     if store.get(resource, metadata.get("namespace", ""), metadata["name"]) is not None:
         raise already_exists(resource, metadata["name"])
     return _kept(store, target, body)
+
+
+def _allocate_address(service: Object) -> None:
+    """Give a service an address, as a cluster would; nothing listens there."""
+    spec = service["spec"]
+    if spec["type"] != "ExternalName":
+        low = uuid.UUID(service["metadata"]["uid"]).int
+        address = spec.setdefault("clusterIP", f"10.96.{low % 254 + 1}.{low // 254 % 254 + 1}")
+        spec.setdefault("clusterIPs", [address])
 
 
 def _checked(resource: Resource, body: Object) -> Object:

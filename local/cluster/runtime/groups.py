@@ -48,7 +48,7 @@ class GroupContainer:
     """A container that is a handful of process groups."""
 
     def __init__(
-        self, spec: ContainerSpec, view: PathView, rewrite: "Rewriter", tell: Callable[[str], None]
+        self, processes: Processes, spec: ContainerSpec, rewrite: Rewriter, tell: Callable[[str], None]
     ) -> None:
         self._spec = spec
         self._rewrite = rewrite

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from .paths import PathView
-from .processes import Command
+from .processes import Process
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,19 +54,25 @@ class RunningContainer(Protocol):
     def exit(self) -> asyncio.Future[int]:
         """Done with the exit code when the main process has ended and all others are killed."""
 
-    @property
-    def view(self) -> PathView:
-        """How paths inside the container map to this machine."""
+    def spawn(
+        self,
+        argv: tuple[str, ...],
+        *,
+        stdin: int | None = None,
+        stdout: int | None = None,
+        stderr: int | None = None,
+        terminal: bool = False,
+    ) -> Process:
+        """Start another process inside, which dies with the container.
 
-    def exec_command(self, argv: tuple[str, ...], *, terminal: bool) -> Command:
-        """Return the command that runs ``argv`` inside the container.
+        Args:
+            argv: The command, not empty.
+            stdin: Descriptor, or None for ``/dev/null``; the same for ``stdout`` and ``stderr``.
+            terminal: Whether the descriptors are a terminal that is to become the controlling one.
 
         Raises:
             StartError: There is no such executable inside.
         """
-
-    def adopt(self, process_id: int) -> None:
-        """Take note of a process that runs in the container, so that it dies with it."""
 
     def terminate(self) -> None:
         """Send SIGTERM to the main process."""

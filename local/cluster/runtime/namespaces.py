@@ -1,8 +1,8 @@
 """Containers in mount, PID and user namespaces of their own, by the util-linux tools.
 
 Works as root and as an ordinary user. The container's command is PID 1 of its PID namespace, as in Kubernetes:
-signals that it does not handle are ignored, and its end kills every other process in there. The chain
-``setpriv --pdeathsig`` - ``unshare --kill-child`` ends the container even when the emulator is killed.
+signals that it does not handle are ignored, and its end kills every other process in there. ``setpriv
+--pdeathsig``, on the supervising shell and on PID 1, ends the container even when the emulator is killed.
 """
 
 import asyncio
@@ -14,10 +14,15 @@ from pathlib import Path
 
 from .model import ContainerSpec, Mount, RunningContainer, StartError
 from .paths import PathView
-from .processes import Command, Process
+from .processes import Command, Process, Processes
 from .roots import compose_root
 
+_TMP = "/tmp"  # noqa: S108 - the container's own
 _TOOLS = ("setpriv", "unshare", "nsenter", "mount", "umount", "pivot_root", "setsid", "sh")
+
+# Waits for the container's first process and ends with its exit code. A shell does it because the --fork of
+# unshare 2.38 gets the code wrong after a signal. What the shell says about that signal is not the container's.
+_SUPERVISE = 'exec 3>&2 2>/dev/null; "$@" 2>&3 3>&-; exit $?'
 
 # Runs as PID 1 of the new namespaces, then becomes the container's command. The host's /proc is still mounted
 # at the first line, which therefore reads the process id that this machine knows. Standard input is a pipe to
@@ -57,26 +62,24 @@ class NamespaceContainer:
         self.view = view
         self.exit = process.exit
 
-    def exec_command(self, argv: tuple[str, ...], *, terminal: bool) -> Command:
-        """Return the command that runs ``argv`` inside; see :class:`.model.RunningContainer`."""
-        _check_executable(self.view, self._spec, argv)
+    def spawn(
+        self,
+        argv: tuple[str, ...],
+        *,
+        stdin: int | None = None,
+        stdout: int | None = None,
+        stderr: int | None = None,
+        terminal: bool = False,
+    ) -> Process:
+        """Start another process inside; see :class:`.model.RunningContainer`."""
+        _check_executable(self._view, self._spec, argv)
         # A terminal needs a session that starts inside the PID namespace, or shells have no job control.
         session = (self._tools["setsid"], "--ctty") if terminal else ()
         target = str(self._init)
-        enter = (
-            self._tools["nsenter"],
-            "--target",
-            target,
-            "--user",
-            "--mount",
-            "--pid",
-            "--preserve-credentials",
-        )
+        enter = (self._tools["nsenter"], "--target", target, "--user", "--mount", "--pid", "--preserve-credentials")
         where = f"--wd=/proc/{target}/root{self._spec.working_dir}"
-        return Command((*enter, where, "--", *session, *argv), self._spec.env)
-
-    def adopt(self, process_id: int) -> None:
-        """Do nothing: the kernel knows what is in the namespace."""
+        command = Command((*enter, where, "--", *session, *argv), self._spec.env)
+        return self._processes.spawn(command, stdin=stdin, stdout=stdout, stderr=stderr)
 
     def terminate(self) -> None:
         """Send SIGTERM to PID 1 of the container."""
@@ -99,50 +102,47 @@ class NamespaceRuntime:
 
     description = "namespaces (own root, processes and user; same network; no resource limits)"
 
-    def __init__(self, tools: dict[str, str]) -> None:
+    def __init__(self, processes: Processes, tools: dict[str, str]) -> None:
+        self._processes = processes
         self._tools = _Tools(tools)
 
     async def start(self, spec: ContainerSpec, stdout: int, stderr: int) -> RunningContainer:
         """Start a container; see :class:`.model.Runtime`."""
         root = spec.directory / "root"
         fstab = spec.directory / "fstab"
-        own = {} if any(mount.path == "/tmp" for mount in spec.mounts) else {"/tmp": root / "tmp"}
-        view = PathView({**own, **{mount.path: mount.source for mount in spec.mounts}})
-        _check_executable(view, spec, spec.argv)
+        _check_executable(_view(spec), spec, spec.argv)
         fstab.write_text(compose_root(root, spec.mounts))
         receiver, ready = os.pipe()
+        command = Command(self._argv(spec, fstab, root), spec.env)
         try:
-            command = Command(self._argv(spec, fstab, root), spec.env)
-            process = Process(command, stdin=ready, stdout=stdout, stderr=stderr)
+            process = self._processes.spawn(command, stdin=ready, stdout=stdout, stderr=stderr)
         except OSError as error:
             os.close(receiver)
             raise StartError(str(error)) from error
         finally:
             os.close(ready)
-        init = await _read_init(receiver)
+        try:
+            init = await _read_init(receiver)
+        except asyncio.CancelledError:
+            process.send_signal(signal.SIGKILL)
+            raise
         if init is None:
             code = await process.exit
             raise StartError(f"unable to compose the container's root (exit code {code}); see its log")
-        return NamespaceContainer(self._tools, spec, process, init, view)
+        return NamespaceContainer(self._processes, self._tools, spec, process, init)
 
     def _argv(self, spec: ContainerSpec, fstab: Path, root: Path) -> tuple[str, ...]:
         tools = self._tools
         script = _SETUP.format(mkdir=tools["mkdir"], **{name: tools[name] for name in _TOOLS})
         access = "read-only" if spec.read_only_root else "writable"
-        unshare = (
-            tools["unshare"],
-            "--user",
-            f"--map-user={spec.user}",
-            f"--map-group={spec.group}",
-            "--keep-caps",
-        )
-        shell = (tools["sh"], "-c", script, "setup", str(fstab), str(root), spec.working_dir, access)
+        die = (tools["setpriv"], "--pdeathsig", "KILL")
+        user = ("--user", f"--map-user={spec.user}", f"--map-group={spec.group}", "--keep-caps")
         # Mounting needs capabilities in the new user namespace; the container's own command gets none of them.
         drop = (tools["setpriv"], "--inh-caps=-all", "--ambient-caps=-all", "--bounding-set=-all", "--")
         return (
-            *(tools["setpriv"], "--pdeathsig", "KILL"),
-            *(*unshare, "--mount", "--pid", "--fork", "--kill-child"),
-            *shell,
+            *(*die, tools["unshare"], *user, "--mount", "--pid"),
+            *(tools["sh"], "-c", _SUPERVISE, "supervise"),
+            *(*die, tools["sh"], "-c", script, "setup", str(fstab), str(root), spec.working_dir, access),
             *(drop if spec.user else ()),
             *spec.argv,
         )
@@ -151,10 +151,11 @@ class NamespaceRuntime:
         """Do nothing: the runtime holds nothing of its own."""
 
 
-async def probe_namespaces(directory: Path) -> NamespaceRuntime | None:
+async def probe_namespaces(processes: Processes, directory: Path) -> NamespaceRuntime | None:
     """Return a runtime if containers in namespaces work here, else None.
 
     Args:
+        processes: Where the runtime's processes are kept.
         directory: An empty folder in which a first container is tried: the whole way, because single steps
             may be allowed where others are not (AppArmor, masked /proc in a container, old util-linux).
     """
@@ -162,7 +163,7 @@ async def probe_namespaces(directory: Path) -> NamespaceRuntime | None:
     tools = {name: path for name, path in found.items() if path is not None}
     if len(tools) != len(found):
         return None
-    runtime = NamespaceRuntime(tools)
+    runtime = NamespaceRuntime(processes, tools)
     volume = directory / "volume"
     volume.mkdir(parents=True)
     mounts = (Mount(volume, "/probe/inside"),)
@@ -174,8 +175,7 @@ async def probe_namespaces(directory: Path) -> NamespaceRuntime | None:
     null = os.open(os.devnull, os.O_RDWR)
     try:
         container = await runtime.start(spec, null, null)
-        command = container.exec_command((tools["sh"], "-c", "[ $PPID = 0 ] && touch done"), terminal=False)
-        entered = await Process(command).exit
+        entered = await container.spawn((tools["sh"], "-c", "[ $PPID = 0 ] && touch done")).exit
         container.kill()
         await container.exit
     except StartError:
@@ -183,6 +183,11 @@ async def probe_namespaces(directory: Path) -> NamespaceRuntime | None:
     finally:
         os.close(null)
     return runtime if entered == 0 and (volume / "done").exists() else None
+
+
+def _view(spec: ContainerSpec) -> PathView:
+    mounts = {_TMP: spec.directory / "root" / "tmp"}
+    return PathView(mounts | {mount.path: mount.source for mount in spec.mounts})
 
 
 def _check_executable(view: PathView, spec: ContainerSpec, argv: tuple[str, ...]) -> None:

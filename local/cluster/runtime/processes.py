@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -63,6 +64,34 @@ class Process:
         if not self.exit.done():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, number)
+
+
+class Processes:
+    """All child processes of one cluster, so that none is left behind when it stops."""
+
+    def __init__(self) -> None:
+        self._alive: set[Process] = set()
+
+    def spawn(
+        self,
+        command: Command,
+        *,
+        stdin: int | None = None,
+        stdout: int | None = None,
+        stderr: int | None = None,
+    ) -> Process:
+        """Start a process; arguments and errors are those of :class:`Process`."""
+        process = Process(command, stdin=stdin, stdout=stdout, stderr=stderr)
+        self._alive.add(process)
+        process.exit.add_done_callback(lambda _: self._alive.discard(process))
+        return process
+
+    async def close(self) -> None:
+        """Kill what still runs and wait for it."""
+        for process in self._alive:
+            process.send_signal(signal.SIGKILL)
+        if self._alive:
+            await asyncio.wait([process.exit for process in self._alive])
 
 
 def exit_code(returncode: int) -> int:

@@ -35,8 +35,8 @@ async def test_the_watch_of_a_whole_life_is_as_recorded(client: Client, recordin
     await client.request("DELETE", f"{_PODS}/life", {"gracePeriodSeconds": 1})
     seen = await client.until(f"{_PODS}?watch=1&resourceVersion=1", lambda event: event["type"] == "DELETED")
     assert [event["type"] for event in seen] == [event["type"] for event in recorded]
-    for ours, theirs in zip(seen, recorded, strict=True):
-        assert normal_pod(ours["object"]) == normal_pod(theirs["object"])
+    for number, (ours, theirs) in enumerate(zip(seen, recorded, strict=True)):
+        assert normal_pod(ours["object"]) == normal_pod(theirs["object"]), f"event {number}"
 
 
 def _comparable(body: dict[str, Any]) -> Any:

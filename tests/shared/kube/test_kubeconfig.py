@@ -24,11 +24,10 @@ from tests.support.kubectl import merged, needs_kubectl
 ORIGIN = Origin("config", Path("/nonexistent"))
 
 NAMES = st.sampled_from(["a", "b", "c", "ä", "2026-01-01", "yes", ""])
-# No random letters and digits: libraries differ in which plain scalars are numbers (1e3, 1:20)
-# and booleans (y).
 TEXTS = st.one_of(
     st.sampled_from(["", "x", "1", "true", "2026-01-01", "https://h:1"]),
-    st.text("ä☃#:{}[]&*!|>'\"%@` ,\n\t\\", max_size=5),
+    st.text(st.characters(codec="utf-8", exclude_categories=["C"]), max_size=5),
+    st.text("0123456789+-._:eExabyYnN~=<!&*'\"#{}[] \n", max_size=6),
 )
 DATA = st.binary(max_size=4).map(lambda data: base64.b64encode(data).decode())
 
@@ -105,6 +104,45 @@ def test_files_are_merged_as_kubectl_merges_them(files: list[dict[str, Any]]) ->
         "users:\n- name: 1\n",
         "users:\n- name: yes\n",
         "users:\n- name: 2026-01-01\n",
+        *(
+            f"current-context: {word}\n"
+            for word in [
+                "y",
+                "N",
+                "on",
+                "Off",
+                "1e3",
+                "2E00",
+                "12:30",
+                "1:20:30",
+                "0x1f",
+                "0b11",
+                "017",
+                "09",
+                "1_000",
+                "+1",
+                "-1",
+                ".5",
+                "5.",
+                ".",
+                ".inf",
+                "-.Inf",
+                ".nan",
+                "~",
+                "null",
+                "=",
+                "<<",
+                "1e",
+                "0x",
+                "--",
+                "1.2.3",
+                "yes",
+                "Yes",
+                "yES",
+                "0_0",
+                "1970-01-01T00:00:00Z",
+            ]
+        ),
         "users:\n- name: a\n- name: a\n",
         "users:\n- name: a\n  user: null\n",
         "users:\n- name: a\n  user: []\n",

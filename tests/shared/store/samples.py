@@ -60,7 +60,7 @@ def a_record(**changes: Any) -> RequestRecord:
     return dataclasses.replace(record, **changes)
 
 
-_text = st.text(st.characters(exclude_categories=("Cs",)), max_size=60)
+_text = st.text(max_size=60)  # without surrogates, which UTF-8 does not have
 _times = st.datetimes(timezones=st.just(UTC))
 _label_keys = st.from_regex(
     r"([a-z][-a-z0-9]{0,10}\.example/)?[A-Za-z0-9][-A-Za-z0-9_.]{0,20}[a-z]", fullmatch=True

@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from grpc import StatusCode
@@ -218,25 +219,23 @@ async def everything_is_unavailable(store: FirestoreStore) -> None:
 
 
 class TestConstruction:
-    async def test_settings_decide_not_the_librarys_variable(
+    async def test_argument_decides_not_the_librarys_variable(
         self, firestore_host: str, firestore_project: str
     ) -> None:
         """In a process of its own, whose FIRESTORE_EMULATOR_HOST leads nowhere."""
         program = f"""
 import asyncio
 from datetime import UTC, datetime
-from shared.settings import Settings
-from shared.store import session_store
+from shared.store.firestore import FirestoreStore
 
 class Clock:
     def now(self):
         return datetime.now(UTC)
 
 async def main():
-    settings = Settings(
-        firestore_emulator_host={firestore_host!r}, google_cloud_project={firestore_project!r}
+    store = FirestoreStore(
+        project={firestore_project!r}, emulator_host={firestore_host!r}, clock=Clock()
     )
-    store = session_store(settings, clock=Clock())
     await store.ping()
     await store.close()
 
@@ -251,6 +250,36 @@ asyncio.run(main())
             timeout=60,
         )
         assert done.returncode == 0, done.stderr.decode()
+
+    async def test_without_credentials_the_way_to_some_is_told(self, tmp_path: Path) -> None:
+        """In a process of its own, whose credentials file is missing."""
+        program = """
+import asyncio
+from datetime import UTC, datetime
+from shared.errors import StoreUnavailable
+from shared.store.firestore import FirestoreStore
+
+class Clock:
+    def now(self):
+        return datetime.now(UTC)
+
+async def main():
+    store = FirestoreStore(project="", clock=Clock())
+    try:
+        await store.ping()
+    except StoreUnavailable as error:
+        print(error.reason, error.detail)
+    await store.close()
+
+asyncio.run(main())
+"""
+        environment = {**os.environ, "GOOGLE_APPLICATION_CREDENTIALS": str(tmp_path / "absent.json")}
+        done = await asyncio.to_thread(
+            subprocess.run, [sys.executable, "-c", program], env=environment, capture_output=True, timeout=60
+        )
+        assert done.stdout.startswith(b"STORE_FORBIDDEN "), done.stderr.decode()
+        assert b"gcloud auth application-default login" in done.stdout
+        assert str(tmp_path).encode() not in done.stdout
 
     async def test_emulator_needs_no_project(self, firestore_host: str, clock: SetClock) -> None:
         store = FirestoreStore(project="", emulator_host=firestore_host, clock=clock)

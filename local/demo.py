@@ -10,9 +10,11 @@ import contextlib
 import json
 import os
 import sys
+import tempfile
 import time
 from collections.abc import AsyncGenerator
-from typing import Any, TypeAlias
+from pathlib import Path
+from typing import IO, Any, TypeAlias
 
 import aiohttp
 
@@ -141,15 +143,25 @@ async def _pods(namespace: str, pod: str) -> str:
 
 
 @contextlib.asynccontextmanager
-async def laptop() -> AsyncGenerator[str, None]:
+async def laptop(folder: str, log: IO[bytes]) -> AsyncGenerator[str, None]:
     """Runs the laptop edition on free ports.
+
+    Args:
+        folder: Takes its sessions: those of ``make run`` are not the demo's.
+        log: Takes what it logs.
 
     Yields:
         The gateway's URL.
     """
-    environment = {**os.environ, "PORT": "0"}
+    environment = {**os.environ, "PORT": "0", "SQLITE_PATH": f"{folder}/sessions.db"}
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "local.serve", "--laptop", env=environment, stdout=asyncio.subprocess.PIPE
+        sys.executable,
+        "-m",
+        "local.serve",
+        "--laptop",
+        env=environment,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=log,
     )
     assert process.stdout is not None, "asked for a pipe"
     try:
@@ -177,7 +189,18 @@ async def main() -> int:
         The exit code.
     """
     began = time.monotonic()
-    async with laptop() as url:
+    with tempfile.TemporaryDirectory() as folder, Path(folder, "log").open("w+b") as log:
+        code = await _demonstrate(folder, log)
+        if code:
+            log.seek(0)
+            print(log.read().decode(errors="replace"), file=sys.stderr)
+            return code
+    print(f"All steps gave what they should, in {time.monotonic() - began:.1f} s with start and stop.")
+    return 0
+
+
+async def _demonstrate(folder: str, log: IO[bytes]) -> int:
+    async with laptop(folder, log) as url:
         timeout = aiohttp.ClientTimeout(total=120)
         async with aiohttp.ClientSession(url, headers={"X-Dev-User": _OWNER}, timeout=timeout) as http:
             try:
@@ -185,7 +208,6 @@ async def main() -> int:
             except StepFailed as failure:
                 print(f"FAILED: {failure}", file=sys.stderr)
                 return 1
-    print(f"All steps gave what they should, in {time.monotonic() - began:.1f} s with start and stop.")
     return 0
 
 

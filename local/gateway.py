@@ -12,16 +12,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import functions_framework.aio
+from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from shared.errors import GamguiError
-from shared.web.endpoint import Route
+from shared.web.endpoint import Route, serve
 
 if TYPE_CHECKING:
     from shared.app import App
 
 ROOT = Path(__file__).resolve().parent.parent
-_FALLBACK = "health"
 
 log = logging.getLogger("gamgui.gateway")
 
@@ -72,17 +72,20 @@ class Gateway:
         if scope["type"] == "lifespan":
             await self._lifespan(receive, send)
         elif scope["type"] == "http":
-            await self._choose(scope["method"], scope["path"]).application(scope, receive, send)
+            await self._choose(scope["method"], scope["path"])(scope, receive, send)
 
-    def _choose(self, method: str, path: str) -> Function:
-        """The function for a request; one that knows the path answers for a wrong method."""
-        matches = [(f, route) for f in self._functions for route in f.routes if route.match(path) is not None]
-        for function, route in matches:
-            if route.method == method:
-                return function
-        if matches:
-            return matches[0][0]
-        return next(function for function in self._functions if function.name == _FALLBACK)
+    def _choose(self, method: str, path: str) -> ASGIApp:
+        """The function that serves the request; for what none does, our own answer: 404 or 405."""
+        for function in self._functions:
+            if any(route.method == method and route.match(path) is not None for route in function.routes):
+                return function.application
+        return self._refuse
+
+    async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """As no function alone can: it knows all methods of a path, and methods that Starlette does not."""
+        routes = [route for function in self._functions for route in function.routes]
+        response = await serve(Request(scope, receive), lambda: self._app, routes, "gateway")
+        await response(scope, receive, send)
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         async with self._ready():

@@ -13,6 +13,7 @@ import os
 import signal
 import socket
 import sys
+import tempfile
 from collections.abc import AsyncGenerator, Generator
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from local.images import IMAGES, LOCAL_IMAGE, prepare_image
 from shared.errors import ConfigurationError
 
 _CLUSTER_SOURCES = ("GKE_CLUSTER_NAME", "KUBECONFIG_BASE64", "KUBECONFIG", "KUBERNETES_SERVICE_HOST")
-FOLDER = Path(".local/cluster").resolve()
+STATE = Path(".local").resolve()
 _START_SECONDS = 30.0
 
 
@@ -65,7 +66,11 @@ async def _serve(port: int) -> int:
     from local.gateway import Gateway, load_functions
     from shared.app import app
 
-    listener = socket.create_server(("127.0.0.1", port), backlog=1024)
+    # asyncio turns Nagle's algorithm off only where the protocol is named: 40 ms a request otherwise.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind(("127.0.0.1", port))
+    listener.listen(1024)
     gateway = Gateway(load_functions(), app())
     config = uvicorn.Config(gateway, log_level="warning", timeout_graceful_shutdown=10)
     server = _Server(config)
@@ -85,8 +90,8 @@ async def local_cluster() -> AsyncGenerator[str, None]:
         RuntimeError: It did not start.
     """
     prepare_image()
-    folder = FOLDER
-    command = ("-m", "local.cluster", "--dir", str(folder), "--images", str(IMAGES))
+    folder = tempfile.TemporaryDirectory(prefix="cluster-", dir=STATE)
+    command = ("-m", "local.cluster", "--dir", folder.name, "--images", str(IMAGES))
     process = await asyncio.create_subprocess_exec(
         sys.executable, *command, stdout=asyncio.subprocess.PIPE, start_new_session=True
     )
@@ -105,6 +110,7 @@ async def local_cluster() -> AsyncGenerator[str, None]:
         if process.returncode is None:
             process.terminate()
         await process.wait()
+        folder.cleanup()
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ from .provisioning import make_namespace, provision_namespaces
 from .runtime.groups import GroupRuntime
 from .runtime.model import Runtime
 from .runtime.namespaces import probe_namespaces
+from .runtime.processes import Processes
 from .store import Store
 
 UNPRIVILEGED_USER = "functions@local.iam.gserviceaccount.com"
@@ -95,8 +96,10 @@ class LocalCluster:
         pods.mkdir()
         stack.callback(shutil.rmtree, pods, ignore_errors=True)
         context = server_context(self._directory)
-        runtime = await self._runtime(pods)
+        processes = Processes()
+        runtime = await self._runtime(processes, pods)
         stack.push_async_callback(runtime.close)
+        stack.push_async_callback(processes.close)
         self.runtime_description = runtime.description
         store = Store()
         node = Node(_NODE, pods, store, Images(self._images), runtime, Recorder(store, _NODE))
@@ -116,14 +119,14 @@ class LocalCluster:
         self.url = f"https://127.0.0.1:{listener.getsockname()[1]}"
         write_private(self.kubeconfig, self._kubeconfig().encode())
 
-    async def _runtime(self, pods: Path) -> Runtime:
+    async def _runtime(self, processes: Processes, pods: Path) -> Runtime:
         if self._namespaces:
             probe = Path(tempfile.mkdtemp(dir=pods, prefix="probe-"))
-            found = await probe_namespaces(probe)
+            found = await probe_namespaces(processes, probe)
             shutil.rmtree(probe, ignore_errors=True)
             if found is not None:
                 return found
-        return GroupRuntime()
+        return GroupRuntime(processes)
 
     def _kubeconfig(self) -> str:
         cluster = {"server": self.url, "certificate-authority": str(self.ca_file)}

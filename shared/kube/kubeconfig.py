@@ -78,6 +78,7 @@ class Context:
     origin: Origin
     cluster: str = ""
     user: str = ""
+    namespace: str = ""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,4 +194,10 @@ def _exec(fields: Fields) -> ExecConfig:
 
 
 def _context(name: str, fields: Fields) -> Context:
-    return Context(name=name, origin=fields.origin, cluster=fields.text("cluster"), user=fields.text("user"))
+    return Context(
+        name=name,
+        origin=fields.origin,
+        cluster=fields.text("cluster"),
+        user=fields.text("user"),
+        namespace=fields.text("namespace"),
+    )

@@ -42,18 +42,15 @@ class _Loader(yaml.SafeLoader):
     Other than in PyYAML, dates and ``12:30`` are strings, ``y`` is a boolean and ``1e3`` a number.
     """
 
-    yaml_implicit_resolvers: ClassVar[dict[str, list[tuple[str, re.Pattern[str]]]]] = {}
     bool_values: ClassVar[dict[str, bool]] = {**yaml.SafeLoader.bool_values, "y": True, "n": False}
 
 
+_Loader.yaml_implicit_resolvers = {}
 for _kind, _first, _words in (
     ("null", ["~", "n", "N", ""], "~|null|Null|NULL|"),
     ("merge", ["<"], "<<"),
-    (
-        "bool",
-        "yYnNtTfFoO",
-        "[yYnN]|true|True|TRUE|false|False|FALSE|on|On|ON|off|Off|OFF|[yY]es|YES|[nN]o|NO",
-    ),
+    ("bool", "tTfF", "[tT]rue|TRUE|[fF]alse|FALSE"),
+    ("bool", "yYnNoO", "[yYnN]|[yY]es|YES|[nN]o|NO|[oO]n|ON|[oO]ff|OFF"),
     ("int", "-+0123456789", "[-+]?(0[xX][0-9a-fA-F_]+|0[bB][01_]+|0[0-7_]*|[1-9][0-9_]*)"),
     ("float", "-+.0123456789", r"[-+]?(\.[0-9]+|[0-9][0-9_]*(\.[0-9_]*)?)([eE][-+]?[0-9]+)?"),
     ("float", "-+.", r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)"),

@@ -57,8 +57,8 @@ class IdempotentRequests:
             expires_at=now + _KEPT,
         )
         known = await self._store.begin_request(record)
-        if known is None:
-            return record
+        if known.session_id == record.session_id:
+            return known
         if known.fingerprint != record.fingerprint:
             raise UnprocessableRequest(
                 "this Idempotency-Key was used for another request", reason="IDEMPOTENCY_KEY_REUSED"
@@ -79,13 +79,13 @@ class IdempotentRequests:
     async def finish(self, record: RequestRecord, status: int, response: str) -> None:
         """Keeps the answer of a request for its repetitions."""
         with contextlib.suppress(VersionConflict):
-            done = dataclasses.replace(record, status=status, response=response, version="")
+            done = dataclasses.replace(record, status=status, response=response)
             await self._store.update_request(done)
 
     async def release(self, record: RequestRecord) -> None:
         """Gives the key free after a failure that a repetition may overcome."""
         free = dataclasses.replace(
-            record, session_id=names.new_session_id(), lease_until=self._clock.now(), version=""
+            record, session_id=names.new_session_id(), lease_until=self._clock.now()
         )
         with contextlib.suppress(VersionConflict):
             await self._store.update_request(free)

@@ -84,17 +84,17 @@ class SessionStore(Protocol):
         """The owner's sessions, newest first, at most ``limit``, those behind ``after``."""
         ...
 
-    async def begin_request(self, record: RequestRecord) -> RequestRecord | None:
+    async def begin_request(self, record: RequestRecord) -> RequestRecord:
         """Stores the record if there is none under its key (an expired one counts as none).
 
         Returns:
-            None when the record was stored: the request is the first. Otherwise the
-            record that is there, with its version.
+            The record that is there now, with its version. The request is the first one
+            exactly when that is its own, i.e. has its ``session_id``.
         """
         ...
 
     async def update_request(self, record: RequestRecord) -> RequestRecord:
-        """Replaces the stored record if it still has ``record.version`` (empty: whatever is there).
+        """Replaces the stored record if it still has ``record.version``.
 
         Raises:
             VersionConflict: It has another version, or is gone.

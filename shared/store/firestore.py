@@ -38,7 +38,6 @@ MAX_TAKEOVER_ROUNDS = 8
 
 _WRITE_ID = "write_id"
 _ABSENT = types.Precondition(exists=False)
-_PRESENT = types.Precondition(exists=True)
 _Filter = types.StructuredQuery.FieldFilter
 _EQUAL = _Filter.Operator.EQUAL
 _DESCENDING = types.StructuredQuery.Direction.DESCENDING
@@ -120,14 +119,14 @@ class FirestoreStore:
 
         return await attempts(run)
 
-    async def begin_request(self, record: RequestRecord) -> RequestRecord | None:
+    async def begin_request(self, record: RequestRecord) -> RequestRecord:
         """See ``SessionStore.begin_request``."""
         document = documents.request_document(record)
         precondition = _ABSENT
         for _ in range(MAX_TAKEOVER_ROUNDS):
             answer = await self._write(REQUESTS, record.key, document, precondition)
             if answer.version is not None:
-                return None
+                return dataclasses.replace(record, version=answer.version)
             if answer.found is None:
                 precondition = _ABSENT
                 continue
@@ -140,7 +139,7 @@ class FirestoreStore:
     async def update_request(self, record: RequestRecord) -> RequestRecord:
         """See ``SessionStore.update_request``."""
         document = documents.request_document(record)
-        precondition = _unchanged(record.version) if record.version else _PRESENT
+        precondition = _unchanged(record.version)
         if precondition is not None:
             answer = await self._write(REQUESTS, record.key, document, precondition)
             if answer.version is not None:

@@ -55,7 +55,7 @@ _BEGIN_REQUEST = """INSERT INTO requests (key, version, expires_at, document) VA
     ON CONFLICT (key) DO UPDATE SET version = excluded.version, expires_at = excluded.expires_at,
     document = excluded.document WHERE requests.expires_at <= ? RETURNING 1"""
 _UPDATE_REQUEST = """UPDATE requests SET version = ?, expires_at = ?, document = ?
-    WHERE key = ? AND (? = '' OR version = ?) RETURNING 1"""
+    WHERE key = ? AND version = ? RETURNING 1"""
 
 
 class SqliteStore:
@@ -111,14 +111,15 @@ class SqliteStore:
         rows = await self._rows(_LIST_SESSIONS, parameters)
         return [_session(row) for row in rows]
 
-    async def begin_request(self, record: RequestRecord) -> RequestRecord | None:
+    async def begin_request(self, record: RequestRecord) -> RequestRecord:
         """See ``SessionStore.begin_request``."""
-        values = (record.key, _new_version(), *_request_columns(record))
+        version = _new_version()
+        values = (record.key, version, *_request_columns(record))
         select = "SELECT document, version FROM requests WHERE key = ?"
         while True:
             now = documents.microseconds(self._clock.now())
             if await self._rows(_BEGIN_REQUEST, (*values, now)):
-                return None
+                return dataclasses.replace(record, version=version)
             if rows := await self._rows(select, (record.key,)):
                 return _record(rows[0])
             # Somebody removed it between the two statements: it is ours to store.
@@ -126,7 +127,7 @@ class SqliteStore:
     async def update_request(self, record: RequestRecord) -> RequestRecord:
         """See ``SessionStore.update_request``."""
         version = _new_version()
-        condition = (record.key, record.version, record.version)
+        condition = (record.key, record.version)
         if not await self._rows(_UPDATE_REQUEST, (version, *_request_columns(record), *condition)):
             raise VersionConflict("The idempotency record was changed meanwhile.")
         return dataclasses.replace(record, version=version)

@@ -107,7 +107,7 @@ class ExecResponse(Response):
     async def _all(self) -> AsyncGenerator[ExecEvent, None]:
         event = self._first
         yield event
-        async for event in self._events:  # noqa: PLR1704 - the last one is looked at
+        async for event in self._events:
             yield event
         if not isinstance(event, Exit):
             raise InternalError("the end of the command is not known")
@@ -128,7 +128,12 @@ async def respond(call: Call, events: AsyncGenerator[ExecEvent, None]) -> ExecRe
     started = time.monotonic()
     first = await anext(events)
     return ExecResponse(
-        events, first, form=form, started=started, instance=instance_of(call.request), request_id=call.request_id
+        events,
+        first,
+        form=form,
+        started=started,
+        instance=instance_of(call.request),
+        request_id=call.request_id,
     )
 
 

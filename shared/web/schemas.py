@@ -197,9 +197,10 @@ def _shape_fault(text: str) -> InvalidRequest:
     unknown = _UNKNOWN.match(text)
     if unknown:
         field = f"{field}.{unknown['name']}" if field else unknown["name"]
-    named = {"field": field[:_MAX_SHOWN]} if field else {}
-    reason = "UNKNOWN_FIELD" if unknown else "INVALID_FIELD"
-    return InvalidRequest(text[:_MAX_SHOWN], reason=reason, **named)
+    fault = InvalidRequest(text[:_MAX_SHOWN], reason="UNKNOWN_FIELD" if unknown else "INVALID_FIELD")
+    if field:
+        fault.fields["field"] = field[:_MAX_SHOWN]
+    return fault
 
 
 def _invalid(field: str, fault: str) -> InvalidRequest:

@@ -88,17 +88,17 @@ def page_query(query: QueryParams) -> tuple[SessionState | None, int, Cursor | N
 
 
 def _cursor(token: str) -> Cursor:
+    fault = InvalidRequest("page_token is not one of ours", reason="INVALID_FIELD", field="page_token")
     try:
         created_at, session_id = json.loads(base64.urlsafe_b64decode(token))
         cursor = Cursor(datetime.fromisoformat(created_at), session_id)
         # What we never gave out - a time without a zone, an odd id - is nothing for a store.
-        if page_token(cursor) != token or not names.is_session_id(session_id):
-            raise ValueError("not written by page_token()")
-        return cursor
+        ours = names.is_session_id(session_id) and page_token(cursor) == token
     except (ValueError, TypeError, OverflowError, RecursionError, binascii.Error) as error:
-        raise InvalidRequest(
-            "page_token is not one of ours", reason="INVALID_FIELD", field="page_token"
-        ) from error
+        raise fault from error
+    if not ours:
+        raise fault
+    return cursor
 
 
 def _time(at: datetime | None) -> str | None:

@@ -91,7 +91,8 @@ def _admit_quota(store: Store, resource: Resource, body: Object) -> None:
             requested = ",".join(f"{key}={format_quantity(asked[quota_key(key)], hard[key])}" for key in over)
             taken = ",".join(f"{key}={format_quantity(used[key], hard[key])}" for key in over)
             limits = ",".join(f"{key}={hard[key]}" for key in over)
-            why = f"exceeded quota: {quota['metadata']['name']}, requested: {requested}, used: {taken}, limited: {limits}"
+            name = quota["metadata"]["name"]
+            why = f"exceeded quota: {name}, requested: {requested}, used: {taken}, limited: {limits}"
             raise forbidden(resource, metadata["name"], why)
 
 

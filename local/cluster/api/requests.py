@@ -165,7 +165,7 @@ def decode(body: bytes, content_type: str = _JSON) -> Any:
 
 
 def _finite(value: Any) -> Any:
-    # json.dumps refuses lone surrogates in UTF-8 only when they are encoded; refuse them, NaN and Infinity here.
+    # What could not be sent again as JSON in UTF-8: NaN, Infinity, lone surrogates.
     json.dumps(value, allow_nan=False, ensure_ascii=False).encode()
     return value
 
@@ -177,6 +177,6 @@ def _check_kind(resource: Resource, body: Object) -> None:
     )
     if kind != resource.kind or version != resource.api_version:
         raise bad_request(
-            f'{kind} in version "{version}" cannot be handled as a {resource.kind}: no kind "{kind}" is registered '
-            f'for version "{version}" in scheme "local cluster"'
+            f'{kind} in version "{version}" cannot be handled as a {resource.kind}: '
+            f'no kind "{kind}" is registered for version "{version}" in scheme "local cluster"'
         )

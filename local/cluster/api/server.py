@@ -97,7 +97,9 @@ class Api:
         if target.subresource == "log":
             return await pod_log(request, self._store, self._kubelet, target)
         serve = self._verbs.get(target.verb)
-        misplaced = target.name if target.verb in _OF_COLLECTIONS else not target.name and target.verb != "watch"
+        misplaced = (
+            target.name if target.verb in _OF_COLLECTIONS else not target.name and target.verb != "watch"
+        )
         if serve is None or target.verb not in target.resource.verbs or misplaced:
             raise method_not_allowed()
         return await serve(request, target, user)

@@ -149,7 +149,8 @@ def patch(store: Store, target: Target, content_type: str, body: Any) -> tuple[O
     if content_type == APPLY_PATCH:
         if not target.query.get("fieldManager"):
             raise bad_request(
-                "PatchOptions.meta.k8s.io is invalid: fieldManager: Required value: is required for apply patch"
+                "PatchOptions.meta.k8s.io is invalid: fieldManager: Required value: "
+                "is required for apply patch"
             )
         if store.get(target.resource, target.namespace, target.name) is None and not target.subresource:
             return create(store, target, _named(target, body)), True

@@ -36,9 +36,9 @@ class Image:
 class Images:
     """The images of one folder: each a subfolder with an ``image.json``.
 
-    ``image.json`` holds ``{"names": ["gam-session:local"], "env": {"PATH": "bin"}}``. Entries of PATH that are
-    not absolute start from the image's folder, so that a Python virtual environment is an image as it is.
-    ``localhost/busybox:1`` is always there and is this machine's own shell and tools.
+    ``image.json`` holds ``{"names": ["gam-session:local"], "env": {"PATH": "bin"}}``. Entries of PATH that
+    are not absolute start from the image's folder, so that a Python virtual environment is an image as it
+    is. ``localhost/busybox:1`` is always there and is this machine's own shell and tools.
 
     Args:
         folder: The folder of images, or None for busybox only.

@@ -16,8 +16,8 @@ _MAX_FILE = 10 * 1024 * 1024
 class ContainerLog:
     """The log of one run of a container.
 
-    Lines are kept as the container runtimes' log format has them: time, stream, ``F`` for a full line or ``P``
-    for a part, text. When the file is full it replaces the previous one, so at most two are kept.
+    Lines are kept as the container runtimes' log format has them: time, stream, ``F`` for a full line or
+    ``P`` for a part, text. When the file is full it replaces the previous one, so at most two are kept.
 
     Args:
         path: The file.

@@ -141,7 +141,10 @@ class PodWorker:
         await asyncio.wait((living,))
 
     async def _wait_out_grace(self, settled: asyncio.Future[Any]) -> None:
-        """Wait until the containers have ended or the grace period is over; a second deletion may shorten it."""
+        """Wait until the containers have ended or the grace period is over.
+
+        A second deletion may shorten it.
+        """
         loop = asyncio.get_running_loop()
         begun = loop.time()
         while not settled.done():

@@ -122,8 +122,8 @@ def method_not_allowed() -> ApiError:
 
 def unsupported_media_type(accepted: tuple[str, ...]) -> ApiError:
     """415: the body is in a format that this verb does not take."""
-    message = f"the body of the request was in an unknown format - accepted media types include: {', '.join(accepted)}"
-    return ApiError(415, "UnsupportedMediaType", message)
+    problem = "the body of the request was in an unknown format - accepted media types include"
+    return ApiError(415, "UnsupportedMediaType", f"{problem}: {', '.join(accepted)}")
 
 
 def too_large(limit: int) -> ApiError:

@@ -116,6 +116,9 @@ _BINDING: Shape = {
     "roleRef": {"apiGroup": str, "kind": str, "name": str},
     "subjects": [{"kind": str, "name": str, "namespace": str, "apiGroup": str}],
 }
+_RESOURCE_ATTRIBUTES: Shape = dict.fromkeys(
+    ("namespace", "verb", "group", "version", "resource", "subresource", "name"), str
+)
 _BY_KIND: Mapping[str, Shape] = {
     "Pod": {"spec": POD_SPEC, "status": {"phase": str, "conditions": [{"type": str}]}},
     "PodTemplate": {"template": _TEMPLATE},
@@ -132,7 +135,9 @@ _BY_KIND: Mapping[str, Shape] = {
     "RoleBinding": _BINDING,
     "ClusterRoleBinding": _BINDING,
     "PriorityClass": {"value": int, "globalDefault": bool},
-    "SelfSubjectAccessReview": {"spec": {"resourceAttributes": _STRINGS, "nonResourceAttributes": _STRINGS}},
+    "SelfSubjectAccessReview": {
+        "spec": {"resourceAttributes": _RESOURCE_ATTRIBUTES, "nonResourceAttributes": _STRINGS}
+    },
     "SelfSubjectRulesReview": {"spec": {"namespace": str}},
 }
 _GO_NAMES: Mapping[type, str] = {
@@ -187,8 +192,8 @@ def _check(resource: Resource, shape: Shape, value: Any, path: str) -> None:
 def _mismatch(resource: Resource, value: Any, path: str, wanted: type) -> ApiError:
     got = "null" if value is None else _GO_NAMES.get(type(value), "value")
     return bad_request(
-        f'{resource.kind} in version "{resource.version}" cannot be handled as a {resource.kind}: json: cannot '
-        f"unmarshal {got} into Go struct field {resource.kind}.{path} of type {_GO_NAMES[wanted]}"
+        f'{resource.kind} in version "{resource.version}" cannot be handled as a {resource.kind}: json: '
+        f"cannot unmarshal {got} into Go struct field {resource.kind}.{path} of type {_GO_NAMES[wanted]}"
     )
 
 

@@ -1,8 +1,8 @@
 """Containers in mount, PID and user namespaces of their own, by the util-linux tools.
 
-Works as root and as an ordinary user. The container's command is PID 1 of its PID namespace, as in Kubernetes:
-signals that it does not handle are ignored, and its end kills every other process in there. ``setpriv
---pdeathsig``, on the supervising shell and on PID 1, ends the container even when the emulator is killed.
+Works as root and as an ordinary user. The container's command is PID 1 of its PID namespace, as in
+Kubernetes: signals that it does not handle are ignored, and its end kills every other process in there.
+``setpriv --pdeathsig``, on the supervising shell and on PID 1, ends the container even when the emulator is killed.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ _TMP = "/tmp"  # noqa: S108 - the container's own
 _TOOLS = ("setpriv", "unshare", "nsenter", "mount", "umount", "pivot_root", "setsid", "sh")
 
 # Waits for the container's first process and ends with its exit code. A shell does it because the --fork of
-# unshare 2.38 gets the code wrong after a signal. What the shell says about that signal is not the container's.
+# unshare 2.38 gets the code wrong after a signal. What the shell says about it is not the container's.
 _SUPERVISE = 'exec 3>&2 2>/dev/null; "$@" 2>&3 3>&-; exit $?'
 
 # Runs as PID 1 of the new namespaces, then becomes the container's command. The host's /proc is still mounted
@@ -53,14 +53,14 @@ class NamespaceContainer:
     """A container whose processes are in namespaces of their own."""
 
     def __init__(
-        self, tools: _Tools, spec: ContainerSpec, process: Process, init: int, view: PathView
+        self, processes: Processes, tools: _Tools, spec: ContainerSpec, supervisor: Process, init: int
     ) -> None:
+        self._processes = processes
         self._tools = tools
         self._spec = spec
-        self._process = process
         self._init = init
-        self.view = view
-        self.exit = process.exit
+        self._view = _view(spec)
+        self.exit = supervisor.exit
 
     def spawn(
         self,
@@ -76,10 +76,21 @@ class NamespaceContainer:
         # A terminal needs a session that starts inside the PID namespace, or shells have no job control.
         session = (self._tools["setsid"], "--ctty") if terminal else ()
         target = str(self._init)
-        enter = (self._tools["nsenter"], "--target", target, "--user", "--mount", "--pid", "--preserve-credentials")
+        enter = (
+            self._tools["nsenter"],
+            "--target",
+            target,
+            "--user",
+            "--mount",
+            "--pid",
+            "--preserve-credentials",
+        )
         where = f"--wd=/proc/{target}/root{self._spec.working_dir}"
         command = Command((*enter, where, "--", *session, *argv), self._spec.env)
-        return self._processes.spawn(command, stdin=stdin, stdout=stdout, stderr=stderr)
+        try:
+            return self._processes.spawn(command, stdin=stdin, stdout=stdout, stderr=stderr)
+        except OSError as error:
+            raise StartError(str(error)) from error
 
     def terminate(self) -> None:
         """Send SIGTERM to PID 1 of the container."""
@@ -137,7 +148,7 @@ class NamespaceRuntime:
         access = "read-only" if spec.read_only_root else "writable"
         die = (tools["setpriv"], "--pdeathsig", "KILL")
         user = ("--user", f"--map-user={spec.user}", f"--map-group={spec.group}", "--keep-caps")
-        # Mounting needs capabilities in the new user namespace; the container's own command gets none of them.
+        # Mounting needs capabilities in the new user namespace; the container's command gets none of them.
         drop = (tools["setpriv"], "--inh-caps=-all", "--ambient-caps=-all", "--bounding-set=-all", "--")
         return (
             *(*die, tools["unshare"], *user, "--mount", "--pid"),

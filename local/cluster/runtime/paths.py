@@ -1,4 +1,9 @@
-"""Paths inside a container, and what they are on this machine."""
+"""Paths inside a container, and what they are on this machine.
+
+Every exec comes through here; plain strings are several times faster than ``pathlib``.
+"""
+
+# ruff: noqa: PTH
 
 import os
 import stat

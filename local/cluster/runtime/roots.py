@@ -61,7 +61,7 @@ def _bind_children(root: Path, place: tuple[str, ...], points: dict[tuple[str, .
         if child in points or (not place and entry.name in _OWN):
             continue
         if entry.is_symlink():
-            target.symlink_to(os.readlink(entry.path))
+            target.symlink_to(Path(entry.path).readlink())
         elif entry.is_dir() and any(point[: len(child)] == child for point in points):
             target.mkdir()
             yield from _bind_children(root, child, points)

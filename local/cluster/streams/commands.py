@@ -81,7 +81,6 @@ def start(
     Raises:
         StartError: It cannot be started.
     """
-    command = container.exec_command(argv, terminal=False)
     ours: list[Descriptor | None] = []
     theirs: list[int | None] = []
     for wanted, reads in ((stdin, False), (stdout, True), (stderr, True)):
@@ -93,17 +92,16 @@ def start(
         ours.append(Descriptor(reader if reads else writer))
         theirs.append(writer if reads else reader)
     try:
-        process = Process(command, stdin=theirs[0], stdout=theirs[1], stderr=theirs[2])
-    except OSError as error:
+        process = container.spawn(argv, stdin=theirs[0], stdout=theirs[1], stderr=theirs[2])
+    except StartError:
         for descriptor in ours:
             if descriptor is not None:
                 descriptor.close()
-        raise StartError(str(error)) from error
+        raise
     finally:
         for number in theirs:
             if number is not None:
                 os.close(number)
-    container.adopt(process.pid)
     return ExecProcess(process, ours[0], ours[1], ours[2], terminal=False)
 
 
@@ -113,16 +111,14 @@ def start_terminal(container: RunningContainer, argv: tuple[str, ...]) -> ExecPr
     Raises:
         StartError: It cannot be started.
     """
-    command = container.exec_command(argv, terminal=True)
     master, slave = os.openpty()
     os.set_blocking(master, False)
     descriptor = Descriptor(master)
     try:
-        process = Process(command, stdin=slave, stdout=slave, stderr=slave)
-    except OSError as error:
+        process = container.spawn(argv, stdin=slave, stdout=slave, stderr=slave, terminal=True)
+    except StartError:
         descriptor.close()
-        raise StartError(str(error)) from error
+        raise
     finally:
         os.close(slave)
-    container.adopt(process.pid)
     return ExecProcess(process, descriptor, descriptor, None, terminal=True)

@@ -176,7 +176,10 @@ class Client:
         """Run a command to its end. With ``stdin``, that is sent and then closed (v5)."""
         path = exec_path(pod, *command, stdin=stdin is not None, namespace=namespace)
         session = Session()
-        async with asyncio.timeout(DEADLINE_S), self.connect(path, protocols=protocols, method=method) as socket:
+        async with (
+            asyncio.timeout(DEADLINE_S),
+            self.connect(path, protocols=protocols, method=method) as socket,
+        ):
             session.subprotocol = socket.protocol
             feeding = asyncio.create_task(_feed(socket, stdin))
             async for message in socket:
@@ -218,19 +221,33 @@ def pod_manifest(name: str, *command: str, **spec: Any) -> dict[str, Any]:
     """A pod as the recordings have it."""
     container = {"name": "session", "image": "localhost/busybox:1", "imagePullPolicy": "Never"}
     container |= {"command": list(command or ("sleep", "3600"))} | spec.pop("container", {})
-    base = {"restartPolicy": "Never", "automountServiceAccountToken": False, "terminationGracePeriodSeconds": 1}
+    base = {
+        "restartPolicy": "Never",
+        "automountServiceAccountToken": False,
+        "terminationGracePeriodSeconds": 1,
+    }
     return {
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": {"name": name, "labels": {"app": "rec"}},
-        "spec": {**base, "dnsPolicy": "Default", "enableServiceLinks": False, "containers": [container], **spec},
+        "spec": {
+            **base,
+            "dnsPolicy": "Default",
+            "enableServiceLinks": False,
+            "containers": [container],
+            **spec,
+        },
     }
 
 
 def session_manifest(name: str, script: str, **spec: Any) -> dict[str, Any]:
     """A pod as the product makes it: restricted, with its own workspace, home and /tmp."""
     folders = {"work": "/workspace", "home": "/home/gam", "tmp": "/tmp"}
-    security = {"readOnlyRootFilesystem": True, "allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+    security = {
+        "readOnlyRootFilesystem": True,
+        "allowPrivilegeEscalation": False,
+        "capabilities": {"drop": ["ALL"]},
+    }
     container = {
         "command": ["/bin/sh", "-c", script],
         "env": [{"name": "HOME", "value": "/home/gam"}],
@@ -242,5 +259,10 @@ def session_manifest(name: str, script: str, **spec: Any) -> dict[str, Any]:
     pod_security = {"runAsNonRoot": True, "runAsUser": 1000, "seccompProfile": {"type": "RuntimeDefault"}}
     volumes = [{"name": volume, "emptyDir": {}} for volume in folders] + spec.pop("volumes", [])
     return pod_manifest(
-        name, container=container, securityContext=pod_security, volumes=volumes, activeDeadlineSeconds=300, **spec
+        name,
+        container=container,
+        securityContext=pod_security,
+        volumes=volumes,
+        activeDeadlineSeconds=300,
+        **spec,
     )

@@ -9,7 +9,14 @@ from .client import Client, pod_manifest
 from .normal import normal
 
 Recording = Callable[[str], list[dict[str, Any]]]
-_ERRORS = ("404", "422 invalid name", "422 no containers", "404 namespace not found", "400 empty body", "404 on patch")
+_ERRORS = (
+    "404",
+    "422 invalid name",
+    "422 no containers",
+    "404 namespace not found",
+    "400 empty body",
+    "404 on patch",
+)
 
 
 def _step(steps: list[dict[str, Any]], note: str) -> dict[str, Any]:
@@ -61,7 +68,9 @@ async def test_who_am_i_is_as_recorded_but_for_the_certificate(client: Client, r
 
 
 @pytest.mark.parametrize("note", ["create pod template", "create deployment", "create service"])
-async def test_objects_get_their_defaults_as_recorded(client: Client, recording: Recording, note: str) -> None:
+async def test_objects_get_their_defaults_as_recorded(
+    client: Client, recording: Recording, note: str
+) -> None:
     ours, recorded = await _replay(client, _step(recording("objects"), note))
     assert ours == recorded
 
@@ -115,7 +124,9 @@ async def test_discovery_is_as_recorded_for_what_is_served(client: Client, recor
 
 
 async def test_health_is_open_to_everybody(client: Client, recording: Recording) -> None:
-    recorded = next(step for step in recording("discovery") if step["request"]["path"] == "/readyz")["response"]
+    recorded = next(step for step in recording("discovery") if step["request"]["path"] == "/readyz")[
+        "response"
+    ]
     for path in ("/readyz", "/livez", "/healthz"):
         answer = await client.request("GET", path, token="")
         assert (answer.status, answer.content_type, answer.body) == (

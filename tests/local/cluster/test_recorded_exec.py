@@ -121,7 +121,9 @@ async def test_v4_cannot_end_stdin(pods: Client, recording: Recording) -> None:
 
 
 @pytest.mark.parametrize("number", [0, 1, 2])
-async def test_errors_before_the_upgrade_are_as_recorded(pods: Client, recording: Recording, number: int) -> None:
+async def test_errors_before_the_upgrade_are_as_recorded(
+    pods: Client, recording: Recording, number: int
+) -> None:
     step = recording("exec-errors")[number]
     headers = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Protocol": V5}
     headers |= {"Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA=="}
@@ -151,7 +153,9 @@ async def test_deleting_the_pod_ends_a_running_command_with_137(pods: Client, re
     assert _normal(session.frames[-1]) == _normal(_frames(step, "server")[-1])
 
 
-async def test_a_terminal_resizes_interrupts_and_exits_as_recorded(pods: Client, recording: Recording) -> None:
+async def test_a_terminal_resizes_interrupts_and_exits_as_recorded(
+    pods: Client, recording: Recording
+) -> None:
     step = recording("exec-tty")[0]
     async with asyncio.timeout(DEADLINE_S), pods.connect(step["request"]["path"]) as socket:
         seen = b""

@@ -57,7 +57,9 @@ async def test_failing_pods_look_as_recorded(client: Client, recording: Recordin
     seen = await client.pod_until(name, lambda now: _without_pull_error(normal_pod(now)) == wanted)
     assert _without_pull_error(normal_pod(seen)) == wanted
     ours = await client.events_of(name, len(events))
-    in_order = [_normal_event(event) for event in sorted(ours, key=lambda event: int(event["metadata"]["uid"], 16))]
+    in_order = [
+        _normal_event(event) for event in sorted(ours, key=lambda event: int(event["metadata"]["uid"], 16))
+    ]
     recorded = [_normal_event(event) for event in events]
     assert sorted(in_order, key=repr) == sorted(recorded, key=repr)
 

@@ -15,7 +15,11 @@ async def test_answers_along_a_pods_life_are_as_recorded(client: Client, recordi
     steps = [step for step in recording("pod-lifecycle") if "request" in step]
     for step in steps:
         request = step["request"]
-        if request["path"] == f"{_PODS}/life" and request["method"] == "GET" and step["response"]["status"] == 200:
+        if (
+            request["path"] == f"{_PODS}/life"
+            and request["method"] == "GET"
+            and step["response"]["status"] == 200
+        ):
             await client.ready("life")
         if step["note"] == "get after deletion: 404":
             await client.until(f"{_PODS}?watch=1&resourceVersion=1", lambda event: event["type"] == "DELETED")

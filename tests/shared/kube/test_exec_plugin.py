@@ -166,7 +166,10 @@ async def test_credentials_that_are_expired_already_are_not_kept(plugin: Plugin,
 
 
 @pytest.mark.parametrize("wants_cluster", [True, False])
-async def test_plugin_is_told_what_the_protocol_says(plugin: Plugin, wants_cluster: bool) -> None:
+async def test_plugin_is_told_what_the_protocol_says(
+    plugin: Plugin, wants_cluster: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("INHERITED", "inherited")
     plugin.fields |= {
         "provideClusterInfo": wants_cluster,
         "args": ["--flag", "a b"],
@@ -180,7 +183,7 @@ async def test_plugin_is_told_what_the_protocol_says(plugin: Plugin, wants_clust
         ],
     }
     plugin.runs(
-        'printf "%s\\n" "$KUBERNETES_EXEC_INFO" "$1|$2|$FLAVOUR|${PATH:+path}" "stdin: $(cat)" '
+        'printf "%s\\n" "$KUBERNETES_EXEC_INFO" "$1|$2|$FLAVOUR|$INHERITED" "stdin: $(cat)" '
         '> "${0%/*}/told"\n'
         f'echo \'{{"apiVersion": "{V1}", "kind": "ExecCredential", "status": {{"token": "t"}}}}\''
     )
@@ -195,7 +198,7 @@ async def test_plugin_is_told_what_the_protocol_says(plugin: Plugin, wants_clust
             "config": {"audience": "a", "count": 1},
         }
     assert json.loads(info) == {"kind": "ExecCredential", "apiVersion": V1, "spec": spec}
-    assert arguments == "--flag|a b|x y|path"
+    assert arguments == "--flag|a b|x y|inherited"
     assert stdin == "stdin: "
 
 

@@ -68,6 +68,13 @@ FILES = some(
 )
 
 
+# Plain words that some reader of YAML or other takes for something else than a string.
+WORDS = """
+    y N on Off yes Yes yES ~ null = 1e 1e3 2E00 12:30 1:20:30 0x1f 0b11 017 09 0_0 1_000 +1 -1 -- .5 5. .
+    .inf -.Inf .nan 1.2.3 1970-01-01T00:00:00Z
+"""
+
+
 @needs_kubectl
 @given(st.lists(FILES, min_size=1, max_size=3))
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -104,45 +111,7 @@ def test_files_are_merged_as_kubectl_merges_them(files: list[dict[str, Any]]) ->
         "users:\n- name: 1\n",
         "users:\n- name: yes\n",
         "users:\n- name: 2026-01-01\n",
-        *(
-            f"current-context: {word}\n"
-            for word in [
-                "y",
-                "N",
-                "on",
-                "Off",
-                "1e3",
-                "2E00",
-                "12:30",
-                "1:20:30",
-                "0x1f",
-                "0b11",
-                "017",
-                "09",
-                "1_000",
-                "+1",
-                "-1",
-                ".5",
-                "5.",
-                ".",
-                ".inf",
-                "-.Inf",
-                ".nan",
-                "~",
-                "null",
-                "=",
-                "<<",
-                "1e",
-                "0x",
-                "--",
-                "1.2.3",
-                "yes",
-                "Yes",
-                "yES",
-                "0_0",
-                "1970-01-01T00:00:00Z",
-            ]
-        ),
+        *(f"current-context: {word}\n" for word in WORDS.split()),
         "users:\n- name: a\n- name: a\n",
         "users:\n- name: a\n  user: null\n",
         "users:\n- name: a\n  user: []\n",
@@ -361,7 +330,7 @@ def view(config: Kubeconfig) -> dict[str, Any]:
             for name, entry in config.users.items()
         },
         "contexts": {
-            name: present({"cluster": entry.cluster, "user": entry.user})
+            name: present({"cluster": entry.cluster, "user": entry.user, "namespace": entry.namespace})
             for name, entry in config.contexts.items()
         },
     }
@@ -369,7 +338,7 @@ def view(config: Kubeconfig) -> dict[str, Any]:
 
 def normal(document: dict[str, Any]) -> dict[str, Any]:
     """kubectl's answer without what we do not read."""
-    ignored = ("namespace", "exec", "preferences")
+    ignored = ("exec", "preferences")
 
     def named(plural: str, singular: str) -> dict[str, Any]:
         return {

@@ -242,26 +242,35 @@ class TestConcurrency:
         assert {one.id for one in listed} == {one.id for one in made}
 
 
+async def is_first(store: SessionStore, record: RequestRecord) -> bool:
+    """Whether the record was stored: then it is the one that is there, with a version."""
+    found = await store.begin_request(record)
+    assert found.version
+    if found.session_id != record.session_id:
+        return False
+    assert dataclasses.replace(found, version="") == record
+    return True
+
+
 class TestRequests:
     async def test_first_request_is_told_so(self, store: SessionStore) -> None:
-        assert await store.begin_request(a_record()) is None
+        assert await is_first(store, a_record())
 
     async def test_second_request_gets_the_first_ones_record(self, store: SessionStore) -> None:
         first = a_record()
         await store.begin_request(first)
         found = await store.begin_request(a_record(fingerprint="other"))
-        assert found is not None
         assert found.version
         assert dataclasses.replace(found, version="") == first
 
     async def test_keys_are_independent(self, store: SessionStore) -> None:
-        assert await store.begin_request(a_record(key="a")) is None
-        assert await store.begin_request(a_record(key="b")) is None
+        assert await is_first(store, a_record(key="a"))
+        assert await is_first(store, a_record(key="b"))
 
     async def test_answer_is_kept_for_the_next(self, store: SessionStore) -> None:
         first = a_record()
-        await store.begin_request(first)
-        answered = await store.update_request(dataclasses.replace(first, response='{"größe": 1}', status=201))
+        begun = await store.begin_request(first)
+        answered = await store.update_request(dataclasses.replace(begun, response='{"größe": 1}', status=201))
         assert answered.version
         assert await store.begin_request(a_record()) == answered
 
@@ -270,7 +279,6 @@ class TestRequests:
     ) -> None:
         await store.begin_request(a_record())
         seen = await store.begin_request(a_record())
-        assert seen is not None
         later = dataclasses.replace(seen, lease_until=NOON + timedelta(minutes=9))
         results = await asyncio.gather(
             *(store.update_request(later) for _ in range(10)), return_exceptions=True
@@ -291,23 +299,23 @@ class TestRequests:
         results = await asyncio.gather(
             *((one, other)[n % 2].begin_request(record) for n, record in enumerate(offered))
         )
-        assert results.count(None) == 1
-        winner = offered[results.index(None)]
-        assert {found.session_id for found in results if found is not None} == {winner.session_id}
+        assert [found.session_id == own.session_id for found, own in zip(results, offered, strict=True)].count(
+            True
+        ) == 1
+        assert len({found.session_id for found in results}) == 1
 
     async def test_expired_record_counts_as_none(self, store: SessionStore, clock: SetClock) -> None:
         await store.begin_request(a_record())
         clock.pass_seconds(86_400)
         fresh = a_record(expires_at=clock.now() + timedelta(days=1))
-        assert await store.begin_request(fresh) is None
+        assert await is_first(store, fresh)
         found = await store.begin_request(a_record())
-        assert found is not None
         assert found.session_id == fresh.session_id
 
     async def test_record_counts_until_it_expires(self, store: SessionStore, clock: SetClock) -> None:
         await store.begin_request(a_record())
         clock.pass_seconds(86_399.999999)
-        assert await store.begin_request(a_record()) is not None
+        assert not await is_first(store, a_record())
 
     async def test_expired_record_is_taken_over_once(
         self, new_store: Callable[[], SessionStore], clock: SetClock
@@ -319,18 +327,18 @@ class TestRequests:
         results = await asyncio.gather(
             *((one, other)[n % 2].begin_request(record) for n, record in enumerate(offered))
         )
-        assert results.count(None) == 1
-        winner = offered[results.index(None)]
-        assert {found.session_id for found in results if found is not None} == {winner.session_id}
+        assert [found.session_id == own.session_id for found, own in zip(results, offered, strict=True)].count(
+            True
+        ) == 1
+        assert len({found.session_id for found in results}) == 1
 
     async def test_late_owner_of_an_expired_record_cannot_answer_for_the_new_one(
         self, store: SessionStore, clock: SetClock
     ) -> None:
         await store.begin_request(a_record())
         seen = await store.begin_request(a_record())
-        assert seen is not None
         clock.pass_seconds(90_000)
-        assert await store.begin_request(a_record(expires_at=clock.now() + timedelta(days=1))) is None
+        assert await is_first(store, a_record(expires_at=clock.now() + timedelta(days=1)))
         with pytest.raises(VersionConflict):
             await store.update_request(dataclasses.replace(seen, response="late", status=201))
 
@@ -340,9 +348,8 @@ class TestRequests:
         self, store: SessionStore, clock: SetClock, record: RequestRecord
     ) -> None:
         clock.time = datetime(1, 1, 1, tzinfo=UTC)
-        assert await store.begin_request(record) is None
+        assert await is_first(store, record)
         found = await store.begin_request(record)
-        assert found is not None
         assert dataclasses.replace(found, version="") == record
 
 

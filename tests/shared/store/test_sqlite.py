@@ -87,11 +87,11 @@ async def test_readable_file_is_closed_to_others(path: Path, clock: SetClock) ->
 async def test_data_outlives_the_store(path: Path, clock: SetClock) -> None:
     first = SqliteStore(path, clock=clock)
     created = await first.create(a_session())
-    await first.begin_request(a_record())
+    begun = await first.begin_request(a_record())
     await first.close()
     second = SqliteStore(path, clock=clock)
     assert await second.get(created.id) == created
-    assert await second.begin_request(a_record()) is not None
+    assert await second.begin_request(a_record()) == begun
     await second.close()
 
 

@@ -1,0 +1,92 @@
+"""Secrets in a command's arguments: found by the names before them or by their own shape."""
+
+from __future__ import annotations
+
+import re
+import shlex
+
+MASK = "***"
+MAX_CHARACTERS = 2000
+"""Most that is kept of a command."""
+
+_MAX_SEARCHED = 4000
+_DEEPEST = 6
+
+_NAMES = (
+    r"password|passwd|passphrase|secret|token|api[_-]?key|private[_-]?key|credentials?|authorization|"
+    r"recoveryemail|recoveryphone|hashfunction"
+)
+# GAM's changepassword takes true or false.
+_NAME = re.compile(rf"(?i)(?<![\w-])(?!changepassword\b)[\w-]*(?:{_NAMES})[0-9_-]*(?![\w-])")
+_SCHEMES = ("bearer", "basic", "digest", "negotiate")
+_SHAPES = re.compile(
+    r"(?<=://)[^/\s:@\"']*:[^/\s@\"']+(?=@)"  # user and password of a URL
+    r"|\beyJ[\w-]+\.[\w-]+\.[\w-]*"  # JWT
+    r"|\bya29\.[\w.-]+|\b1//[\w-]{20,}|\bGOCSPX-[\w-]+|\bAIza[\w-]{30,}"  # Google's own
+    r"|-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----(?s:.)*?(?:-----END [A-Z ]{0,40}PRIVATE KEY-----|\Z)"
+)
+
+
+def masked(command: str) -> str:
+    """A command with what looks like a secret replaced.
+
+    GAM gives names and values as two words (``password Xy``); others as ``name=value``,
+    ``--name value``, a header or JSON. What is in quotes is searched as a line of its own.
+
+    Args:
+        command: A line, as ``shlex.join`` or a person writes it.
+
+    Returns:
+        At most 2,000 characters. Quotes may stand elsewhere where something was masked.
+    """
+    return _line(_SHAPES.sub(MASK, command[:_MAX_SEARCHED]), 0)[:MAX_CHARACTERS]
+
+
+def _line(text: str, depth: int) -> str:
+    if not _NAME.search(text) and "bearer" not in text.lower():
+        return text
+    try:
+        words, broken = shlex.split(text), False
+    except ValueError:
+        # Without knowing where a quoted value ends, all behind a name is secret.
+        words, broken = text.split(), True
+    shown: list[str] = []
+    secret = False
+    for word in words:
+        if secret and (not word.strip(":=") or word.lower() in _SCHEMES):
+            shown.append(word)
+        elif secret:
+            shown.append(MASK)
+            secret = False
+        else:
+            text, secret = _word(word, depth)
+            shown.append(text)
+        if broken and (secret or MASK in shown[-1]):
+            return " ".join([*shown, MASK])
+    return " ".join(shown)
+
+
+def _word(word: str, depth: int) -> tuple[str, bool]:
+    """A word as it may be shown, and whether the next one is a secret."""
+    if _is_line(word):
+        return (MASK if depth == _DEEPEST else shlex.quote(_line(word, depth + 1))), False
+    if word.lower() == "bearer":
+        return word, True
+    for name in _NAME.finditer(word):
+        rest = word[name.end() :]
+        value = rest.lstrip("\"'\\=: ")
+        between = rest.removesuffix(value)
+        if not value:
+            return word, True
+        if set(between) & set("=:"):
+            known = value.lower() in _SCHEMES
+            return word if known else word.removesuffix(value) + MASK, known
+    return (shlex.quote(word) if any(c.isspace() or c in "\"'" for c in word) else word), False
+
+
+def _is_line(word: str) -> bool:
+    """Whether a word was several in quotes."""
+    try:
+        return any(character.isspace() for character in word) and len(shlex.split(word)) > 1
+    except ValueError:
+        return True

@@ -16,12 +16,3 @@ def micro_timestamp() -> str:
 def nano_timestamp() -> str:
     """Return now to the nanosecond, the form of log lines."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f000Z")
-
-
-def parse_timestamp(text: str) -> datetime:
-    """Return the time that an RFC 3339 text means.
-
-    Raises:
-        ValueError: It is not such a text.
-    """
-    return datetime.fromisoformat(text.replace("Z", "+00:00"))

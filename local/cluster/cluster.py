@@ -46,6 +46,7 @@ class LocalCluster:
         images: Folder of images (:class:`.kubelet.images.Images`), or None for busybox only.
         port: TCP port on 127.0.0.1; 0 takes a free one.
         namespaces: False to run containers as process groups even where namespaces work.
+        history: How many changes back a watch can begin.
 
     Attributes:
         kubeconfig: File that kubectl and clients take.
@@ -57,12 +58,19 @@ class LocalCluster:
     """
 
     def __init__(
-        self, directory: Path, images: Path | None = None, *, port: int = 0, namespaces: bool = True
+        self,
+        directory: Path,
+        images: Path | None = None,
+        *,
+        port: int = 0,
+        namespaces: bool = True,
+        history: int = 4096,
     ) -> None:
         self._directory = directory.absolute()
         self._images = images
         self._port = port
         self._namespaces = namespaces
+        self._history = history
         self._stack = contextlib.AsyncExitStack()
         self.kubeconfig = self._directory / "kubeconfig"
         self.ca_file = self._directory / "ca.crt"
@@ -101,7 +109,7 @@ class LocalCluster:
         stack.push_async_callback(runtime.close)
         stack.push_async_callback(processes.close)
         self.runtime_description = runtime.description
-        store = Store()
+        store = Store(self._history)
         node = Node(_NODE, pods, store, Images(self._images), runtime, Recorder(store, _NODE))
         kubelet = Kubelet(node)
         await _background(stack, kubelet.run())

@@ -28,7 +28,7 @@ async def provision_namespaces(store: Store) -> None:
             change = await changes.get()
             metadata = change.object["metadata"]
             if change.resource is NAMESPACES and change.type == "ADDED":
-                _give_account(store, metadata["name"])
+                give_account(store, metadata["name"])
             elif change.resource is PODS and change.type == "DELETED":
                 finish_namespace(store, metadata["namespace"])
             if change.resource is RESOURCE_QUOTAS or store.items(
@@ -37,7 +37,8 @@ async def provision_namespaces(store: Store) -> None:
                 update_quotas(store, metadata.get("namespace", ""))
 
 
-def _give_account(store: Store, namespace: str) -> None:
+def give_account(store: Store, namespace: str) -> None:
+    """Make the default service account of a namespace, unless it is there."""
     if store.get(SERVICE_ACCOUNTS, namespace, "default") is None:
         metadata = {"name": "default", "namespace": namespace, "uid": str(uuid.uuid4())}
         metadata["creationTimestamp"] = timestamp()

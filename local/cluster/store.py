@@ -13,8 +13,6 @@ from dataclasses import dataclass
 from .objects import Object
 from .objects.resources import Resource
 
-_HISTORY = 4096
-
 
 @dataclass(frozen=True, slots=True)
 class Change:
@@ -42,7 +40,7 @@ class Store:
         history: How many changes can be watched back.
     """
 
-    def __init__(self, history: int = _HISTORY) -> None:
+    def __init__(self, history: int) -> None:
         self._objects: dict[Resource, dict[tuple[str, str], Object]] = {}
         self._history: deque[Change] = deque(maxlen=history)
         self._queues: set[asyncio.Queue[Change]] = set()

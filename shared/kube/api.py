@@ -98,13 +98,18 @@ class KubeApi:
             wait_initial=0.1,
             wait_max=2.0,
         )
+        failure = ClusterUnavailable("the Kubernetes API did not answer in time", reason="CLUSTER_TIMEOUT")
         try:
             async with asyncio.timeout(timeout_seconds):
                 async for attempt in attempts:
                     with attempt:
-                        return await self._once(method, path, params, body, content_type)
+                        try:
+                            return await self._once(method, path, params, body, content_type)
+                        except ClusterUnavailable as error:
+                            failure = error
+                            raise
         except TimeoutError as error:
-            raise ClusterUnavailable("the Kubernetes API did not answer in time") from error
+            raise failure from error
         raise AssertionError("a retry context returns or raises")
 
     async def watch(
@@ -163,6 +168,7 @@ class KubeApi:
                     protocols=protocols,
                     headers=await _headers(connection, refresh=refresh),
                     ssl=connection.ssl_context or True,
+                    server_hostname=connection.server_hostname,
                     proxy=connection.proxy,
                     autoping=True,
                     max_msg_size=_MAX_OBJECT_BYTES,
@@ -290,7 +296,7 @@ def _backoff(error: Exception) -> bool | float:
         if error.code not in _RETRIED:
             return False
         return error.retry_after_seconds if error.retry_after_seconds is not None else True
-    return isinstance(error, ClusterUnavailable)
+    return isinstance(error, ClusterUnavailable) and error.reason != "CLUSTER_CERTIFICATE"
 
 
 _never: Callable[[Exception], bool] = lambda error: False  # noqa: E731

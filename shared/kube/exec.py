@@ -117,7 +117,8 @@ class Execution:
         ]
         try:
             async for event in self._read(socket):
-                ended = isinstance(event, Exit)
+                # Where nobody knows how it ended, it may still run.
+                ended = isinstance(event, Exit) and event.result is not ExecResult.UNKNOWN
                 yield event
         finally:
             for task in tasks:
@@ -264,10 +265,9 @@ class Execution:
     async def _send_input(
         self, socket: aiohttp.ClientWebSocketResponse, source: AsyncIterator[bytes]
     ) -> None:
-        with contextlib.suppress(ConnectionError):
-            async for data in source:
-                for frame in channels.stdin_frames(data):
-                    await socket.send_bytes(frame)
+        async for data in source:
+            for frame in channels.stdin_frames(data):
+                await socket.send_bytes(frame)
 
     async def _limit(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         """Ends the command when its time is over; gives the status a little time to arrive."""

@@ -23,6 +23,7 @@ kill -TERM "-$2"
 i=0
 while [ "$i" -lt 5 ] && kill -0 "$1" 2>/dev/null; do sleep 1; i=$((i + 1)); done
 kill -KILL "-$2"
+exit 0
 """
 """Ends the command of a supervisor that still is the one with this tag (process ids are used again)."""
 

@@ -33,9 +33,9 @@ nap() {
   wait "$!"
 }
 
-# Asks the command to end, and insists after five seconds.
+# Asks the command to end, and insists after five seconds. At first it has no group yet.
 finish() {
-  kill -TERM "-$gamgui_pid"
+  kill -TERM "-$gamgui_pid" || kill -TERM "$gamgui_pid"
   nap 5
   kill -KILL "-$gamgui_pid"
 }

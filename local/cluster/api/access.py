@@ -139,13 +139,7 @@ def denial(user: User, resource: Resource, wanted: Attributes) -> ApiError:
     named = f"{wanted.resource}/{wanted.subresource}" if wanted.subresource else wanted.resource
     where = f'in the namespace "{wanted.namespace}"' if wanted.namespace else "at the cluster scope"
     why = f'User "{user.name}" cannot {wanted.verb} resource "{named}" in API group "{wanted.group}" {where}'
-    error = forbidden(resource, wanted.name, why)
-    if wanted.subresource:
-        # The message names the resource without its subresource only in its details.
-        error.message = error.message.replace(
-            resource.qualified, f"{resource.qualified}/{wanted.subresource}", 1
-        )
-    return error
+    return forbidden(resource, wanted.name, why)
 
 
 def _is_subject(user: User, subject: Object) -> bool:

@@ -1,7 +1,7 @@
 """What a request asks for: verb, resource, namespace, name, subresource (as in k8s RequestInfo)."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
@@ -11,11 +11,13 @@ from aiohttp import web
 
 from ..objects import Object
 from ..objects.errors import bad_request, method_not_allowed, no_such_path, too_large, unsupported_media_type
+from ..objects.protobuf import MEDIA_TYPE, UnsupportedKindError, decode_protobuf
 from ..objects.resources import Resource, find_resource
 
 MAX_BODY = 3 * 1024 * 1024
+_MAX_DEPTH = 100
 _JSON = "application/json"
-_WRITABLE_TYPES = (_JSON, "application/yaml", "application/vnd.kubernetes.protobuf")
+_WRITABLE_TYPES = (_JSON, "application/yaml", MEDIA_TYPE)
 _VERBS = {
     "GET": "get",
     "HEAD": "get",
@@ -64,11 +66,13 @@ def parse_target(method: str, raw_path: str, query: Mapping[str, str]) -> Target
         group, version, rest = segments[1], segments[2], segments[3:]
     else:
         raise no_such_path()
+    if "" in rest:
+        raise no_such_path()
     namespace = ""
     if rest[0] == "namespaces" and len(rest) > 2 and rest[2] not in ("status", "finalize"):
         namespace, rest = rest[1], rest[2:]
     resource = find_resource(group, version, rest[0])
-    if resource is None or len(rest) > 3 or "" in rest or (namespace and not resource.namespaced):
+    if resource is None or len(rest) > 3 or (namespace and not resource.namespaced):
         raise no_such_path()
     name = rest[1] if len(rest) > 1 else ""
     subresource = rest[2] if len(rest) > 2 else ""
@@ -140,7 +144,7 @@ async def read_object(request: web.Request, resource: Resource | None = None) ->
     """
     body = await read_body(request)
     content_type = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-    if content_type not in (_JSON, "application/yaml") or not body:
+    if content_type not in _WRITABLE_TYPES or not body:
         raise unsupported_media_type(_WRITABLE_TYPES)
     parsed = decode(body, content_type)
     if not isinstance(parsed, dict):
@@ -151,23 +155,46 @@ async def read_object(request: web.Request, resource: Resource | None = None) ->
 
 
 def decode(body: bytes, content_type: str = _JSON) -> Any:
-    """Parse JSON, or YAML when the content type says so.
+    """Parse JSON, or YAML or protobuf when the content type says so.
 
     Raises:
-        ApiError: 400 when it does not parse.
+        ApiError: 400 when it does not parse, 415 for a kind that is not taken as protobuf.
     """
     try:
+        if content_type == MEDIA_TYPE:
+            return _plain(decode_protobuf(body))
         if content_type.endswith("yaml"):
-            return _finite(json.loads(json.dumps(yaml.safe_load(body))))
-        return _finite(json.loads(body))
+            loaded = yaml.load(body, _PlainLoader)  # noqa: S506 - a narrower SafeLoader
+            return _plain(json.loads(json.dumps(loaded)))
+        return _plain(json.loads(body))
+    except UnsupportedKindError:
+        raise unsupported_media_type((_JSON, "application/yaml")) from None
     except (ValueError, TypeError, RecursionError, yaml.YAMLError) as error:
         raise bad_request(f"the object provided is unrecognized: {type(error).__name__}") from error
 
 
-def _finite(value: Any) -> Any:
-    # What could not be sent again as JSON in UTF-8: NaN, Infinity, lone surrogates.
-    json.dumps(value, allow_nan=False, ensure_ascii=False).encode()
-    return value
+class _PlainLoader(yaml.SafeLoader):
+    """YAML without aliases, by which a short text could grow without bound."""
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("aliases are not taken")
+        return super().compose_node(parent, index)
+
+
+def _plain(value: Any) -> Any:
+    """Return a value unless it could not be sent again as JSON in UTF-8, or is nested too deep to walk."""
+    level = [value]
+    for _ in range(_MAX_DEPTH):
+        level = [item for outer in level if isinstance(outer, dict | list) for item in _items(outer)]
+        if not level:
+            json.dumps(value, allow_nan=False, ensure_ascii=False).encode()
+            return value
+    raise ValueError("nested too deep")
+
+
+def _items(value: dict[str, Any] | list[Any]) -> Iterable[Any]:
+    return value.values() if isinstance(value, dict) else value
 
 
 def _check_kind(resource: Resource, body: Object) -> None:

@@ -76,6 +76,11 @@ class ContainerRunner:
     def _owner(self) -> str:
         return pod_identity(self.pod())
 
+    def close_logs(self) -> None:
+        """Stop logging: the pod is gone."""
+        for log in self.logs:
+            log.close()
+
     def event(self, reason: str, message: str, type_: str = "Normal") -> None:
         """Record an event about this container."""
         self.node.recorder.kubelet(self.pod(), reason, message, self.field_path, type_)
@@ -174,6 +179,8 @@ class ContainerRunner:
 
     async def _run_once(self, image: Image, spec: ContainerSpec) -> None:
         log = ContainerLog(spec.directory / "log")
+        for forgotten in self.logs[1:]:
+            forgotten.close()
         self.logs = [log, *self.logs[:1]]
         self.state.image_id = image.id
         self.state.container_id = "containerd://" + hashlib.sha256(uuid.uuid4().bytes).hexdigest()

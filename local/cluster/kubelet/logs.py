@@ -30,7 +30,7 @@ class ContainerLog:
         self._limit = limit
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = path.open("ab")
-        self._open_streams = 0
+        self._receivers: set[int] = set()
         self._changed = asyncio.Event()
         self.finished = asyncio.Event()
 
@@ -39,7 +39,7 @@ class ContainerLog:
         loop = asyncio.get_running_loop()
         receiver, sender = os.pipe()
         os.set_blocking(receiver, False)
-        self._open_streams += 1
+        self._receivers.add(receiver)
         pending = bytearray()
 
         def readable() -> None:
@@ -50,9 +50,7 @@ class ContainerLog:
             pending.extend(data)
             self._write(name, pending, last=not data)
             if not data:
-                loop.remove_reader(receiver)
-                os.close(receiver)
-                self._closed()
+                self._end_stream(receiver)
 
         loop.add_reader(receiver, readable)
         return sender
@@ -77,12 +75,19 @@ class ContainerLog:
         self._path.replace(self._older)
         self._file = self._path.open("ab")
 
-    def _closed(self) -> None:
-        self._open_streams -= 1
-        if self._open_streams == 0:
+    def _end_stream(self, receiver: int) -> None:
+        asyncio.get_running_loop().remove_reader(receiver)
+        os.close(receiver)
+        self._receivers.discard(receiver)
+        if not self._receivers:
             self._file.close()
             self.finished.set()
             self._changed.set()
+
+    def close(self) -> None:
+        """Stop logging, whoever may still hold the other ends."""
+        for receiver in tuple(self._receivers):
+            self._end_stream(receiver)
 
     def records(self) -> list[bytes]:
         """Return the records that are kept."""

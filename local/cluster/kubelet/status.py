@@ -18,7 +18,9 @@ class ContainerState:
         state: Its ``state``: one key of waiting, running, terminated.
         last: Its ``lastState``.
         ready: Whether it is ready, as its readiness probe sees it.
-        failed_once: Whether it has been started and has ended, so that waiting means waiting to restart.
+        restarts: How often it has been started again.
+        image_id: Id of its image, once it has been created.
+        container_id: Id of its current run, once it has been created.
     """
 
     spec: Object

@@ -94,6 +94,8 @@ class PodWorker:
             living.cancel()
             stopping.cancel()
             self._kill()
+            for runner in (*self._inits, *self._containers):
+                runner.close_logs()
             if self._deadline is not None:
                 self._deadline.cancel()
         await self._release()

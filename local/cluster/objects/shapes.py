@@ -128,6 +128,7 @@ _BY_KIND: Mapping[str, Shape] = {
     "Service": {"spec": {"ports": [{"port": int}], "selector": _STRINGS, "type": str}},
     "ResourceQuota": {"spec": {"hard": {}}, "status": {}},
     "Namespace": {"spec": {}, "status": {}},
+    "NetworkPolicy": {"spec": {"podSelector": {}, "policyTypes": [str], "egress": [{}], "ingress": [{}]}},
     "Node": {"spec": {"unschedulable": bool}, "status": {"capacity": {}, "allocatable": {}}},
     "Event": {"involvedObject": {}, "reason": str, "message": str, "type": str},
     "Role": {"rules": _RULES},
@@ -160,7 +161,7 @@ def check_shape(resource: Resource, body: Object) -> None:
     Raises:
         ApiError: 400, naming the first wrong field.
     """
-    shape: dict[str, Any] = {"apiVersion": str, "kind": str, "metadata": _METADATA}
+    shape: dict[str, Any] = {"apiVersion": str, "kind": str, "metadata": _METADATA, "spec": {}, "status": {}}
     known = _BY_KIND.get(resource.kind, {})
     assert isinstance(known, Mapping)
     _check(resource, {**shape, **known}, body, "")

@@ -5,7 +5,6 @@ Pods: k8s.io/kubernetes/pkg/apis/core/validation.
 """
 
 import base64
-import binascii
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -27,8 +26,8 @@ _NOT_SUBDOMAIN = (
     "'[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"
 )
 _NOT_LABEL = (
-    "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and "
-    "end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is "
+    "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start "
+    "and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is "
     "'[a-z0-9]([-a-z0-9]*[a-z0-9])?')"
 )
 _NOT_KEY = (
@@ -38,8 +37,12 @@ _NOT_KEY = (
 )
 _NOT_VALUE = (
     "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must "
-    "start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for "
-    "validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')"
+    "start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used "
+    "for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')"
+)
+_NOT_CONFIG_KEY = (
+    "a valid config key must consist of alphanumeric characters, '-', '_' or '.' "
+    "(e.g. 'key.name',  or 'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')"
 )
 _LABEL_NAMED = frozenset(("Namespace", "Service"))
 _PATH_NAMED = frozenset(("Role", "ClusterRole", "RoleBinding", "ClusterRoleBinding"))
@@ -157,24 +160,28 @@ def _deployment(spec: Object) -> list[Cause]:
 
 def _data(body: Object) -> list[Cause]:
     causes: list[Cause] = []
-    data: Mapping[str, str] = body.get("data") or {}
-    for key, value in data.items():
-        if not _CONFIG_KEY.fullmatch(key) or len(key) > 253 or key.startswith(".."):
-            why = (
-                "a valid config key must consist of alphanumeric characters, '-', '_' or '.' "
-                "(e.g. 'key.name',  or 'KEY_NAME',  or 'key-name', regex used for validation is "
-                "'[-._a-zA-Z0-9]+')"
-            )
-            causes.append(invalid_value(f"data[{key}]", key, why))
-        if body.get("kind") == "Secret":
-            try:
-                base64.b64decode(value, validate=True)
-            except binascii.Error:
-                causes.append(invalid_value(f"data[{key}]", value[:32], "illegal base64 data"))
-    if sum(map(len, data.values())) > _MAX_DATA_BYTES * 4 // 3:
+    size = 0
+    for field in ("data", "binaryData"):
+        values: Mapping[str, str] = body.get(field) or {}
+        size += sum(map(len, values.values()))
+        for key, value in values.items():
+            at = f"{field}[{key}]"
+            if not _CONFIG_KEY.fullmatch(key) or len(key) > 253 or key.startswith(".."):
+                causes.append(invalid_value(at, key, _NOT_CONFIG_KEY))
+            if (field == "binaryData" or body["kind"] == "Secret") and not _is_base64(value):
+                causes.append(invalid_value(at, value[:32], "illegal base64 data"))
+    if size > _MAX_DATA_BYTES * 4 // 3:
         message = f"Too long: may not be more than {_MAX_DATA_BYTES} bytes"
         causes.append(Cause("data", "FieldValueTooLong", message))
     return causes
+
+
+def _is_base64(value: str) -> bool:
+    try:
+        base64.b64decode(value, validate=True)
+    except ValueError:
+        return False
+    return True
 
 
 def _pod_spec(spec: Object, field: str) -> list[Cause]:
@@ -225,7 +232,8 @@ def _container(container: Object, field: str, names: set[str], volumes: set[str]
         if not variable.get("name"):
             causes.append(required(f"{field}.env[{index}].name"))
         elif not _ENV_NAME.fullmatch(variable["name"]):
-            why = "a valid environment variable name must consist only of printable ASCII characters other than '='"
+            why = "a valid environment variable name must consist only of printable ASCII characters "
+            why += "other than '='"
             causes.append(invalid_value(f"{field}.env[{index}].name", variable["name"], why))
     causes += _mounts(container.get("volumeMounts") or [], f"{field}.volumeMounts", volumes)
     return causes + _resources(container["resources"], f"{field}.resources")

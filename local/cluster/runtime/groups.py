@@ -135,9 +135,7 @@ class GroupContainer:
 class GroupRuntime:
     """Runs containers as process groups."""
 
-    description = (
-        "process groups (mount paths are rewritten in arguments and environment; nothing is separated)"
-    )
+    description = "process groups (no namespaces: mount paths are rewritten in arguments and environment)"
 
     def __init__(self, processes: Processes) -> None:
         self._processes = processes

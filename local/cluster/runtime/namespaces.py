@@ -2,7 +2,8 @@
 
 Works as root and as an ordinary user. The container's command is PID 1 of its PID namespace, as in
 Kubernetes: signals that it does not handle are ignored, and its end kills every other process in there.
-``setpriv --pdeathsig``, on the supervising shell and on PID 1, ends the container even when the emulator is killed.
+``setpriv --pdeathsig``, on the supervising shell and on PID 1, ends the container even when the emulator is
+killed.
 """
 
 import asyncio
@@ -111,7 +112,7 @@ class NamespaceContainer:
 class NamespaceRuntime:
     """Runs containers in namespaces. Use :func:`probe_namespaces` to make one."""
 
-    description = "namespaces (own root, processes and user; same network; no resource limits)"
+    description = "processes in namespaces (own root, processes and user; same network; no resource limits)"
 
     def __init__(self, processes: Processes, tools: dict[str, str]) -> None:
         self._processes = processes

@@ -10,6 +10,9 @@ from ..runtime.model import RunningContainer, StartError
 from ..runtime.processes import Process
 from .descriptors import Descriptor, pipe
 
+# The loop itself holds tasks only weakly.
+_drains: set[asyncio.Task[None]] = set()
+
 
 class ExecProcess:
     """A started command.
@@ -52,20 +55,25 @@ class ExecProcess:
         It runs on: its input ends and its output breaks, as with containerd. A terminal stays open, or the
         command would be hung up; what it prints is thrown away.
         """
-        if not self.terminal:
-            for descriptor in (self.stdin, self.stdout, self.stderr):
-                if descriptor is not None:
-                    descriptor.close()
-        elif self.stdout is not None:
-            drain = asyncio.create_task(_drain(self.stdout))
-            self.exit.add_done_callback(lambda _: drain.done())
+        if self.terminal:
+            drain = asyncio.create_task(self._drain())
+            _drains.add(drain)
+            drain.add_done_callback(_drains.discard)
+        else:
+            self._close()
 
+    async def _drain(self) -> None:
+        scratch = memoryview(bytearray(65536))
+        try:
+            while self.stdout is not None and await self.stdout.read_into(scratch):
+                pass
+        finally:
+            self._close()
 
-async def _drain(terminal: Descriptor) -> None:
-    scratch = memoryview(bytearray(65536))
-    while await terminal.read_into(scratch):
-        pass
-    terminal.close()
+    def _close(self) -> None:
+        for descriptor in (self.stdin, self.stdout, self.stderr):
+            if descriptor is not None:
+                descriptor.close()
 
 
 def start(
@@ -113,12 +121,14 @@ def start_terminal(container: RunningContainer, argv: tuple[str, ...]) -> ExecPr
     """
     master, slave = os.openpty()
     os.set_blocking(master, False)
-    descriptor = Descriptor(master)
+    # One for each direction, because a descriptor is waited for in one direction at a time.
+    output, input_ = Descriptor(master), Descriptor(os.dup(master))
     try:
         process = container.spawn(argv, stdin=slave, stdout=slave, stderr=slave, terminal=True)
     except StartError:
-        descriptor.close()
+        output.close()
+        input_.close()
         raise
     finally:
         os.close(slave)
-    return ExecProcess(process, descriptor, descriptor, None, terminal=True)
+    return ExecProcess(process, input_, output, None, terminal=True)

@@ -79,10 +79,11 @@ class Descriptor:
         try:
             await waiting
         finally:
-            # After close() the number may mean another descriptor; close() has removed this one.
-            if number == self._number:
-                remove(number)
-            self._waiting = None
+            # After close() the number may mean another descriptor, and another task may wait by now.
+            if self._waiting is waiting:
+                self._waiting = None
+                if number == self._number:
+                    remove(number)
 
     def close(self) -> None:
         """Close it, and wake who waits for it."""

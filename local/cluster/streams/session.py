@@ -96,8 +96,9 @@ class ExecSession:
         finally:
             client.cancel()
             outputs.cancel()
-            await asyncio.gather(client, outputs, return_exceptions=True)
+            # Before the next await: this task itself is cancelled when the client's connection is lost.
             process.abandon()
+            await asyncio.gather(client, outputs, return_exceptions=True)
 
     async def _forward_all(self, process: ExecProcess) -> None:
         """Send all output; ends when the command has closed it and has ended."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import io
 import json
 import ssl
 from collections.abc import AsyncIterator, Callable
@@ -79,7 +80,7 @@ class Client:
         sent = {**self.headers(token), **(headers or {})}
         data = None
         if body is not None:
-            data = body if isinstance(body, bytes) else json.dumps(body).encode()
+            data = io.BytesIO(body if isinstance(body, bytes) else json.dumps(body).encode())
             if content_type is not None:
                 sent["Content-Type"] = content_type
         url = aiohttp.client.URL(self.cluster.url + path, encoded=True)
@@ -211,6 +212,13 @@ def exec_path(
     query = [("command", part) for part in command] + [("container", container)]
     query += [(name, str(value).lower()) for name, value in flags.items()]
     return f"/api/v1/namespaces/{namespace}/pods/{pod}/exec?{urlencode(query)}"
+
+
+async def until(condition: Callable[[], bool], *, deadline_s: float = DEADLINE_S) -> None:
+    """Wait for something outside the API that nothing announces, such as the end of a stranger's process."""
+    async with asyncio.timeout(deadline_s):
+        while not condition():  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
 
 
 def is_ready(pod: dict[str, Any]) -> bool:

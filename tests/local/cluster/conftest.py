@@ -29,7 +29,7 @@ def recording() -> Callable[[str], list[dict[str, Any]]]:
     return load
 
 
-@pytest.fixture(params=["namespaces", "groups"])
+@pytest.fixture(params=["in namespaces", "process groups"])
 def runtime(request: pytest.FixtureRequest) -> str:
     """Both ways to run containers, for tests that ask for it."""
     return str(request.param)
@@ -38,13 +38,12 @@ def runtime(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 async def cluster(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[LocalCluster]:
     """A cluster; in both runtimes for tests that also ask for ``runtime``."""
-    wanted = request.getfixturevalue("runtime") if "runtime" in request.fixturenames else "namespaces"
+    wanted = request.getfixturevalue("runtime") if "runtime" in request.fixturenames else "in namespaces"
     images = tmp_path / "images"
     images.mkdir()
-    async with LocalCluster(tmp_path / "cluster", images, namespaces=wanted == "namespaces") as running:
-        if wanted == "namespaces" and not running.runtime_description.startswith(wanted):
-            if "runtime" in request.fixturenames:
-                pytest.skip("namespaces are not to be had here")
+    async with LocalCluster(tmp_path / "cluster", images, namespaces=wanted == "in namespaces") as running:
+        if "runtime" in request.fixturenames and wanted not in running.runtime_description:
+            pytest.skip("namespaces are not to be had here")
         yield running
 
 

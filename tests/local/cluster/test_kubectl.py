@@ -183,7 +183,7 @@ async def test_the_rest_of_kubectl_that_operators_use(run: Kubectl, tmp_path: Pa
     assert (await run("explain", "pod.metadata")).code == 0
     assert (await run("get", "nodes", "--no-headers")).out.split()[1] == "Ready"
     assert (await run("get", "all", "-n", "rec")).code == 0
-    assert (await run("auth", "can-i", "create", "pods/exec", "-n", "rec")).out == "yes\n"
+    assert (await run("auth", "can-i", "create", "pods", "--subresource=exec", "-n", "rec")).out == "yes\n"
     assert "admin" in (await run("auth", "whoami")).out
     assert (await run("create", "secret", "generic", "s", "-n", "rec", "--from-literal=a=b")).code == 0
     assert (await run("create", "quota", "q", "-n", "rec", "--hard=pods=5")).code == 0

@@ -4,7 +4,7 @@ import asyncio
 import base64
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import aiohttp
@@ -52,7 +52,7 @@ def _normal(frame: bytes) -> Any:
     return json.loads(re.sub(rb"[0-9a-f]{64}", b"DIGEST", frame[1:]))
 
 
-async def _replay(client: Client, step: dict[str, Any], *, send: list[bytes] = []) -> Session:  # noqa: B006
+async def _replay(client: Client, step: dict[str, Any], *, send: Sequence[bytes] = ()) -> Session:
     session = Session()
     path, protocols = step["request"]["path"], tuple(step["request"]["subprotocols"])
     async with asyncio.timeout(DEADLINE_S), client.connect(path, protocols=protocols) as socket:
@@ -173,7 +173,7 @@ async def test_a_terminal_resizes_interrupts_and_exits_as_recorded(
             (b"\0stty size\n", b"40 120\r\n"),
             (b'\x04{"Width":80,"Height":24}', b""),
             (b"\0stty size\n", b"24 80\r\n"),
-            (b"\0sh -c 'echo begin; exec sleep 30'\n", b"\nbegin\r\n"),
+            (b"\0sh -c 'echo begin; exec sleep 30'\n", b"begin\r\n"),
             (b"\0\x03", b"^C"),
             (b"\0exit 7\n", b"exit 7\r\n"),
         ):

@@ -12,6 +12,7 @@ import aiohttp
 import pytest
 
 from shared.errors import ConnectionFailed
+from shared.kube.authorization import TokenFile
 from shared.kube.connection import Connection, resolve
 from shared.kube.incluster import from_service_account
 from shared.settings import Settings
@@ -108,6 +109,23 @@ async def test_pod_reads_its_token_again_when_it_is_refused(service_account: Pat
     (service_account / "token").write_text("rotated")
     assert await connection.credentials.authorization() == "Bearer pod-token"
     assert await connection.credentials.authorization(refresh=True) == "Bearer rotated"
+
+
+async def test_token_file_is_read_again_every_minute_and_missed_by_nobody(tmp_path: Path) -> None:
+    file, now = tmp_path / "token", 1000.0
+    file.write_text("first")
+    token = TokenFile(file, where="the token", now=lambda: now)
+    await token.authorization()
+    file.write_text("second")
+    now += 59
+    assert await token.authorization() == "Bearer first"
+    now += 1
+    assert await token.authorization() == "Bearer second"
+    file.unlink()
+    now += 60
+    assert await token.authorization() == "Bearer second"
+    with pytest.raises(ConnectionFailed, match="the token cannot be read"):
+        await token.authorization(refresh=True)
 
 
 async def test_ipv6_service_host_is_bracketed(service_account: Path) -> None:

@@ -279,6 +279,12 @@ def test_current_context_is_connected_or_an_error_of_ours(
         assert connection.server == cluster["server"].rstrip("/")
 
 
+def test_half_a_surrogate_pair_is_no_text() -> None:
+    """Neither a header nor our own answer could hold it."""
+    with pytest.raises(ConnectionFailed, match="current-context is no Unicode text"):
+        parse(b'current-context: "\\ud800"\n', ORIGIN)
+
+
 def test_secrets_stay_out_of_representations() -> None:
     text = (
         "users:\n- name: a\n  user: {token: SECRET, password: SECRET, client-key-data: U0VDUkVU, "

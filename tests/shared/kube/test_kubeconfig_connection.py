@@ -234,6 +234,7 @@ async def test_event_loop_goes_on_while_files_are_read(tmp_path: Path) -> None:
     fifo = tmp_path / "config"
     os.mkfifo(fifo)
     waiting = asyncio.create_task(resolve(Settings(kubeconfig=str(fifo))))
+    await asyncio.sleep(0)  # it starts; were it to read here, this line would never end
     content = json.dumps(document({"server": "https://h"}))
     await asyncio.to_thread(fifo.write_text, content)
     assert (await waiting).server == "https://h"

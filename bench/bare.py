@@ -1,0 +1,67 @@
+"""Exec without anything of ours: a WebSocket of aiohttp to the API server, as the yardstick."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+import aiohttp
+
+from shared.kube.connection import Connection
+from shared.kube.diagnosis import CONTAINER
+from tests.support.client import Json
+
+_PROTOCOL = "v5.channel.k8s.io"
+_STATUS = 3
+
+
+class BareExec:
+    """Runs commands in one session's pod over one warm aiohttp session.
+
+    Args:
+        http: Kept open for all commands.
+        connection: TLS trust and token.
+        session: The session as JSON; names the pod.
+    """
+
+    def __init__(self, http: aiohttp.ClientSession, connection: Connection, session: Json) -> None:
+        self._http = http
+        self._connection = connection
+        self._path = f"/api/v1/namespaces/{session['namespace']}/pods/{session['pod_name']}/exec"
+
+    async def run(self, argv: list[str]) -> tuple[int, float]:
+        """Runs a command and throws its output away.
+
+        Returns:
+            Bytes of output, and seconds until its status came.
+
+        Raises:
+            RuntimeError: It did not end with success.
+        """
+        params = [*(("command", word) for word in argv), ("container", CONTAINER)]
+        params += [("stdout", "true"), ("stderr", "true")]
+        received = 0
+        started = time.perf_counter()
+        authorization = await self._connection.credentials.authorization()
+        async with self._http.ws_connect(
+            self._connection.server + self._path,
+            params=params,
+            protocols=(_PROTOCOL,),
+            headers={"Authorization": authorization} if authorization else {},
+            ssl=self._connection.ssl_context or True,
+            max_msg_size=16 * 1024 * 1024,
+        ) as socket:
+            async for message in socket:
+                data: bytes = message.data
+                if data[0] == _STATUS:
+                    elapsed = time.perf_counter() - started
+                    _require_success(json.loads(data[1:]))
+                    return received, elapsed
+                received += len(data) - 1
+        raise RuntimeError(f"the exec of {argv} ended without a status")
+
+
+def _require_success(status: dict[str, Any]) -> None:
+    if status.get("status") != "Success":
+        raise RuntimeError(f"the bare exec failed: {status}")

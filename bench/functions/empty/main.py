@@ -1,0 +1,12 @@
+"""The least that functions-framework can serve: what the starts of our functions are compared to."""
+
+from __future__ import annotations
+
+import functions_framework.aio
+from starlette.requests import Request
+
+
+@functions_framework.aio.http
+async def empty(request: Request) -> str:
+    """Answers without doing anything."""
+    return "ok"

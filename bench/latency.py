@@ -1,0 +1,83 @@
+"""How long an exec of ``true`` takes: through the function, by a bare WebSocket, by kubectl."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import time
+
+from bench.laboratory import Laboratory
+from bench.report import Ratio, Samples
+
+_WARM_UP = 5
+_ROUNDS = 300
+_KUBECTL_EVERY = 15
+_COMMAND = ["true"]
+
+
+async def exec_latency(lab: Laboratory) -> list[Ratio]:
+    """Measures the three in turns.
+
+    Raises:
+        RuntimeError: A command did not exit with 0.
+    """
+    kubectl = shutil.which("kubectl")
+    function: list[float] = []
+    bare: list[float] = []
+    official: list[float] = []
+    for number in range(-_WARM_UP, _ROUNDS):
+        times = (await _through_function(lab), (await lab.bare.run(_COMMAND))[1])
+        if number < 0:
+            continue
+        function.append(times[0] * 1000)
+        bare.append(times[1] * 1000)
+        if kubectl and number % _KUBECTL_EVERY == 0:
+            official.append(await _by_kubectl(lab, kubectl) * 1000)
+    ours, yardstick = Samples(function, "ms"), Samples(bare, "ms")
+    rows = [
+        Ratio(
+            "exec of true: function / bare WebSocket, p50",
+            ours.median / yardstick.median,
+            "<=",
+            2.0,
+            detail=f"{ours} / {yardstick}",
+        ),
+    ]
+    if official:
+        theirs = Samples(official, "ms")
+        rows.append(
+            Ratio(
+                "exec of true: kubectl / bare WebSocket, p50",
+                theirs.median / yardstick.median,
+                detail=f"{theirs} / {yardstick}",
+            )
+        )
+    return rows
+
+
+async def _through_function(lab: Laboratory) -> float:
+    started = time.perf_counter()
+    result = await lab.client.execute(lab.session, _COMMAND)
+    elapsed = time.perf_counter() - started
+    if result["exit_code"] != 0:
+        raise RuntimeError(f"the function's exec failed: {result}")
+    return elapsed
+
+
+async def _by_kubectl(lab: Laboratory, kubectl: str) -> float:
+    pod = ("-n", lab.session["namespace"], lab.session["pod_name"])
+    started = time.perf_counter()
+    process = await asyncio.create_subprocess_exec(
+        *(kubectl, "exec", *pod, "--", *_COMMAND),
+        env={
+            "PATH": os.environ["PATH"],
+            "HOME": str(lab.folder),
+            "KUBECONFIG": lab.settings["KUBECONFIG"],
+        },
+    )
+    code = await process.wait()
+    elapsed = time.perf_counter() - started
+    if code != 0:
+        raise RuntimeError(f"kubectl exec ended with {code}")
+    return elapsed

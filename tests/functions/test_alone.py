@@ -1,0 +1,87 @@
+"""Each function runs alone, as Cloud Run starts it, and imports little to answer."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.support.gateway_process import ALICE, ROOT, free_port, server, virtual_environment
+
+UNKNOWN = "/v1/sessions/saaaaaaaaaaaaaaaa"
+# Function, method, path, body, status, reason.
+REQUESTS = [
+    ("create_session", "POST", "/v1/sessions", {}, 201, None),
+    ("get_session", "GET", UNKNOWN, None, 404, "SESSION_NOT_FOUND"),
+    ("list_sessions", "GET", "/v1/sessions", None, 200, None),
+    ("delete_session", "DELETE", UNKNOWN, None, 404, "SESSION_NOT_FOUND"),
+    ("exec_command", "POST", f"{UNKNOWN}/exec", {"command": ["true"]}, 404, "SESSION_NOT_FOUND"),
+    ("health", "GET", "/readyz", None, 200, None),
+]
+HEAVY = ("kubernetes", "google", "aiohttp", "grpc", "msgspec", "jwt", "aiosqlite", "sqlite3", "cryptography")
+
+
+def functions() -> list[str]:
+    return sorted(source.parent.name for source in (ROOT / "functions").glob("*/main.py"))
+
+
+def test_every_function_is_tried_here() -> None:
+    assert sorted(entry[0] for entry in REQUESTS) == functions()
+
+
+@pytest.mark.parametrize(("function", "method", "path", "body", "status", "reason"), REQUESTS)
+def test_a_function_runs_alone_from_the_root_without_pythonpath(
+    function: str,
+    method: str,
+    path: str,
+    body: dict[str, object] | None,
+    status: int,
+    reason: str | None,
+    tmp_path: Path,
+) -> None:
+    port = free_port()
+    command = [
+        str(Path(sys.executable).with_name("functions-framework")),
+        "--asgi",
+        *("--source", f"functions/{function}/main.py"),
+        *("--target", function),
+        *("--host", "127.0.0.1"),
+        *("--port", str(port)),
+    ]
+    with server(command, port, virtual_environment(tmp_path), tmp_path / "server.log") as url:
+        answer = httpx.request(method, url + path, json=body, headers=ALICE, timeout=30)
+        elsewhere = httpx.get(f"{url}/v1/nothing", headers=ALICE, timeout=30)
+    assert answer.status_code == status, answer.text
+    assert answer.json().get("reason") == reason
+    assert elsewhere.status_code == 404
+    assert elsewhere.headers["content-type"] == "application/problem+json"
+    assert f"{method} {path} -> {status}" in (tmp_path / "server.log").read_text()
+
+
+@pytest.mark.parametrize("function", functions())
+def test_importing_a_function_imports_nothing_heavy(function: str) -> None:
+    program = (
+        "import importlib.util, json, sys\n"
+        "import functions_framework.aio\n"
+        "before = set(sys.modules)\n"
+        f"spec = importlib.util.spec_from_file_location('main', 'functions/{function}/main.py')\n"
+        "module = importlib.util.module_from_spec(spec)\n"
+        "spec.loader.exec_module(module)\n"
+        "print(json.dumps(sorted(set(sys.modules) - before)))\n"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, check=True, timeout=60
+    )
+    imported = {name.partition(".")[0] for name in json.loads(run.stdout)}
+    assert imported & set(HEAVY) == set()
+    assert "shared" in imported
+
+
+@pytest.mark.parametrize("source", sorted((ROOT / "functions").glob("*/main.py")), ids=lambda s: s.parent.name)
+def test_a_function_is_forty_lines_of_code_at_most(source: Path) -> None:
+    lines = [line for line in source.read_text().splitlines() if line.strip()]
+    assert len(lines) <= 40

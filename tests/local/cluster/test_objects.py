@@ -1,0 +1,176 @@
+"""Lists, watches, updates, patches and deletions of objects."""
+
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from local.cluster import LocalCluster
+
+from .client import Client
+
+_MAPS = "/api/v1/namespaces/rec/configmaps"
+
+
+async def _make(client: Client, *names: str, **labels: str) -> None:
+    for name in names:
+        await client.create(_MAPS, {"metadata": {"name": name, "labels": labels}, "data": {"a": "1"}})
+
+
+def _names(body: dict[str, Any]) -> list[str]:
+    return [item["metadata"]["name"] for item in body["items"]]
+
+
+@pytest.mark.parametrize(
+    ("selector", "expected"),
+    [
+        ("app=x", ["a", "b"]),
+        ("app!=x", ["c"]),
+        ("app+in+(x,y)", ["a", "b", "c"]),
+        ("app+notin+(x)", ["c"]),
+        ("app,tier=front", ["a"]),
+        ("!tier", ["b", "c"]),
+    ],
+)
+async def test_label_selectors(client: Client, selector: str, expected: list[str]) -> None:
+    for name, labels in (("a", {"app": "x", "tier": "front"}), ("b", {"app": "x"}), ("c", {"app": "y"})):
+        await _make(client, name, **labels)
+    assert _names(await client.get(f"{_MAPS}?labelSelector={selector}")) == expected
+
+
+async def test_pages_continue_where_the_last_one_ended(client: Client) -> None:
+    await _make(client, *(f"m{number}" for number in range(5)))
+    seen, token, remaining = [], "", []
+    while True:
+        page = await client.get(f"{_MAPS}?limit=2&continue={token}")
+        seen += _names(page)
+        token = page["metadata"].get("continue", "")
+        if not token:
+            break
+        remaining.append(page["metadata"]["remainingItemCount"])
+    assert seen == [f"m{number}" for number in range(5)]
+    assert remaining == [3, 1]
+
+
+async def test_a_watch_resumes_without_gap_or_repetition(client: Client) -> None:
+    await _make(client, "a")
+    version = (await client.get(_MAPS))["metadata"]["resourceVersion"]
+    await _make(client, "b")
+    await client.request("DELETE", f"{_MAPS}/a")
+    await _make(client, "c")
+    seen = await client.until(
+        f"{_MAPS}?watch=1&resourceVersion={version}", lambda event: event["object"]["metadata"]["name"] == "c"
+    )
+    assert [(event["type"], event["object"]["metadata"]["name"]) for event in seen] == [
+        ("ADDED", "b"),
+        ("DELETED", "a"),
+        ("ADDED", "c"),
+    ]
+
+
+async def test_leaving_the_selector_is_a_deletion_to_the_watch(client: Client) -> None:
+    await _make(client, "a", app="x")
+    merge = "application/merge-patch+json"
+    await client.request("PATCH", f"{_MAPS}/a", {"metadata": {"labels": {"app": "y"}}}, content_type=merge)
+    await client.request("PATCH", f"{_MAPS}/a", {"metadata": {"labels": {"app": "x"}}}, content_type=merge)
+    path = f"{_MAPS}?watch=1&resourceVersion=1&labelSelector=app%3Dx&timeoutSeconds=1"
+    async with client.watch(path) as events:
+        assert [event["type"] async for event in events] == ["ADDED", "DELETED", "ADDED"]
+
+
+async def test_a_forgotten_resource_version_is_expired(tmp_path: Path) -> None:
+    connector = aiohttp.TCPConnector(limit=0)
+    async with (
+        LocalCluster(tmp_path, history=50) as small,
+        aiohttp.ClientSession(connector=connector) as session,
+    ):
+        client = Client(small, session)
+        await client.create("/api/v1/namespaces", {"metadata": {"name": "rec"}})
+        for number in range(60):
+            await _make(client, f"m{number}")
+        path = f"{_MAPS}?watch=1&resourceVersion=2"
+        events = await client.until(path, lambda event: event["type"] == "ERROR")
+    status = events[0]["object"]
+    assert (status["code"], status["reason"]) == (410, "Expired")
+    assert status["message"].startswith("too old resource version: 2 (")
+
+
+async def test_an_update_of_an_old_version_conflicts(client: Client) -> None:
+    await _make(client, "a")
+    old = await client.get(f"{_MAPS}/a")
+    assert (await client.request("PUT", f"{_MAPS}/a", {**old, "data": {"a": "2"}})).status == 200
+    answer = await client.request("PUT", f"{_MAPS}/a", {**old, "data": {"a": "3"}})
+    assert (answer.status, answer.body["reason"]) == (409, "Conflict")
+    assert answer.body["message"] == (
+        'Operation cannot be fulfilled on configmaps "a": the object has been modified; '
+        "please apply your changes to the latest version and try again"
+    )
+    assert (await client.get(f"{_MAPS}/a"))["data"] == {"a": "2"}
+
+
+async def test_an_update_without_change_writes_nothing(client: Client) -> None:
+    await _make(client, "a")
+    before = await client.get(f"{_MAPS}/a")
+    after = (await client.request("PUT", f"{_MAPS}/a", before)).body
+    assert after["metadata"]["resourceVersion"] == before["metadata"]["resourceVersion"]
+
+
+async def test_a_deletion_may_demand_a_uid(client: Client) -> None:
+    await _make(client, "a")
+    refused = await client.request("DELETE", f"{_MAPS}/a", {"preconditions": {"uid": "other"}})
+    assert (refused.status, refused.body["reason"]) == (409, "Conflict")
+    uid = (await client.get(f"{_MAPS}/a"))["metadata"]["uid"]
+    assert (await client.request("DELETE", f"{_MAPS}/a", {"preconditions": {"uid": uid}})).status == 200
+
+
+async def test_a_collection_is_deleted_by_selector(client: Client) -> None:
+    await _make(client, "a", "b", app="x")
+    await _make(client, "c", app="y")
+    await client.request("DELETE", f"{_MAPS}?labelSelector=app%3Dx")
+    assert _names(await client.get(_MAPS)) == ["c"]
+
+
+async def test_generated_names_are_valid_and_differ(client: Client) -> None:
+    made = [await client.create(_MAPS, {"metadata": {"generateName": "gen-"}}) for _ in range(3)]
+    names = {item["metadata"]["name"] for item in made}
+    assert len(names) == 3
+    assert all(name.startswith("gen-") and len(name) == 9 for name in names)
+
+
+async def test_a_dry_run_keeps_nothing(client: Client) -> None:
+    await client.create(f"{_MAPS}?dryRun=All", {"metadata": {"name": "a"}})
+    assert _names(await client.get(_MAPS)) == []
+
+
+async def test_finalizers_hold_an_object_until_they_are_gone(client: Client) -> None:
+    await client.create(_MAPS, {"metadata": {"name": "a", "finalizers": ["example.com/f"]}})
+    held = await client.request("DELETE", f"{_MAPS}/a")
+    assert "deletionTimestamp" in held.body["metadata"]
+    patch = {"metadata": {"finalizers": None}}
+    await client.request("PATCH", f"{_MAPS}/a", patch, content_type="application/merge-patch+json")
+    assert (await client.request("GET", f"{_MAPS}/a")).status == 404
+
+
+async def test_the_status_subresource_changes_status_alone(client: Client) -> None:
+    path = "/apis/apps/v1/namespaces/rec/deployments"
+    template = {"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{"name": "c", "image": "i:1"}]}}
+    spec = {"selector": {"matchLabels": {"a": "b"}}, "template": template}
+    await client.create(path, {"metadata": {"name": "d"}, "spec": spec})
+    patch = {"spec": {"replicas": 9}, "status": {"replicas": 1}}
+    merge = "application/merge-patch+json"
+    changed = (await client.request("PATCH", f"{path}/d/status", patch, content_type=merge)).body
+    assert (changed["spec"]["replicas"], changed["status"], changed["metadata"]["generation"]) == (
+        1,
+        {"replicas": 1},
+        1,
+    )
+    changed = (await client.request("PATCH", f"{path}/d", patch, content_type=merge)).body
+    assert (changed["spec"]["replicas"], changed["metadata"]["generation"]) == (9, 2)
+
+
+async def test_a_bookmark_ends_a_watch_that_asked_for_them(client: Client) -> None:
+    path = f"{_MAPS}?watch=1&allowWatchBookmarks=true&timeoutSeconds=1"
+    events = await client.until(path, lambda event: event["type"] == "BOOKMARK")
+    assert events[-1]["object"]["kind"] == "ConfigMap"
+    assert int(events[-1]["object"]["metadata"]["resourceVersion"]) > 0

@@ -1,0 +1,237 @@
+"""The supervisor by itself, under every POSIX shell that this machine has."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from shared.errors import InvalidRequest
+from shared.kube import supervisor
+from shared.sessions.execution import Command
+
+TAG = "gamgui-0123456789abcdef"
+SHELLS = [
+    shell
+    for shell in (["dash"], ["bash", "--posix"], ["busybox", "sh"], ["sh"])
+    if shutil.which(shell[0]) is not None
+]
+LIMIT_MARGIN = 10
+
+
+async def nothing() -> AsyncIterator[bytes]:
+    yield b""
+
+
+def command(*argv: str, limit: float = 30, stdin: bool = False, **options: object) -> Command:
+    """A command whose supervisor ends it after ``limit`` seconds."""
+    return Command(
+        argv=argv,
+        timeout_seconds=limit - LIMIT_MARGIN,
+        stdin=nothing() if stdin else None,
+        workdir=str(options.pop("workdir", "/tmp")),
+        **options,  # type: ignore[arg-type]
+    )
+
+
+class Run:
+    """A supervisor as a process, with its end of the three streams."""
+
+    def __init__(self, shell: list[str], given_command: Command) -> None:
+        self.process = subprocess.Popen(
+            [*shell, *supervisor.supervisor_argv(TAG)[1:]],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        self.stdin = self.process.stdin
+        assert self.stdin is not None
+        self.stdin.write(supervisor.command_line(given_command))
+        self.stdin.flush()
+
+    def result(self, stdin: bytes = b"", *, close: bool = False) -> tuple[int, bytes, bytes]:
+        """Exit code, stdout, and stderr without the supervisor's own lines."""
+        assert self.process.stdout is not None and self.process.stderr is not None and self.stdin is not None
+        feeding = threading.Thread(target=self._feed, args=(stdin,)) if stdin or close else None
+        if feeding is not None:
+            feeding.start()
+        out = self.process.stdout.read()
+        first, _, err = self.process.stderr.read().partition(b"\n")
+        self.announced = supervisor.read_announcement(TAG, first)
+        code = self.process.wait(20)
+        if feeding is not None:
+            feeding.join()
+        self.process.stdout.close()
+        self.process.stderr.close()
+        if not self.stdin.closed:
+            self.stdin.close()
+        return code, out, err.replace(supervisor.end_of_input(TAG), b"")
+
+    def _feed(self, data: bytes) -> None:
+        assert self.stdin is not None
+        self.stdin.write(data)
+        self.stdin.close()
+
+
+@pytest.fixture(params=SHELLS, ids=[shell[0] for shell in SHELLS])
+def start(request: pytest.FixtureRequest) -> Callable[[Command], Run]:
+    return lambda given_command: Run(request.param, given_command)
+
+
+Start = Callable[[Command], Run]
+
+
+def alive(mark: str) -> list[str]:
+    """Processes, zombies apart, whose arguments hold the mark."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if mark.encode() in (folder / "cmdline").read_bytes():
+                found.append(folder.name)
+        except OSError:
+            continue
+    return found
+
+
+def wait_until_ended(mark: str, seconds: float = 8) -> None:
+    end = time.monotonic() + seconds
+    while alive(mark):
+        assert time.monotonic() < end, alive(mark)
+        time.sleep(0.02)
+
+
+def test_output_and_exit_code_are_the_commands(start: Start) -> None:
+    run = start(command("sh", "-c", "echo out; echo err >&2; exit 7"))
+    assert run.result() == (7, b"out\n", b"err\n")
+    assert run.announced is not None and run.announced.pid and run.announced.supervisor_pid
+
+
+def test_a_signal_becomes_128_and_its_number_and_nothing_is_said_of_it(start: Start) -> None:
+    assert start(command("sh", "-c", "kill -9 $$")).result() == (137, b"", b"")
+
+
+@pytest.mark.parametrize(
+    ("argv", "workdir", "failure"),
+    [
+        (["no-such"], "/tmp", "no-such: executable file not found in $PATH"),
+        (["/no/such"], "/tmp", "/no/such: not found"),
+        (["/etc"], "/tmp", "/etc: is a directory"),
+        (["true"], "/no/such", "workdir: no such directory"),
+    ],
+)
+def test_what_cannot_start_says_why(start: Start, argv: list[str], workdir: str, failure: str) -> None:
+    run = start(command(*argv, workdir=workdir))
+    assert run.result()[1:] == (b"", b"")
+    assert run.announced == supervisor.Announcement(None, None, failure)
+
+
+def test_a_file_that_is_not_executable_is_told_as_such(start: Start, tmp_path: Path) -> None:
+    (tmp_path / "script").write_text("true")
+    run = start(command("./script", workdir=str(tmp_path)))
+    run.result()
+    assert run.announced == supervisor.Announcement(None, None, "./script: permission denied")
+
+
+def test_without_input_of_the_callers_the_command_reads_nothing(start: Start) -> None:
+    assert start(command("cat")).result() == (0, b"", b"")
+
+
+def test_the_callers_input_is_the_commands(start: Start) -> None:
+    data = bytes(range(256)) * 1000
+    assert start(command("cat", stdin=True)).result(data) == (0, data, b"")
+
+
+def test_input_that_the_command_leaves_is_read_to_its_end(start: Start) -> None:
+    assert start(command("true", stdin=True)).result(b"x" * 1_000_000) == (0, b"", b"")
+
+
+def test_the_end_of_the_lifeline_ends_the_command(start: Start) -> None:
+    run = start(command("sleep", "31000001"))
+    began = time.monotonic()
+    assert run.result(close=True)[0] == 143
+    assert time.monotonic() - began < 4
+    wait_until_ended("31000001")
+
+
+def test_the_limit_ends_the_whole_group(start: Start) -> None:
+    run = start(command("sh", "-c", "sleep 31000002 & sleep 31000002", limit=1))
+    assert run.result()[0] == 143
+    wait_until_ended("31000002")
+
+
+def test_who_ignores_term_is_killed_after_five_seconds(start: Start) -> None:
+    run = start(command("sh", "-c", "trap '' TERM; while :; do sleep 1; done; : 31000003", limit=1))
+    began = time.monotonic()
+    assert run.result()[0] == 137
+    assert 5 <= time.monotonic() - began < 10
+    wait_until_ended("31000003")
+
+
+def test_what_the_command_leaves_in_its_group_ends_with_it(start: Start) -> None:
+    began = time.monotonic()
+    assert start(command("sh", "-c", "sleep 31000004 & exit 4")).result()[0] == 4
+    assert time.monotonic() - began < 4
+    wait_until_ended("31000004")
+
+
+def test_nothing_of_the_supervisor_stays(start: Start) -> None:
+    for number in range(20):
+        assert start(command("sh", "-c", f"exit {number}")).result()[0] == number
+    wait_until_ended(TAG)
+
+
+def test_the_stop_script_ends_the_command(start: Start) -> None:
+    run = start(command("sh", "-c", "echo ready; sleep 31000005"))
+    assert run.process.stdout is not None and run.process.stderr is not None
+    announced = supervisor.read_announcement(TAG, run.process.stderr.readline().rstrip(b"\n"))
+    assert announced is not None
+    assert run.process.stdout.readline() == b"ready\n"
+    subprocess.run(supervisor.stop_argv(TAG, announced), check=True, timeout=20, stderr=subprocess.DEVNULL)
+    assert run.process.wait(10) == 143
+    wait_until_ended("31000005")
+    for stream in (run.stdin, run.process.stdout, run.process.stderr):
+        assert stream is not None
+        stream.close()
+
+
+def test_the_stop_script_leaves_others_alone() -> None:
+    bystander = subprocess.Popen(["sleep", "31000006"], start_new_session=True)
+    try:
+        announced = supervisor.Announcement(bystander.pid, bystander.pid, None)
+        subprocess.run(supervisor.stop_argv(TAG, announced), check=False, timeout=20)
+        assert bystander.poll() is None
+    finally:
+        os.killpg(bystander.pid, signal.SIGKILL)
+        bystander.wait()
+
+
+_words = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=40)
+
+
+@settings(max_examples=60, deadline=None)
+@given(arguments=st.lists(_words, max_size=5), value=_words)
+def test_any_text_arrives_exactly(arguments: list[str], value: str) -> None:
+    script = 'printf "%s\\0" "$V" "$@"'
+    run = Run(["sh"], command("sh", "-c", script, "sh", *arguments, env={"V": value}))
+    code, out, err = run.result()
+    assert (code, out, err) == (0, b"".join(text.encode() + b"\0" for text in [value, *arguments]), b"")
+
+
+def test_a_command_that_is_too_long_is_refused_before_it_is_sent() -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        supervisor.command_line(command("echo", "x" * 100_000))
+    assert caught.value.reason == "COMMAND_TOO_LONG"
+
+
+def test_lines_that_are_not_the_supervisors_are_not_taken_for_it() -> None:
+    for line in (b"", b"sh: setsid: not found", b"gamgui-ffff 1 2", TAG.encode(), TAG.encode() + b" x y"):
+        assert supervisor.read_announcement(TAG, line) is None

@@ -1,0 +1,60 @@
+"""Routes as an application under test: no server, no process."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
+
+import httpx
+from starlette.requests import Request
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from shared.errors import GamguiError
+from shared.identity.dev import DevVerifier
+from shared.settings import Settings
+from shared.web.endpoint import Route, serve
+
+
+@dataclasses.dataclass(slots=True)
+class WebApp:
+    """What endpoints need of the composition root, and nothing else."""
+
+    settings: Settings = dataclasses.field(
+        default_factory=lambda: Settings.from_env({"AUTH_MODE": "dev", "SESSION_IMAGE": "gam:7"})
+    )
+    verifier: DevVerifier = dataclasses.field(default_factory=DevVerifier)
+
+
+def serving(routes: Sequence[Route], app: Callable[[], WebApp] = WebApp) -> ASGIApp:
+    """An ASGI application that serves the routes as a function does."""
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        response = await serve(Request(scope, receive), app, routes, "tested")
+        await response(scope, receive, send)
+
+    return application
+
+
+async def ask(
+    application: ASGIApp,
+    path: str = "/",
+    *,
+    method: str = "GET",
+    headers: Mapping[str, str] | None = None,
+    **options: Any,
+) -> httpx.Response:
+    """One request from alice on loopback; what the application raises is raised."""
+    transport = httpx.ASGITransport(application, client=("127.0.0.1", 50_000))
+    async with httpx.AsyncClient(transport=transport, base_url="http://tested") as client:
+        user = {"X-Dev-User": "alice@example.com"}
+        return await client.request(method, path, headers={**user, **(headers or {})}, **options)
+
+
+def raising(error: Exception | GamguiError) -> Callable[[Any], Awaitable[Any]]:
+    """A handler that fails."""
+
+    async def handler(_: Any) -> Any:
+        raise error
+
+    return handler

@@ -24,7 +24,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m local.cluster", description=__doc__)
     parser.add_argument("--port", type=int, default=0, help="TCP port on 127.0.0.1; 0 takes a free one")
     parser.add_argument(
-        "--dir", type=Path, default=Path(".local-cluster"), help="folder for certificates and pods"
+        "--dir", type=Path, default=Path(".local/cluster"), help="folder for certificates and pods"
     )
     parser.add_argument("--images", type=Path, help="folder of images, each a subfolder with image.json")
     parser.add_argument("--no-namespaces", action="store_true", help="run containers as plain process groups")

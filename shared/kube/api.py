@@ -142,7 +142,7 @@ class KubeApi:
                         raise ApiError.from_answer(int(item.get("code", 500)), item, {})
                     if kind != "BOOKMARK":
                         yield kind, item
-        except (TimeoutError, aiohttp.ClientError, ValueError, KeyError) as error:
+        except (TimeoutError, aiohttp.ClientError, ValueError, KeyError, TypeError) as error:
             raise ClusterUnavailable("the watch broke") from error
 
     async def websocket(

@@ -24,6 +24,9 @@ USER_ID = 1000
 GRACE_SECONDS = 5
 _DEADLINE_MARGIN_SECONDS = 120
 
+_MOUNTS = {"workspace": WORKSPACE, "home": HOME, "tmp": "/tmp"}  # noqa: S108 - the pod's own
+"""Our volumes and where they are; the root is read-only."""
+
 START_SCRIPT = f"""\
 umask 077
 mkdir -p {HOME}/.gam
@@ -97,11 +100,7 @@ def _spec(session: Session, env: Mapping[str, str], options: PodOptions) -> Json
             "seccompProfile": {"type": "RuntimeDefault"},
         },
         "containers": [_container(session, env)],
-        "volumes": [
-            {"name": "workspace", "emptyDir": {"sizeLimit": options.disk}},
-            {"name": "home", "emptyDir": {"sizeLimit": options.disk}},
-            {"name": "tmp", "emptyDir": {"sizeLimit": options.disk}},
-        ],
+        "volumes": [{"name": name, "emptyDir": {"sizeLimit": options.disk}} for name in _MOUNTS],
     }
     if options.service_account:
         spec["serviceAccountName"] = options.service_account
@@ -127,11 +126,7 @@ def _container(session: Session, env: Mapping[str, str]) -> JsonObject:
             "readOnlyRootFilesystem": True,
             "capabilities": {"drop": ["ALL"]},
         },
-        "volumeMounts": [
-            {"name": "workspace", "mountPath": WORKSPACE},
-            {"name": "home", "mountPath": HOME},
-            {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - a volume of the pod's own
-        ],
+        "volumeMounts": [{"name": name, "mountPath": path} for name, path in _MOUNTS.items()],
     }
 
 
@@ -142,6 +137,7 @@ def _cleaned(template: Mapping[str, Any]) -> JsonObject:
         for key, value in (template.get("spec") or {}).items()
         if key not in ("hostNetwork", "hostPID", "hostIPC", "shareProcessNamespace", "ephemeralContainers")
     }
+    spec["volumes"] = [v for v in spec.get("volumes") or [] if v.get("name") not in _MOUNTS]
     spec["containers"] = [
         {
             key: value

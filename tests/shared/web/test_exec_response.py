@@ -167,6 +167,7 @@ class Caller:
         self._reads = reads
         self._asked = False
         self._gone = asyncio.Event()
+        self.listened_to = asyncio.Event()
         self.got: list[Any] = []
         self.news = asyncio.Event()
 
@@ -174,6 +175,7 @@ class Caller:
         self._gone.set()
 
     async def receive(self) -> Any:
+        self.listened_to.set()
         if not self._asked:
             self._asked = True
             return {"type": "http.request", "body": b"", "more_body": False}
@@ -202,8 +204,7 @@ class Caller:
 async def test_a_command_ends_when_its_caller_disconnects(accept: str) -> None:
     command, caller = ScriptedCommand([Started(1)], forever=True), Caller()
     call = asyncio.create_task(caller.call(command, accept))
-    if accept != JSON:
-        await caller.news.wait()
+    await (caller.listened_to if accept == JSON else caller.news).wait()
     assert not command.ended.is_set()
     caller.disconnect()
     await asyncio.wait_for(call, 10)
@@ -227,12 +228,7 @@ async def test_a_command_ends_when_a_caller_that_stopped_reading_disconnects(acc
 async def test_a_command_ends_when_the_server_gives_the_request_up(accept: str) -> None:
     command, caller = ScriptedCommand([Started(1)], forever=True), Caller()
     call = asyncio.create_task(caller.call(command, accept))
-    if accept == JSON:
-        await asyncio.sleep(0)
-        while not caller._asked:
-            await asyncio.sleep(0)
-    else:
-        await caller.news.wait()
+    await (caller.listened_to if accept == JSON else caller.news).wait()
     call.cancel()
     with pytest.raises(asyncio.CancelledError):
         await call

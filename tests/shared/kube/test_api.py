@@ -1,0 +1,189 @@
+"""The API client under faults: what is repeated, what is not, and what reaches the caller."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+
+import pytest
+
+from shared.errors import ClusterUnavailable
+from shared.kube.api import KubeApi
+from shared.kube.connection import Connection
+from shared.kube.errors import ApiError
+from tests.support.exec_server import FixedConnector, api_at
+from tests.support.kube_server import Answer, KubeServer, events, failure
+
+OBJECT = Answer(body={"kind": "Pod"})
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        failure(429, "TooManyRequests"),
+        failure(500, "InternalError"),
+        failure(503, "ServiceUnavailable"),
+        failure(504, "Timeout"),
+        Answer(status=0),
+    ],
+    ids=["429", "500", "503", "504", "reset"],
+)
+async def test_a_passing_fault_is_overcome(fault: Answer) -> None:
+    async with KubeServer([fault, fault, OBJECT]).running() as server, closing(api_at(server.url)) as api:
+        assert await api.request("GET", "/x") == {"kind": "Pod"}
+        assert len(server.requests) == 3
+
+
+@pytest.mark.parametrize("code", [400, 401, 403, 404, 409, 422])
+async def test_a_refusal_is_not_repeated(code: int) -> None:
+    async with KubeServer([failure(code, "No")]).running() as server, closing(api_at(server.url)) as api:
+        with pytest.raises(ApiError) as caught:
+            await api.request("GET", "/x")
+    assert caught.value.code == code
+    assert len(server.requests) == (2 if code == 401 else 1)
+
+
+async def test_a_post_is_repeated_only_when_it_is_said_to_be_safe() -> None:
+    fault = failure(503, "ServiceUnavailable")
+    async with KubeServer([fault, OBJECT]).running() as server, closing(api_at(server.url)) as api:
+        with pytest.raises(ApiError):
+            await api.request("POST", "/x", body={})
+        assert len(server.requests) == 1
+    async with KubeServer([fault, OBJECT]).running() as server, closing(api_at(server.url)) as api:
+        assert await api.request("POST", "/x", body={}, idempotent=True) == {"kind": "Pod"}
+
+
+async def test_retry_after_is_honoured() -> None:
+    fault = failure(429, "TooManyRequests", Retry_After="1")
+    async with KubeServer([fault, OBJECT]).running() as server, closing(api_at(server.url)) as api:
+        began = time.monotonic()
+        await api.request("GET", "/x")
+    assert time.monotonic() - began >= 1
+
+
+async def test_a_silent_server_costs_no_more_than_the_deadline() -> None:
+    async with KubeServer([Answer(hangs=True)]).running() as server, closing(api_at(server.url)) as api:
+        began = time.monotonic()
+        with pytest.raises(ClusterUnavailable) as caught:
+            await api.request("GET", "/x", timeout_seconds=0.5)
+    assert time.monotonic() - began < 3
+    assert caught.value.reason == "CLUSTER_TIMEOUT"
+
+
+async def test_at_the_deadline_the_last_fault_is_told() -> None:
+    async with (
+        KubeServer([failure(503, "ServiceUnavailable", "etcd is away")]).running() as server,
+        closing(api_at(server.url)) as api,
+    ):
+        with pytest.raises(ClusterUnavailable, match="etcd is away"):
+            await api.request("GET", "/x", timeout_seconds=0.6)
+
+
+async def test_a_server_that_is_not_there_is_named_without_its_address_and_looked_up_again() -> None:
+    connector = FixedConnector(connection("http://127.0.0.1:1", Counting()))
+    async with closing(KubeApi(connector)) as api:
+        with pytest.raises(ClusterUnavailable) as caught:
+            await api.request("GET", "/x", timeout_seconds=0.4)
+    assert caught.value.reason == "CLUSTER_UNREACHABLE"
+    assert "127.0.0.1" not in caught.value.detail
+    assert "test-cluster" in caught.value.detail
+    assert connector.invalidated >= 1
+
+
+class Counting:
+    """Credentials that number their tokens; a new one at each refresh."""
+
+    def __init__(self) -> None:
+        self.number = 1
+
+    async def authorization(self, *, refresh: bool = False) -> str | None:
+        self.number += refresh
+        return f"Bearer {self.number}"
+
+
+def connection(url: str, credentials: Counting) -> Connection:
+    return Connection(method="kubeconfig", cluster="test-cluster", server=url, credentials=credentials)
+
+
+async def test_a_refused_token_is_replaced_once() -> None:
+    async with KubeServer([failure(401, "Unauthorized"), OBJECT]).running() as server:
+        async with closing(KubeApi(FixedConnector(connection(server.url, Counting())))) as api:
+            await api.request("POST", "/x", body={"a": 1})
+        assert [request.headers["Authorization"] for request in server.requests] == ["Bearer 1", "Bearer 2"]
+        assert server.bodies == [b'{"a": 1}'] * 2
+
+
+async def test_an_answer_that_is_no_json_is_an_error_of_the_cluster() -> None:
+    async with KubeServer([Answer(body=[1, 2])]).running() as server, closing(api_at(server.url)) as api:
+        with pytest.raises(ClusterUnavailable):
+            await api.request("GET", "/x", timeout_seconds=0.3)
+
+
+POD = {"metadata": {"name": "p"}}
+
+
+async def watched(api: KubeApi, seconds: float = 5) -> list[tuple[str, object]]:
+    found: list[tuple[str, object]] = []
+    async with contextlib.aclosing(api.watch("/x", params=(), timeout_seconds=seconds)) as stream:
+        async for kind, item in stream:
+            found.append((kind, item))
+    return found
+
+
+@pytest.mark.parametrize("size", [1, 7, 10_000])
+async def test_watch_events_are_whole_however_they_arrive(size: int) -> None:
+    data = b"".join(events(("ADDED", POD), ("BOOKMARK", {}), ("MODIFIED", {"big": "x" * 5000}), ("DELETED", POD)))
+    pieces = [data[at : at + size] for at in range(0, len(data), size)] if size > 1 else [data[:40], data[40:]]
+    async with KubeServer([Answer(lines=pieces)]).running() as server, closing(api_at(server.url)) as api:
+        found = await watched(api)
+    assert [kind for kind, _ in found] == ["ADDED", "MODIFIED", "DELETED"]
+    assert found[1][1] == {"big": "x" * 5000}
+
+
+async def test_an_event_of_200_kib_passes() -> None:
+    lines = events(("ADDED", {"big": "x" * 200_000}))
+    async with KubeServer([Answer(lines=lines)]).running() as server, closing(api_at(server.url)) as api:
+        assert len(await watched(api)) == 1
+
+
+async def test_an_expired_watch_is_told_as_410() -> None:
+    gone = {"kind": "Status", "code": 410, "reason": "Expired", "message": "too old resource version"}
+    async with (
+        KubeServer([Answer(lines=events(("ERROR", gone)))]).running() as server,
+        closing(api_at(server.url)) as api,
+    ):
+        with pytest.raises(ApiError) as caught:
+            await watched(api)
+    assert caught.value.code == 410
+
+
+@pytest.mark.parametrize("pieces", [events(("ADDED", POD)), [b'{"type": "ADD'], [b"[1]\n"], [b'{"type": "ADDED"}\n']])
+async def test_a_torn_or_mad_watch_is_an_error_not_an_end(pieces: list[bytes]) -> None:
+
+    answer = Answer(lines=pieces, torn=True)
+    async with KubeServer([answer]).running() as server, closing(api_at(server.url)) as api:
+        with pytest.raises(ClusterUnavailable):
+            await watched(api)
+
+
+
+async def test_a_watch_that_stays_silent_is_cut() -> None:
+    async with (
+        KubeServer([Answer(lines=events(("ADDED", POD)), hangs=True)]).running() as server,
+        closing(api_at(server.url)) as api,
+    ):
+        began = time.monotonic()
+        with pytest.raises(ClusterUnavailable):
+            await watched(api, seconds=1)
+    assert time.monotonic() - began < 10
+
+
+@contextlib.asynccontextmanager
+async def closing(api: KubeApi):  # type: ignore[no-untyped-def]
+    """The client, closed at the end."""
+    try:
+        yield api
+    finally:
+        await api.close()
+        await asyncio.sleep(0)  # lets the transports end before the loop does

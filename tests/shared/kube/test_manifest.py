@@ -1,0 +1,207 @@
+"""The session pod's manifest, compared whole, and what an operator's template may change."""
+
+from __future__ import annotations
+
+import dataclasses
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.kube.manifest import START_SCRIPT, PodOptions, merge, pod_manifest
+from shared.sessions.model import Resources, Session, SessionState
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+OPTIONS = PodOptions(service_account="", runtime_class="", disk="2Gi")
+SESSION = Session(
+    id="saaaaaaaaaaaaaaaa",
+    owner="ann@example.com",
+    name="one",
+    state=SessionState.PENDING,
+    image="example.com/gam:1",
+    resources=Resources("500m", "512Mi"),
+    labels={"team": "it"},
+    cluster="c",
+    namespace="gamgui",
+    pod_name="gam-saaaaaaaaaaaaaaaa",
+    created_at=NOON,
+    last_used_at=NOON,
+    expires_at=NOON + timedelta(hours=8),
+    idle_seconds=60,
+)
+
+WHOLE = {
+    "apiVersion": "v1",
+    "kind": "Pod",
+    "metadata": {
+        "name": "gam-saaaaaaaaaaaaaaaa",
+        "namespace": "gamgui",
+        "labels": {
+            "team": "it",
+            "app.kubernetes.io/managed-by": "gamgui",
+            "gamgui.io/session": "saaaaaaaaaaaaaaaa",
+            "gamgui.io/owner": "0829fb2e0b7cc0ea42c9fdaa2dd4e5ee",
+        },
+    },
+    "spec": {
+        "restartPolicy": "Never",
+        "activeDeadlineSeconds": 8 * 3600 + 120,
+        "terminationGracePeriodSeconds": 5,
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": 1000,
+            "runAsGroup": 1000,
+            "fsGroup": 1000,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "containers": [
+            {
+                "name": "session",
+                "image": "example.com/gam:1",
+                "imagePullPolicy": "IfNotPresent",
+                "command": ["/bin/sh", "-c", START_SCRIPT],
+                "workingDir": "/workspace",
+                "env": [
+                    {"name": "A", "value": "b"},
+                    {"name": "GAMCFGDIR", "value": "/home/gam/.gam"},
+                    {"name": "HOME", "value": "/home/gam"},
+                ],
+                "resources": {
+                    "requests": {"cpu": "500m", "memory": "512Mi"},
+                    "limits": {"cpu": "500m", "memory": "512Mi"},
+                },
+                "securityContext": {
+                    "allowPrivilegeEscalation": False,
+                    "privileged": False,
+                    "readOnlyRootFilesystem": True,
+                    "capabilities": {"drop": ["ALL"]},
+                },
+                "volumeMounts": [
+                    {"name": "workspace", "mountPath": "/workspace"},
+                    {"name": "home", "mountPath": "/home/gam"},
+                    {"name": "tmp", "mountPath": "/tmp"},
+                ],
+            }
+        ],
+        "volumes": [
+            {"name": "workspace", "emptyDir": {"sizeLimit": "2Gi"}},
+            {"name": "home", "emptyDir": {"sizeLimit": "2Gi"}},
+            {"name": "tmp", "emptyDir": {"sizeLimit": "2Gi"}},
+        ],
+    },
+}
+
+
+def test_the_manifest_is_exactly_this() -> None:
+    manifest = pod_manifest(SESSION, {"A": "b"}, OPTIONS)
+    manifest["metadata"]["labels"]["gamgui.io/owner"] = WHOLE["metadata"]["labels"]["gamgui.io/owner"]  # type: ignore[index]
+    assert manifest == WHOLE
+
+
+def test_service_account_and_runtime_class_are_the_operators() -> None:
+    options = dataclasses.replace(OPTIONS, service_account="sessions", runtime_class="gvisor")
+    spec = pod_manifest(SESSION, {}, options)["spec"]
+    assert (spec["serviceAccountName"], spec["runtimeClassName"]) == ("sessions", "gvisor")
+
+
+def test_the_callers_variables_cannot_move_the_home() -> None:
+    env = pod_manifest(SESSION, {"HOME": "/evil"}, OPTIONS)["spec"]["containers"][0]["env"]
+    assert {"name": "HOME", "value": "/home/gam"} in env
+    assert [variable["name"] for variable in env] == ["GAMCFGDIR", "HOME"]
+
+
+HOSTILE_TEMPLATE: dict[str, Any] = {
+    "metadata": {"labels": {"team": "ops", "gamgui.io/session": "other"}, "annotations": {"a": "b"}, "name": "x"},
+    "spec": {
+        "hostNetwork": True,
+        "hostPID": True,
+        "hostIPC": True,
+        "shareProcessNamespace": True,
+        "automountServiceAccountToken": True,
+        "restartPolicy": "Always",
+        "securityContext": {"runAsUser": 0, "runAsNonRoot": False, "supplementalGroups": [7]},
+        "nodeSelector": {"pool": "gam"},
+        "tolerations": [{"key": "gam", "operator": "Exists"}],
+        "volumes": [{"name": "shared", "configMap": {"name": "c"}}, {"name": "home", "hostPath": {"path": "/"}}],
+        "containers": [
+            {
+                "name": "session",
+                "image": "evil",
+                "command": ["evil"],
+                "args": ["evil"],
+                "lifecycle": {"postStart": {"exec": {"command": ["evil"]}}},
+                "securityContext": {"privileged": True, "capabilities": {"add": ["SYS_ADMIN"]}},
+                "volumeMounts": [{"name": "shared", "mountPath": "/etc/shared"}],
+                "resources": {"limits": {"ephemeral-storage": "1Gi", "memory": "1Ti"}},
+            },
+            {"name": "proxy", "image": "proxy:1"},
+        ],
+    },
+}
+
+
+def test_a_templates_placement_volumes_and_sidecars_survive() -> None:
+    manifest = pod_manifest(SESSION, {}, OPTIONS, HOSTILE_TEMPLATE)
+    spec = manifest["spec"]
+    assert spec["nodeSelector"] == {"pool": "gam"}
+    assert spec["tolerations"] == [{"key": "gam", "operator": "Exists"}]
+    assert {"name": "shared", "configMap": {"name": "c"}} in spec["volumes"]
+    assert [container["name"] for container in spec["containers"]] == ["session", "proxy"]
+    mounts = [mount["mountPath"] for mount in spec["containers"][0]["volumeMounts"]]
+    assert mounts == ["/workspace", "/home/gam", "/tmp", "/etc/shared"]
+    assert spec["containers"][0]["resources"]["limits"] == {
+        "ephemeral-storage": "1Gi",
+        "cpu": "500m",
+        "memory": "512Mi",
+    }
+    assert manifest["metadata"]["annotations"] == {"a": "b"}
+    assert manifest["metadata"]["labels"]["team"] == "ops"  # the operator's before the caller's
+    assert spec["securityContext"]["supplementalGroups"] == [7]
+
+
+def test_a_template_cannot_undo_the_isolation() -> None:
+    manifest = pod_manifest(SESSION, {}, OPTIONS, HOSTILE_TEMPLATE)
+    spec, plain = manifest["spec"], pod_manifest(SESSION, {}, OPTIONS)["spec"]
+    for field in ("hostNetwork", "hostPID", "hostIPC", "shareProcessNamespace"):
+        assert field not in spec
+    assert spec["automountServiceAccountToken"] is False
+    assert spec["restartPolicy"] == "Never"
+    assert spec["securityContext"] | plain["securityContext"] == spec["securityContext"]
+    ours = spec["containers"][0]
+    for field in ("image", "command", "securityContext", "env", "name"):
+        assert ours[field] == plain["containers"][0][field]
+    assert "args" not in ours
+    assert "lifecycle" not in ours
+    assert manifest["metadata"]["labels"]["gamgui.io/session"] == SESSION.id
+    assert manifest["metadata"]["name"] == SESSION.pod_name
+
+
+def test_a_templates_volume_cannot_take_the_place_of_ours() -> None:
+    spec = pod_manifest(SESSION, {}, OPTIONS, HOSTILE_TEMPLATE)["spec"]
+    home = next(volume for volume in spec["volumes"] if volume["name"] == "home")
+    assert home == {"name": "home", "emptyDir": {"sizeLimit": "2Gi"}}
+
+
+_json = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=3), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@given(under=_json, over=_json)
+def test_merging_never_fails_and_what_is_over_wins(under: Any, over: Any) -> None:
+    merged = merge(under, over)
+    if not isinstance(over, dict | list):
+        assert merged == over
+    assert merge({}, over) == over
+    assert merge(over, over) == over
+
+
+@pytest.mark.parametrize("template", [{}, {"spec": {}}, {"spec": {"containers": None}}, {"metadata": None}])
+def test_an_empty_template_changes_nothing(template: dict[str, Any]) -> None:
+    assert pod_manifest(SESSION, {}, OPTIONS, template) == pod_manifest(SESSION, {}, OPTIONS)

@@ -7,7 +7,7 @@ import dataclasses
 import importlib.util
 import logging
 import sys
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -51,8 +51,8 @@ def _load(source: Path) -> Function:
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)
-    application = functions_framework.aio.create_asgi_app_from_module(name, str(source), "http", module, spec)
-    return Function(name, module.ROUTES, application)
+    make_application: Callable[..., ASGIApp] = functions_framework.aio.create_asgi_app_from_module
+    return Function(name, module.ROUTES, make_application(name, str(source), "http", module, spec))
 
 
 class Gateway:

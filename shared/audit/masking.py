@@ -18,6 +18,7 @@ _NAMES = (
 )
 # GAM's changepassword takes true or false.
 _NAME = re.compile(rf"(?i)(?<![\w-])(?!changepassword\b)[\w-]*(?:{_NAMES})[0-9_-]*(?![\w-])")
+_ASSIGNED = re.compile(rf"{_NAME.pattern}[=:]\s*")
 _SCHEMES = ("bearer", "basic", "digest", "negotiate")
 _SHAPES = re.compile(
     r"(?<=://)[^/\s:@\"']*:[^/\s@\"']+(?=@)"  # user and password of a URL
@@ -68,6 +69,9 @@ def _line(text: str, depth: int) -> str:
 
 def _word(word: str, depth: int) -> tuple[str, bool]:
     """A word as it may be shown, and whether the next one is a secret."""
+    if any(character.isspace() for character in word) and (assigned := _ASSIGNED.match(word)):
+        # Where the value ends and a line goes on cannot be told: PASSWORD='a b', PASSWORD=a command.
+        return shlex.quote(assigned[0] + MASK), False
     if _is_line(word):
         return (MASK if depth == _DEEPEST else shlex.quote(_line(word, depth + 1))), False
     if word.lower() == "bearer":

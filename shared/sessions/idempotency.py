@@ -84,8 +84,6 @@ class IdempotentRequests:
 
     async def release(self, record: RequestRecord) -> None:
         """Gives the key free after a failure that a repetition may overcome."""
-        free = dataclasses.replace(
-            record, session_id=names.new_session_id(), lease_until=self._clock.now()
-        )
+        free = dataclasses.replace(record, session_id=names.new_session_id(), lease_until=self._clock.now())
         with contextlib.suppress(VersionConflict):
             await self._store.update_request(free)

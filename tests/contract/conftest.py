@@ -88,9 +88,7 @@ async def session(client: Client) -> AsyncIterator[Json]:
 @pytest.fixture
 async def kube(target: Target) -> AsyncIterator[KubeApi]:
     """The cluster itself, as its administrator."""
-    api = KubeApi(
-        ClusterConnector(Settings.from_env({"AUTH_MODE": "dev", "KUBECONFIG": target.kubeconfig}))
-    )
+    api = KubeApi(ClusterConnector(Settings.from_env({"AUTH_MODE": "dev", "KUBECONFIG": target.kubeconfig})))
     yield api
     await api.close()
 

@@ -84,7 +84,24 @@ async def test_streams_are_kept_apart_and_counted(client: Client, session: Json)
     assert result["duration_ms"] > 0
 
 
-HOSTILE = ["", " ", "'", '"', "a'b\"c", "$HOME", "`id`", "$(id)", "a\nb\n", "\\", "*", "-n", "ä€😀", "a\tb", "!!", "\r"]
+HOSTILE = [
+    "",
+    " ",
+    "'",
+    '"',
+    "a'b\"c",
+    "$HOME",
+    "`id`",
+    "$(id)",
+    "a\nb\n",
+    "\\",
+    "*",
+    "-n",
+    "ä€😀",
+    "a\tb",
+    "!!",
+    "\r",
+]
 
 
 async def test_arguments_arrive_exactly(client: Client, session: Json) -> None:
@@ -100,13 +117,21 @@ async def test_variables_and_folder_arrive_exactly(client: Client, session: Json
 
 
 async def test_variables_of_the_caller_do_not_disturb_ours(client: Client, session: Json) -> None:
-    env = {"PATH": "/bin:/usr/bin", "IFS": "x", "gamgui_pid": "1", "gamgui_stdin": "caller", "ENV": "/etc/passwd"}
+    env = {
+        "PATH": "/bin:/usr/bin",
+        "IFS": "x",
+        "gamgui_pid": "1",
+        "gamgui_stdin": "caller",
+        "ENV": "/etc/passwd",
+    }
     result = await client.execute(session, ["sh", "-c", "echo fine"], env=env)
     assert (result["stdout"], result["exit_code"]) == ("fine\n", 0)
 
 
 async def test_input_ends(client: Client, session: Json) -> None:
-    assert (await client.execute(session, ["cat"], stdin="no newline at the end"))["stdout"] == "no newline at the end"
+    assert (await client.execute(session, ["cat"], stdin="no newline at the end"))[
+        "stdout"
+    ] == "no newline at the end"
     assert (await client.execute(session, ["cat"], stdin=""))["stdout"] == ""
     assert (await client.execute(session, ["cat"]))["stdout"] == ""
 
@@ -210,7 +235,9 @@ async def post(client: Client, path: str, body: Json, accept: str) -> None:
 
 @pytest.mark.parametrize("accept", ["application/json", "application/x-ndjson"])
 @pytest.mark.parametrize("stdin", [None, "some input"])
-async def test_a_command_ends_with_its_caller(client: Client, session: Json, accept: str, stdin: str | None) -> None:
+async def test_a_command_ends_with_its_caller(
+    client: Client, session: Json, accept: str, stdin: str | None
+) -> None:
     line, mark = marked("sleep MARK")
     path = f"{client.url}/v1/sessions/{session['id']}/exec"
     body = {"command": line, "stdin": stdin}
@@ -224,7 +251,13 @@ async def test_a_command_ends_with_its_caller(client: Client, session: Json, acc
 
 @pytest.mark.parametrize("end", ["terminate", "kill"])
 async def test_a_command_ends_with_the_function_that_ran_it(
-    client: Client, http: aiohttp.ClientSession, session: Json, target: Target, tmp_path: Path, gateway_url: str, end: str
+    client: Client,
+    http: aiohttp.ClientSession,
+    session: Json,
+    target: Target,
+    tmp_path: Path,
+    gateway_url: str,
+    end: str,
 ) -> None:
     line, mark = marked("sleep MARK")
     settings = gateway_settings(target, tmp_path)
@@ -243,7 +276,9 @@ async def test_a_command_ends_with_the_function_that_ran_it(
         await again.delete(own)
 
 
-async def test_a_pod_deleted_under_a_command_ends_the_stream_with_the_reason(client: Client, kube: KubeApi) -> None:
+async def test_a_pod_deleted_under_a_command_ends_the_stream_with_the_reason(
+    client: Client, kube: KubeApi
+) -> None:
     session = await client.create()
     line, mark = marked("trap '' TERM; echo begun; sleep MARK")
     request = asyncio.create_task(client.stream(session, line))

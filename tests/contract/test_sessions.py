@@ -45,7 +45,9 @@ async def is_gone(kube: KubeApi, session: Json) -> bool:
 
 async def test_a_session_lives_from_create_to_delete(client: Client, kube: KubeApi) -> None:
     status, session, headers = await client.call(
-        "POST", "/v1/sessions", {"name": "Payroll ✓", "labels": {"team": "it"}, "env": {"A": "b c"}, "wait_seconds": 60}
+        "POST",
+        "/v1/sessions",
+        {"name": "Payroll ✓", "labels": {"team": "it"}, "env": {"A": "b c"}, "wait_seconds": 60},
     )
     assert status == 201, session
     assert set(session) == DOCUMENTED
@@ -68,13 +70,16 @@ async def test_a_session_lives_from_create_to_delete(client: Client, kube: KubeA
     assert "deleted_at" in deleted
     assert await is_gone(kube, session)
     assert await client.delete(session) == deleted
-    status, problem, _ = await client.call("POST", f"/v1/sessions/{session['id']}/exec", {"command": ["true"]})
+    status, problem, _ = await client.call(
+        "POST", f"/v1/sessions/{session['id']}/exec", {"command": ["true"]}
+    )
     assert (status, problem["reason"]) == (409, "SESSION_NOT_RUNNING")
 
 
 async def test_the_pod_has_a_home_and_a_workspace_and_the_callers_variables(client: Client) -> None:
     session = await client.create(env={"GREETING": "it's\na test"})
-    script = 'cd /workspace && echo x >f && cat f && touch "$HOME/h" && [ -d "$GAMCFGDIR" ] && echo "$GREETING $HOME"'
+    script = 'cd /workspace && echo x >f && cat f && touch "$HOME/h" && [ -d "$GAMCFGDIR" ]'
+    script += ' && echo "$GREETING $HOME"'
     result = await client.execute(session, script)
     assert result["stdout"] == "x\nit's\na test /home/gam\n", result
     await client.delete(session)
@@ -112,7 +117,9 @@ async def test_sessions_are_listed_newest_first_in_pages(client: Client) -> None
     await asyncio.gather(*(client.delete(session) for session in created))
 
 
-async def test_the_same_idempotency_key_creates_one_session(client: Client, kube: KubeApi, target: Target) -> None:
+async def test_the_same_idempotency_key_creates_one_session(
+    client: Client, kube: KubeApi, target: Target
+) -> None:
     key, body = secrets.token_hex(8), {"name": "once", "wait_seconds": 60}
     first = await client.call("POST", "/v1/sessions", body, Idempotency_Key=key)
     again = await client.call("POST", "/v1/sessions", body, Idempotency_Key=key)
@@ -147,7 +154,9 @@ async def test_a_session_that_is_not_awaited_becomes_running(client: Client) -> 
 
 
 async def test_an_image_name_that_no_registry_can_have_fails_at_once(client: Client, kube: KubeApi) -> None:
-    status, problem, _ = await client.call("POST", "/v1/sessions", {"image": "localhost/NO:1", "wait_seconds": 60})
+    status, problem, _ = await client.call(
+        "POST", "/v1/sessions", {"image": "localhost/NO:1", "wait_seconds": 60}
+    )
     assert (status, problem["reason"]) == (422, "IMAGE_UNAVAILABLE"), problem
     assert "InvalidImageName" in problem["detail"]
     _, session, _ = await client.call("GET", f"/v1/sessions/{problem['session']}")
@@ -173,12 +182,16 @@ async def test_a_session_that_no_node_can_take_stays_pending_and_says_why(client
     )
     assert (status, session["state"]) == (202, "pending"), session
     assert session["reason"].startswith("Unschedulable: ")
-    status, problem, _ = await client.call("POST", f"/v1/sessions/{session['id']}/exec", {"command": ["true"]})
+    status, problem, _ = await client.call(
+        "POST", f"/v1/sessions/{session['id']}/exec", {"command": ["true"]}
+    )
     assert (status, problem["reason"]) == (409, "SESSION_NOT_RUNNING")
     assert (await client.delete(session))["state"] == "deleted"
 
 
-async def test_a_session_whose_pod_was_deleted_is_failed_with_the_reason(client: Client, kube: KubeApi) -> None:
+async def test_a_session_whose_pod_was_deleted_is_failed_with_the_reason(
+    client: Client, kube: KubeApi
+) -> None:
     session = await client.create()
     await kube.request("DELETE", pod_path(session))
     async with asyncio.timeout(30):
@@ -196,7 +209,9 @@ async def test_an_exec_in_a_session_whose_pod_is_gone_says_so(client: Client, ku
     async with asyncio.timeout(30):
         while not await is_gone(kube, session):
             await asyncio.sleep(0.1)
-    status, problem, _ = await client.call("POST", f"/v1/sessions/{session['id']}/exec", {"command": ["true"]})
+    status, problem, _ = await client.call(
+        "POST", f"/v1/sessions/{session['id']}/exec", {"command": ["true"]}
+    )
     assert (status, problem["reason"]) == (404, "POD_NOT_RUNNING"), problem
     await client.delete(session)
 
@@ -226,7 +241,10 @@ async def test_a_full_namespace_is_told_as_its_quota(client: Client, kube: KubeA
 async def test_readiness_names_store_and_cluster_with_latencies(client: Client) -> None:
     status, report, _ = await client.call("GET", "/readyz")
     assert status == 200
-    assert {name: check["status"] for name, check in report["checks"].items()} == {"store": "ok", "cluster": "ok"}
+    assert {name: check["status"] for name, check in report["checks"].items()} == {
+        "store": "ok",
+        "cluster": "ok",
+    }
     assert all(check["latency_ms"] >= 0 for check in report["checks"].values())
 
 

@@ -81,7 +81,9 @@ def test_importing_a_function_imports_nothing_heavy(function: str) -> None:
     assert "shared" in imported
 
 
-@pytest.mark.parametrize("source", sorted((ROOT / "functions").glob("*/main.py")), ids=lambda s: s.parent.name)
+@pytest.mark.parametrize(
+    "source", sorted((ROOT / "functions").glob("*/main.py")), ids=lambda s: s.parent.name
+)
 def test_a_function_is_forty_lines_of_code_at_most(source: Path) -> None:
     lines = [line for line in source.read_text().splitlines() if line.strip()]
     assert len(lines) <= 40

@@ -1,4 +1,4 @@
-"""Starts the local cluster and the gateway as processes, as ``make`` does, for tests that need the real thing."""
+"""Starts the local cluster and the gateway as processes, as ``make`` does."""
 
 from __future__ import annotations
 
@@ -76,7 +76,10 @@ def local_cluster(folder: Path, images: Path | None = None) -> Generator[str]:
         Path of its kubeconfig.
     """
     arguments = ["-m", "local.cluster", "--dir", str(folder), *(["--images", str(images)] if images else [])]
-    with process(arguments, base_environment(), "export KUBECONFIG=", folder.parent / "cluster.log") as (_, line):
+    with process(arguments, base_environment(), "export KUBECONFIG=", folder.parent / "cluster.log") as (
+        _,
+        line,
+    ):
         yield line.partition("=")[2]
 
 

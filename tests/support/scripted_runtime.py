@@ -148,7 +148,7 @@ class JournalingStore:
     ) -> Sequence[Session]:
         return await self._store.list_sessions(owner, state=state, limit=limit, after=after)
 
-    async def begin_request(self, record: RequestRecord) -> RequestRecord | None:
+    async def begin_request(self, record: RequestRecord) -> RequestRecord:
         return await self._store.begin_request(record)
 
     async def update_request(self, record: RequestRecord) -> RequestRecord:

@@ -14,7 +14,7 @@ from ..objects import Object
 from ..runtime.model import ContainerSpec, RunningContainer, Runtime, StartError
 from ..store import Store
 from .configuration import ConfigError, container_spec, pod_identity
-from .images import Image, Images
+from .images import Image, Images, is_reference
 from .logs import ContainerLog
 from .recorder import Recorder
 from .status import ContainerState
@@ -131,7 +131,10 @@ class ContainerRunner:
                 )
                 self.event("Pulled", present)
                 return image
-            if never:
+            if not is_reference(name):
+                fault = f'couldn\'t parse image name "{name}": invalid reference format'
+                self._refuse_image("InvalidImageName", f'Failed to apply default image tag "{name}": {fault}')
+            elif never:
                 message = f'Container image "{name}" is not present with pull policy of Never'
                 self._refuse_image("ErrImageNeverPull", message)
             else:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import logging
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,9 @@ from pathlib import Path
 _log = logging.getLogger(__name__)
 
 BUSYBOX = "localhost/busybox:1"
+_REFERENCE = re.compile(
+    r"([A-Za-z0-9.-]+(:[0-9]+)?/)?[a-z0-9]+([._/-]+[a-z0-9]+)*(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(@sha256:[0-9a-f]{64})?"
+)
 _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -31,6 +35,14 @@ class Image:
     def id(self) -> str:
         """A digest in the form of image ids, derived from the name."""
         return "sha256:" + hashlib.sha256(self.name.encode()).hexdigest()
+
+
+def is_reference(name: str) -> bool:
+    """Tell whether a name is one that a registry can have: the path is lower case.
+
+    https://github.com/distribution/reference has the grammar.
+    """
+    return _REFERENCE.fullmatch(name) is not None
 
 
 class Images:

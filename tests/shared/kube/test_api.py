@@ -133,8 +133,12 @@ async def watched(api: KubeApi, seconds: float = 5) -> list[tuple[str, object]]:
 
 @pytest.mark.parametrize("size", [1, 7, 10_000])
 async def test_watch_events_are_whole_however_they_arrive(size: int) -> None:
-    data = b"".join(events(("ADDED", POD), ("BOOKMARK", {}), ("MODIFIED", {"big": "x" * 5000}), ("DELETED", POD)))
-    pieces = [data[at : at + size] for at in range(0, len(data), size)] if size > 1 else [data[:40], data[40:]]
+    data = b"".join(
+        events(("ADDED", POD), ("BOOKMARK", {}), ("MODIFIED", {"big": "x" * 5000}), ("DELETED", POD))
+    )
+    pieces = (
+        [data[at : at + size] for at in range(0, len(data), size)] if size > 1 else [data[:40], data[40:]]
+    )
     async with KubeServer([Answer(lines=pieces)]).running() as server, closing(api_at(server.url)) as api:
         found = await watched(api)
     assert [kind for kind, _ in found] == ["ADDED", "MODIFIED", "DELETED"]
@@ -158,14 +162,15 @@ async def test_an_expired_watch_is_told_as_410() -> None:
     assert caught.value.code == 410
 
 
-@pytest.mark.parametrize("pieces", [events(("ADDED", POD)), [b'{"type": "ADD'], [b"[1]\n"], [b'{"type": "ADDED"}\n']])
+@pytest.mark.parametrize(
+    "pieces", [events(("ADDED", POD)), [b'{"type": "ADD'], [b"[1]\n"], [b'{"type": "ADDED"}\n']]
+)
 async def test_a_torn_or_mad_watch_is_an_error_not_an_end(pieces: list[bytes]) -> None:
 
     answer = Answer(lines=pieces, torn=True)
     async with KubeServer([answer]).running() as server, closing(api_at(server.url)) as api:
         with pytest.raises(ClusterUnavailable):
             await watched(api)
-
 
 
 async def test_a_watch_that_stays_silent_is_cut() -> None:

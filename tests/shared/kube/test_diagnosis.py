@@ -29,7 +29,12 @@ VERDICTS = [
     ("unsched", PodPhase.PENDING, None, "Unschedulable: 0/1 nodes are available: 1 Insufficient cpu."),
     ("deadline", PodPhase.FAILED, "DEADLINE_EXCEEDED", "DeadlineExceeded: Pod was active on the node"),
     ("nosecret", PodPhase.PENDING, None, None),
-    ("nonroot", PodPhase.FAILED, "CONTAINER_CONFIG_INVALID", "CreateContainerConfigError: container has runAsNonRoot"),
+    (
+        "nonroot",
+        PodPhase.FAILED,
+        "CONTAINER_CONFIG_INVALID",
+        "CreateContainerConfigError: container has runAsNonRoot",
+    ),
 ]
 
 
@@ -67,7 +72,9 @@ def test_the_recorded_life_of_a_pod_is_pending_then_ready_then_going() -> None:
 )
 def test_a_pull_fails_for_good_only_when_the_registry_says_no(message: str, phase: PodPhase) -> None:
     waiting = {"reason": "ErrImagePull", "message": message}
-    status = diagnose({"status": {"phase": "Pending", "containerStatuses": [{"state": {"waiting": waiting}}]}})
+    status = diagnose(
+        {"status": {"phase": "Pending", "containerStatuses": [{"state": {"waiting": waiting}}]}}
+    )
     assert status.phase is phase
     assert "10.0.0.1" not in (status.reason or "")
 
@@ -91,6 +98,8 @@ def test_recorded_refusals_are_read() -> None:
         assert error.retry_after_seconds == 3
 
 
-@given(status=st.dictionaries(st.sampled_from(["phase", "reason", "message"]), st.none() | st.text(max_size=5)))
+@given(
+    status=st.dictionaries(st.sampled_from(["phase", "reason", "message"]), st.none() | st.text(max_size=5))
+)
 def test_a_pod_with_an_odd_status_is_never_taken_for_ready(status: dict[str, Any]) -> None:
     assert diagnose({"status": status, "metadata": {}}).phase is not PodPhase.READY

@@ -14,6 +14,7 @@ from shared.sessions.execution import Command, ExecEvent, ExecResult, Exit, Outp
 from shared.sessions.ports import PodPhase, PodStatus
 from tests.support.exec_server import ExecServer, api_at, crumbling, frames_of, recording
 
+
 async def pod_lives(grace: bool) -> PodStatus:
     """Never returns."""
     return await asyncio.get_running_loop().create_future()  # type: ignore[no-any-return]
@@ -32,7 +33,9 @@ async def run(url: str, command: Command | None = None, pod_lost: object = pod_l
         tasks.append(asyncio.ensure_future(work))  # type: ignore[arg-type]
 
     command = command or Command(argv=["true"], timeout_seconds=20)
-    execution = Execution(api, Container("ns", "pod", "session"), command, pod_lost=pod_lost, background=background)  # type: ignore[arg-type]
+    execution = Execution(
+        api, Container("ns", "pod", "session"), command, pod_lost=pod_lost, background=background
+    )  # type: ignore[arg-type]
     try:
         async with contextlib.aclosing(execution.events()) as events:
             return [event async for event in events]

@@ -115,7 +115,11 @@ def test_the_callers_variables_cannot_move_the_home() -> None:
 
 
 HOSTILE_TEMPLATE: dict[str, Any] = {
-    "metadata": {"labels": {"team": "ops", "gamgui.io/session": "other"}, "annotations": {"a": "b"}, "name": "x"},
+    "metadata": {
+        "labels": {"team": "ops", "gamgui.io/session": "other"},
+        "annotations": {"a": "b"},
+        "name": "x",
+    },
     "spec": {
         "hostNetwork": True,
         "hostPID": True,
@@ -126,7 +130,10 @@ HOSTILE_TEMPLATE: dict[str, Any] = {
         "securityContext": {"runAsUser": 0, "runAsNonRoot": False, "supplementalGroups": [7]},
         "nodeSelector": {"pool": "gam"},
         "tolerations": [{"key": "gam", "operator": "Exists"}],
-        "volumes": [{"name": "shared", "configMap": {"name": "c"}}, {"name": "home", "hostPath": {"path": "/"}}],
+        "volumes": [
+            {"name": "shared", "configMap": {"name": "c"}},
+            {"name": "home", "hostPath": {"path": "/"}},
+        ],
         "containers": [
             {
                 "name": "session",

@@ -48,7 +48,9 @@ async def test_a_pod_of_another_session_under_our_name_is_no_success() -> None:
 
 
 QUOTA = 'pods "x" is forbidden: exceeded quota: q2, requested: pods=1, used: pods=7, limited: pods=3'
-SECURITY = 'pods "psa" is forbidden: violates PodSecurity "restricted:latest": allowPrivilegeEscalation != false'
+SECURITY = (
+    'pods "psa" is forbidden: violates PodSecurity "restricted:latest": allowPrivilegeEscalation != false'
+)
 RBAC = 'pods is forbidden: User "fn@demo.iam.gserviceaccount.com" cannot create resource "pods"'
 
 
@@ -62,7 +64,9 @@ RBAC = 'pods is forbidden: User "fn@demo.iam.gserviceaccount.com" cannot create 
         (failure(404, "NotFound", 'namespaces "gamgui" not found'), ClusterUnavailable, "CLUSTER_REFUSED"),
     ],
 )
-async def test_every_refusal_of_a_create_is_told_as_what_it_is(answer: Answer, kind: type, reason: str) -> None:
+async def test_every_refusal_of_a_create_is_told_as_what_it_is(
+    answer: Answer, kind: type, reason: str
+) -> None:
     async with KubeServer([answer]).running() as server, closing(api_at(server.url)) as api:
         with pytest.raises(kind) as caught:
             await KubernetesRuntime(api, OPTIONS).create(SESSION, {})

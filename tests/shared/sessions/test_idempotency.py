@@ -105,14 +105,18 @@ async def test_a_released_key_is_free_for_the_same_request_and_makes_another_ses
     assert second.session_id != first.session_id
 
 
-async def test_the_answer_of_a_request_that_was_taken_over_still_counts(
+async def test_a_request_that_was_taken_over_neither_answers_nor_releases_the_key(
     requests: IdempotentRequests, clock: SetClock
 ) -> None:
     slow = await begin(requests)
     clock.pass_seconds(90)
-    await begin(requests)
-    await requests.finish(slow, 201, '"slow"')
-    assert (await begin(requests)).response == '"slow"'
+    taken = await begin(requests)
+    await requests.finish(slow, 500, '"slow"')
+    await requests.release(slow)
+    with pytest.raises(Conflict):
+        await begin(requests)
+    await requests.finish(taken, 201, '"taken"')
+    assert (await begin(requests)).response == '"taken"'
 
 
 async def test_keys_of_different_owners_never_meet(requests: IdempotentRequests) -> None:

@@ -47,10 +47,9 @@ def is_label_key(text: str) -> bool:
 
 
 def is_reserved(key: str) -> bool:
-    prefix = key.split("/", maxsplit=1)[0] if "/" in key else ""
-    return any(
-        prefix == own or prefix.endswith(f".{own}") for own in ("kubernetes.io", "k8s.io", "gamgui.io")
-    )
+    prefix = key.partition("/")[0] if "/" in key else ""
+    own = ("kubernetes.io", "k8s.io", "gamgui.io")
+    return prefix in own or prefix.endswith(tuple(f".{domain}" for domain in own))
 
 
 def test_ids_are_dns_labels_and_do_not_repeat() -> None:

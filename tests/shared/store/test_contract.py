@@ -299,9 +299,9 @@ class TestRequests:
         results = await asyncio.gather(
             *((one, other)[n % 2].begin_request(record) for n, record in enumerate(offered))
         )
-        assert [found.session_id == own.session_id for found, own in zip(results, offered, strict=True)].count(
-            True
-        ) == 1
+        assert [
+            found.session_id == own.session_id for found, own in zip(results, offered, strict=True)
+        ].count(True) == 1
         assert len({found.session_id for found in results}) == 1
 
     async def test_expired_record_counts_as_none(self, store: SessionStore, clock: SetClock) -> None:
@@ -327,9 +327,9 @@ class TestRequests:
         results = await asyncio.gather(
             *((one, other)[n % 2].begin_request(record) for n, record in enumerate(offered))
         )
-        assert [found.session_id == own.session_id for found, own in zip(results, offered, strict=True)].count(
-            True
-        ) == 1
+        assert [
+            found.session_id == own.session_id for found, own in zip(results, offered, strict=True)
+        ].count(True) == 1
         assert len({found.session_id for found in results}) == 1
 
     async def test_late_owner_of_an_expired_record_cannot_answer_for_the_new_one(

@@ -1,0 +1,171 @@
+"""Secrets in audited commands: masked however they are written; what is no secret stays."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import string
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from shared.audit.masking import MASK, MAX_CHARACTERS, masked
+
+CANARY = "cAnArY7x"
+
+
+@pytest.mark.parametrize(
+    ("command", "shown"),
+    [
+        ("gam update user bob password X1 firstname Bob", "gam update user bob password *** firstname Bob"),
+        ("gam update user bob PASSWORD X1", "gam update user bob PASSWORD ***"),
+        ("gam config clientsecret X1 clientid Y", "gam config clientsecret *** clientid Y"),
+        ("tool token=X1 other=Y", "tool token=*** other=Y"),
+        ("tool --access-token X1 --verbose", "tool --access-token *** --verbose"),
+        ("tool --api-key=X1 --verbose", "tool --api-key=*** --verbose"),
+        ("curl -H 'Authorization: Bearer X1' u", "curl -H 'Authorization: ***' u"),
+        ("sh -c 'GAM_PASSWORD=X1 gam version'", "sh -c 'GAM_PASSWORD=***'"),
+        ("curl -H 'Authorization:X1' u", "curl -H Authorization:*** u"),
+        ("curl -u x https://me:X1@host/p", "curl -u x https://***@host/p"),
+        ("GAM_PASSWORD=X1 gam version", "GAM_PASSWORD=*** gam version"),
+        ("gam password 'two words' x", "gam password *** x"),
+        ("sh -c 'gam password \"two words\" x'", "sh -c 'gam password *** x'"),
+        ('post \'{"password": "X1", "name": "Bob"}\'', "post '{password: *** name: Bob}'"),
+    ],
+)
+def test_a_secret_is_masked_and_what_stands_around_it_is_kept(command: str, shown: str) -> None:
+    assert masked(command) == shown
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "gam version",
+        "gam info user bob@example.com",
+        "gam print users query 'orgName=Sales dept'",
+        "gam user bob@example.com print tokens",
+        "gam update user bob title secretary department sales",
+        "gam update user bob changepassword on",
+        "curl https://example.com:8080/a@b?c=d",
+        "sh -c 'gam print users | wc -l'",
+        "echo it's \"unbalanced",
+        'gam create user carol@example.com firstname Carol lastname O"Neil',
+        "",
+        "  two  spaces\tand\ttabs  ",
+    ],
+)
+def test_a_command_without_secrets_is_shown_as_it_is(command: str) -> None:
+    assert masked(command) == command
+
+
+_ordinary = st.text(string.ascii_letters + string.digits + "@.-_:/=,", min_size=1, max_size=12).filter(
+    lambda word: (
+        not any(part in word.lower() for part in ("pass", "secret", "token", "key", "cred", "auth"))
+        and "bearer" not in word.lower()
+        and "recovery" not in word.lower()
+        and "hash" not in word.lower()
+        and "://" not in word
+        and "eyj" not in word.lower()
+        and "1//" not in word
+    )
+)
+
+
+@given(st.lists(_ordinary, max_size=8))
+def test_ordinary_arguments_are_never_masked(words: list[str]) -> None:
+    assert masked(" ".join(words)) == " ".join(words)
+
+
+_names = st.sampled_from(
+    [
+        "password",
+        "Password",
+        "clientsecret",
+        "client_secret",
+        "--token",
+        "access-token",
+        "API_KEY",
+        "passphrase",
+    ]
+    + ["privatekey", "GAM_PASSWORD", "refreshtoken", "credentials", "password1"]
+)
+_secrets = st.text(
+    st.sampled_from(string.ascii_letters + string.digits + " '\"\\$!#%&*(){}[]<>|;`~\n\tü"), max_size=12
+).map(lambda noise: noise[: len(noise) // 2] + CANARY + noise[len(noise) // 2 :])
+_before = st.lists(_ordinary, max_size=4)
+
+
+def in_json(name: str, secret: str) -> str:
+    return json.dumps({"user": "bob", name: secret, "last": "x"})
+
+
+@given(_before, _names, _secrets, _before)
+@example([], "password", f"it's {CANARY} '{CANARY}", ["x"])
+def test_a_secret_among_words_never_appears(
+    before: list[str], name: str, secret: str, after: list[str]
+) -> None:
+    assert CANARY not in masked(shlex.join([*before, name, secret, *after]))
+    assert CANARY not in masked(shlex.join([*before, f"{name}={secret}", *after]))
+
+
+@given(_before, _names, _secrets)
+def test_a_secret_in_a_line_for_a_shell_never_appears(before: list[str], name: str, secret: str) -> None:
+    line = shlex.join([*before, name, secret, "last"])
+    for _ in range(3):
+        line = shlex.join(["sh", "-c", line])
+        assert CANARY not in masked(line)
+
+
+@given(_before, st.sampled_from(["password", "client_secret", "refresh_token", "private_key"]), _secrets)
+def test_a_secret_in_json_never_appears(before: list[str], name: str, secret: str) -> None:
+    for text in (in_json(name, secret), json.dumps({name: secret}, separators=(",", ":"))):
+        assert CANARY not in masked(shlex.join([*before, "--data", text]))
+
+
+@pytest.mark.parametrize("scheme", ["Bearer", "basic", "Negotiate"])
+def test_a_secret_in_a_header_never_appears(scheme: str) -> None:
+    for header in (f"Authorization: {scheme} {CANARY}", f"authorization:{scheme} {CANARY}"):
+        assert CANARY not in masked(shlex.join(["curl", "-H", header, "u"]))
+        assert CANARY not in masked(f"curl -H {header} u")
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        f"ya29.{CANARY}",
+        f"GOCSPX-{CANARY}",
+        f"1//{CANARY * 4}",
+        f"AIza{CANARY * 5}",
+        f"eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ4In0.{CANARY}",
+        f"-----BEGIN PRIVATE KEY-----\n{CANARY}\n-----END PRIVATE KEY-----",
+        f"-----BEGIN RSA PRIVATE KEY-----\n{CANARY}",
+        f"https://user:{CANARY}@host/",
+    ],
+)
+def test_a_secret_of_a_known_shape_never_appears_whatever_stands_before_it(secret: str) -> None:
+    assert CANARY not in masked(shlex.join(["gam", "x", secret, "y"]))
+
+
+def test_quotes_that_do_not_match_hide_all_behind_a_name() -> None:
+    assert masked(f'gam password "{CANARY} {CANARY}') == f"gam password {MASK}"
+    assert CANARY not in masked(f"echo it's; gam password {CANARY} {CANARY}")
+
+
+@given(st.text())
+def test_any_text_can_be_masked_and_what_comes_out_is_bounded(text: str) -> None:
+    assert len(masked(text)) <= MAX_CHARACTERS
+    assert len(masked(f"password {text}" * 50)) <= MAX_CHARACTERS
+
+
+_PARTS = (
+    *("-", "password", "password ", "password=", "\\", '"', "'", '\\"', "://", "://:", "eyJ.", "bearer "),
+    *("-----BEGIN PRIVATE KEY-----", "-----BEGIN " + "A" * 100, "'\"'\"'", "sh -c '", "1//", "a" * 100),
+)
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("part", _PARTS)
+def test_masking_a_mebibyte_takes_no_time_that_others_would_notice(part: str) -> None:
+    for _ in range(20):
+        masked(part * (1024 * 1024 // len(part)))

@@ -72,7 +72,7 @@ async def _serve(port: int) -> int:
     listener.bind(("127.0.0.1", port))
     listener.listen(1024)
     gateway = Gateway(load_functions(), app())
-    config = uvicorn.Config(gateway, log_level="warning", timeout_graceful_shutdown=10)
+    config = uvicorn.Config(gateway, log_level="warning", timeout_graceful_shutdown=10, proxy_headers=False)
     server = _Server(config)
     print(f"GAMGUI session functions: http://localhost:{listener.getsockname()[1]}", flush=True)
     await server.serve(sockets=[listener])

@@ -18,7 +18,9 @@ def table() -> str:
         default = field.default
         shown = ",".join(default) if isinstance(default, tuple) else str(default)
         shown = shown.lower() if isinstance(default, bool) else shown
-        rows.append(f"| `{field.metadata['env']}` | {f'`{shown}`' if shown else ''} | {field.metadata['doc']} |")
+        rows.append(
+            f"| `{field.metadata['env']}` | {f'`{shown}`' if shown else ''} | {field.metadata['doc']} |"
+        )
     return "\n".join(rows)
 
 

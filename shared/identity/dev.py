@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from shared.errors import Unauthenticated
 from shared.identity.claims import email_address, email_domain, header, require_domain
-from shared.identity.loopback import is_loopback
+from shared.identity.loopback import is_local_name, is_loopback
 from shared.identity.model import Identity
 
 HEADER = "x-dev-user"
@@ -27,6 +27,12 @@ class DevVerifier:
         if not is_loopback(client_host):
             raise Unauthenticated(
                 "The development identity is believed on the loopback interface only.",
+                reason="IDENTITY_NOT_LOCAL",
+            )
+        if not is_local_name(header(headers, "host")):
+            # A page elsewhere may have its name resolve to this machine (DNS rebinding).
+            raise Unauthenticated(
+                "The development identity is believed under the name localhost only.",
                 reason="IDENTITY_NOT_LOCAL",
             )
         value = header(headers, HEADER)

@@ -16,6 +16,7 @@ from shared.sessions.execution import ExecEvent, Exit
 from shared.web import events as wire
 from shared.web.endpoint import Call
 from shared.web.events import EventObject, Format
+from shared.web.outbox import Outbox
 from shared.web.problems import as_known, instance_of, problem, problem_response
 
 _NO_BUFFERING = {"Cache-Control": "no-cache, no-store", "X-Accel-Buffering": "no"}
@@ -73,11 +74,27 @@ class ExecResponse(Response):
             await (await self._whole())(scope, receive, send)
             return
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        encode = wire.ndjson if self._form == "application/x-ndjson" else wire.server_sent
-        async with contextlib.aclosing(self._objects()) as objects:
-            async for event in objects:
-                await send({"type": "http.response.body", "body": encode(event), "more_body": True})
+        outbox = Outbox()
+        filling = asyncio.create_task(self._fill(outbox))
+        try:
+            while body := await outbox.take():
+                await send({"type": "http.response.body", "body": body, "more_body": True})
+            await filling
+        finally:
+            # The events are closed only when nobody is waiting for one.
+            filling.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await filling
         await send({"type": "http.response.body", "body": b""})
+
+    async def _fill(self, outbox: Outbox) -> None:
+        encode = wire.ndjson if self._form == "application/x-ndjson" else wire.server_sent
+        try:
+            async with contextlib.aclosing(self._objects()) as objects:
+                async for event in objects:
+                    await outbox.put(encode(event))
+        finally:
+            outbox.end()
 
     async def _whole(self) -> Response:
         """The answer in one object, or an ordinary problem: the headers are not sent yet."""

@@ -41,7 +41,7 @@ async def ask(
     path: str = "/",
     *,
     method: str = "GET",
-    headers: Mapping[str, str] | None = None,
+    headers: Mapping[str, str | bytes] | None = None,
     **options: Any,
 ) -> httpx.Response:
     """One request from alice on loopback; what the application raises is raised."""

@@ -78,17 +78,10 @@ def test_ordinary_arguments_are_never_masked(words: list[str]) -> None:
 
 
 _names = st.sampled_from(
-    [
-        "password",
-        "Password",
-        "clientsecret",
-        "client_secret",
-        "--token",
-        "access-token",
-        "API_KEY",
-        "passphrase",
-    ]
-    + ["privatekey", "GAM_PASSWORD", "refreshtoken", "credentials", "password1"]
+    (
+        *("password", "Password", "clientsecret", "client_secret", "--token", "access-token", "API_KEY"),
+        *("passphrase", "privatekey", "GAM_PASSWORD", "refreshtoken", "credentials", "password1"),
+    )
 )
 _secrets = st.text(
     st.sampled_from(string.ascii_letters + string.digits + " '\"\\$!#%&*(){}[]<>|;`~\n\tü"), max_size=12

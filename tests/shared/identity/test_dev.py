@@ -104,3 +104,21 @@ def test_needs_no_cryptography() -> None:
         "assert not {'jwt', 'cryptography', 'aiohttp', 'google.auth'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", program], check=True, timeout=30)
+
+
+@pytest.mark.parametrize(
+    "host", ["localhost", "localhost:8080", "LOCALHOST", "127.0.0.1:1", "[::1]:80", "127.1.2.3"]
+)
+async def test_names_of_this_machine_are_believed(host: str) -> None:
+    headers = {"Host": host, "X-Dev-User": "ann@example.com"}
+    assert (await verifier().verify(headers, "127.0.0.1")).email == "ann@example.com"
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["evil.example", "localhost.evil.example", "evil.example:8080", "10.0.0.1", "", "[::2]", "0.0.0.0"],
+)
+async def test_a_page_whose_name_resolves_to_this_machine_is_refused(host: str) -> None:
+    with pytest.raises(Unauthenticated) as caught:
+        await verifier().verify({"Host": host, "X-Dev-User": "ann@example.com"}, "127.0.0.1")
+    assert caught.value.reason == "IDENTITY_NOT_LOCAL"

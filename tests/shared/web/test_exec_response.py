@@ -213,7 +213,8 @@ async def test_a_command_ends_when_its_caller_disconnects(accept: str) -> None:
 
 @pytest.mark.parametrize("accept", STREAMS)
 async def test_a_command_ends_when_a_caller_that_stopped_reading_disconnects(accept: str) -> None:
-    command, caller = ScriptedCommand([Started(1), Output("stdout", 0, b"a"), DONE]), Caller(reads=2)
+    command = ScriptedCommand([Started(1), Output("stdout", 0, b"a")], forever=True)
+    caller = Caller(reads=2)
     call = asyncio.create_task(caller.call(command, accept))
     while len(caller.got) < 2:
         caller.news.clear()

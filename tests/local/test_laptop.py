@@ -1,0 +1,129 @@
+"""The laptop edition as a newcomer meets it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from local.gateway import ROOT, load_functions
+from local.settings_table import with_table
+from tests.support import laptop
+from tests.support.client import Client
+from tests.support.firestore_fixtures import firestore_host, firestore_project
+
+__all__ = ["firestore_host", "firestore_project"]
+
+
+def test_the_demo_does_the_main_job() -> None:
+    ran = subprocess.run(
+        [sys.executable, "-m", "local.demo"],
+        cwd=ROOT,
+        env=laptop.base_environment(),
+        capture_output=True,
+        text=True,
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    for told in (
+        "is running, ready after",
+        "stdout: GAM 7",
+        "exited with 3",
+        "404 NotFound",
+        "All steps gave",
+    ):
+        assert told in ran.stdout
+
+
+def test_the_readme_has_the_settings_as_they_are() -> None:
+    readme = (ROOT / "README.md").read_text()
+    assert with_table(readme) == readme
+
+
+def test_every_function_is_loaded_and_serves_paths_of_its_own() -> None:
+    functions = load_functions()
+    served = [(route.method, route.path) for function in functions for route in function.routes]
+    assert len(served) == len(set(served))
+    assert {function.name for function in functions} == {
+        path.parent.name for path in ROOT.glob("functions/*/main.py")
+    }
+
+
+def test_settings_that_are_wrong_are_told_at_the_start(tmp_path: Path) -> None:
+    ran = subprocess.run(
+        [sys.executable, "-m", "local.serve"],
+        cwd=ROOT,
+        env=laptop.base_environment(SESSION_STORE="paper"),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert ran.returncode == 2
+    assert "SESSION_STORE must be one of sqlite, firestore" in ran.stderr
+    assert "Traceback" not in ran.stderr
+
+
+async def test_without_any_cluster_the_gateway_says_what_it_looked_for(tmp_path: Path) -> None:
+    settings = {"HOME": str(tmp_path), "SQLITE_PATH": str(tmp_path / "db"), "SESSION_IMAGE": "x"}
+    with laptop.gateway(tmp_path / "log", **settings) as (_, url):
+        async with aiohttp.ClientSession() as http:
+            client = Client(http, url, "ann@example.com")
+            status, report, _ = await client.call("GET", "/readyz")
+            created, problem, _ = await client.call("POST", "/v1/sessions", {})
+    assert (status, report["checks"]["store"]["status"]) == (503, "ok")
+    for answer in (report["checks"]["cluster"], problem):
+        assert answer["reason"] == "CLUSTER_CONNECTION_FAILED"
+        for source in ("GKE_CLUSTER_NAME", "KUBECONFIG_BASE64", "KUBECONFIG", ".kube/config"):
+            assert source in answer["detail"]
+        assert "8080" not in answer["detail"]
+    assert created == 503
+
+
+async def test_the_fallback_makes_a_virtual_session_when_no_cluster_is_reachable(tmp_path: Path) -> None:
+    settings = {"HOME": str(tmp_path), "SQLITE_PATH": str(tmp_path / "db"), "SESSION_IMAGE": "x"}
+    with laptop.gateway(tmp_path / "log", SESSION_FALLBACK="virtual", **settings) as (_, url):
+        async with aiohttp.ClientSession() as http:
+            client = Client(http, url, "ann@example.com")
+            session = await client.create()
+            result = await client.execute(session, "gam version")
+            deleted = await client.delete(session)
+    assert session["virtual"] is True
+    assert (result["virtual"], result["result"], result["exit_code"]) == (True, "unknown", None)
+    assert result["stdout"] == "virtual session: not executed\n"
+    assert deleted["state"] == "deleted"
+
+
+@pytest.mark.parametrize("header", [{"Host": "evil.example"}, {"X-Forwarded-For": "1.2.3.4", "Host": "evil"}])
+async def test_a_page_from_elsewhere_gets_nothing(tmp_path: Path, header: dict[str, str]) -> None:
+    settings = {"USE_MOCK_CONTAINER_ADAPTER": "true", "SQLITE_PATH": str(tmp_path / "db")}
+    with laptop.gateway(tmp_path / "log", **settings) as (_, url):
+        async with aiohttp.ClientSession() as http:
+            status, problem, _ = await Client(http, url, "ann@example.com").call(
+                "GET", "/v1/sessions", **header
+            )
+    assert (status, problem["reason"]) == (401, "IDENTITY_NOT_LOCAL")
+
+
+async def test_the_whole_life_of_a_session_on_firestore(
+    tmp_path: Path, firestore_host: str, firestore_project: str
+) -> None:
+    settings = {
+        "SESSION_STORE": "firestore",
+        "FIRESTORE_EMULATOR_HOST": firestore_host,
+        "GOOGLE_CLOUD_PROJECT": firestore_project,
+        "SESSION_IMAGE": "localhost/busybox:1",
+    }
+    with (
+        laptop.local_cluster(tmp_path / "cluster") as kubeconfig,
+        laptop.gateway(tmp_path / "log", KUBECONFIG=kubeconfig, **settings) as (_, url),
+    ):
+        async with aiohttp.ClientSession() as http:
+            client = Client(http, url, "ann@example.com")
+            session = await client.create(name="ä", labels={"a": "b"})
+            assert (await client.execute(session, "echo hi"))["stdout"] == "hi\n"
+            assert (await client.call("GET", "/v1/sessions"))[1]["sessions"][0]["id"] == session["id"]
+            assert (await client.call("GET", "/v1/status"))[1]["store"] == "firestore"
+            assert (await client.delete(session))["state"] == "deleted"
+            assert (await client.call("GET", "/v1/sessions?state=running"))[1]["sessions"] == []

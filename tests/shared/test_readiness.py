@@ -1,0 +1,87 @@
+"""Readiness: both dependencies are asked, and what fails says why."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from shared.errors import ClusterUnavailable, ConnectionFailed, StoreUnavailable
+from shared.readiness import readiness, status
+from shared.sessions.ports import ConnectionInfo
+from shared.settings import Settings
+
+
+@dataclasses.dataclass(slots=True)
+class Dependency:
+    """A store or a runtime that answers, or does not."""
+
+    error: Exception | None = None
+
+    async def ping(self) -> None:
+        if self.error is not None:
+            raise self.error
+
+    async def connect(self) -> ConnectionInfo:
+        await self.ping()
+        return ConnectionInfo("kubeconfig", "europe")
+
+
+@dataclasses.dataclass(slots=True)
+class Dependencies:
+    """What readiness needs of the composition root."""
+
+    store: Dependency = dataclasses.field(default_factory=Dependency)
+    runtime: Dependency = dataclasses.field(default_factory=Dependency)
+    version: str = "1.2.3"
+    settings: Settings = dataclasses.field(default_factory=lambda: Settings.from_env({"AUTH_MODE": "dev"}))
+
+
+def app(**changes: Any) -> Any:
+    return Dependencies(**changes)
+
+
+async def test_ready_when_both_answer() -> None:
+    report = await readiness(app())
+    assert report["status"] == "ok"
+    for check in report["checks"].values():
+        assert check["status"] == "ok"
+        assert check["latency_ms"] >= 0
+
+
+async def test_not_ready_when_one_does_not_answer_and_says_which_and_why() -> None:
+    report = await readiness(app(store=Dependency(StoreUnavailable("no answer"))))
+    assert report["status"] == "unavailable"
+    assert report["checks"]["cluster"]["status"] == "ok"
+    store = report["checks"]["store"]
+    assert (store["status"], store["reason"], store["detail"]) == (
+        "unavailable",
+        "STORE_UNAVAILABLE",
+        "no answer",
+    )
+
+
+async def test_a_dependency_that_takes_too_long_is_a_timeout() -> None:
+    report = await readiness(app(runtime=Dependency(TimeoutError())))
+    assert report["checks"]["cluster"]["reason"] == "TIMEOUT"
+
+
+async def test_the_status_says_how_the_cluster_is_reached_or_why_not() -> None:
+    report = await status(app())
+    assert report == {
+        "version": "1.2.3",
+        "revision": None,
+        "connection": {"method": "kubeconfig", "cluster": "europe"},
+        "store": "firestore",
+        "namespace": "gamgui",
+        "auth_mode": "dev",
+    }
+    failed = await status(app(runtime=Dependency(ConnectionFailed("tried everything"))))
+    assert failed["connection"] == {
+        "method": None,
+        "reason": "CLUSTER_CONNECTION_FAILED",
+        "detail": "tried everything",
+    }
+    refused = await status(app(runtime=Dependency(ClusterUnavailable("no"))))
+    assert refused["connection"]["reason"] == "CLUSTER_UNAVAILABLE"
+    late = await status(app(runtime=Dependency(TimeoutError())))
+    assert late["connection"]["reason"] == "TIMEOUT"

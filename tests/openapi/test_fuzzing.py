@@ -26,7 +26,7 @@ _CHECKS = (
 _OPTIONS = (
     *("--phases", "examples,coverage,fuzzing,stateful"),
     *("--mode", "all"),
-    *("--max-examples", "60"),
+    *("--max-examples", "40"),
     *("--seed", "20260301"),
     "--generation-deterministic",
     *("--generation-with-security-parameters", "false"),

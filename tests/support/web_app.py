@@ -46,7 +46,7 @@ async def ask(
 ) -> httpx.Response:
     """One request from alice on loopback; what the application raises is raised."""
     transport = httpx.ASGITransport(application, client=("127.0.0.1", 50_000))
-    async with httpx.AsyncClient(transport=transport, base_url="http://tested") as client:
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
         user = {"X-Dev-User": "alice@example.com"}
         return await client.request(method, path, headers={**user, **(headers or {})}, **options)
 

@@ -84,7 +84,11 @@ async def test_a_connection_that_breaks_in_the_body_is_no_fault_of_ours() -> Non
         "method": "POST",
         "path": "/",
         "query_string": b"",
-        "headers": [(b"content-type", b"application/json"), (b"x-dev-user", b"a@example.com")],
+        "headers": [
+            (b"host", b"localhost"),
+            (b"content-type", b"application/json"),
+            (b"x-dev-user", b"a@example.com"),
+        ],
         "client": ("127.0.0.1", 1),
     }
     await serving([Route("POST", "/", handler)])(scope, receive, send)  # type: ignore[arg-type]

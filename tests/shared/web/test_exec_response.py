@@ -194,7 +194,11 @@ class Caller:
             "method": "POST",
             "path": "/exec",
             "query_string": b"",
-            "headers": [(b"accept", accept.encode()), (b"x-dev-user", b"alice@example.com")],
+            "headers": [
+                (b"host", b"localhost"),
+                (b"accept", accept.encode()),
+                (b"x-dev-user", b"alice@example.com"),
+            ],
             "client": ("127.0.0.1", 1),
         }
         await application(command)(scope, self.receive, self.send)

@@ -280,10 +280,15 @@ def test_a_bad_idempotency_key_is_400(url: str, keys: tuple[bytes, ...]) -> None
 
 @pytest.mark.parametrize("user", [b"", b"nobody", b"a@b@c", b"\xe9@example.com", b"a b@example.com"])
 def test_a_bad_identity_is_401_and_says_which_credentials_are_wanted(url: str, user: bytes) -> None:
-    request = b"GET /v1/sessions HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX-Dev-User: " + user
+    request = b"GET /v1/sessions HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nX-Dev-User: " + user
     status, headers, body = raw(url, request + b"\r\n\r\n")
     assert_problem(status, headers, body, 401, "TOKEN_INVALID" if user else "TOKEN_MISSING")
     assert headers["www-authenticate"] == "Bearer"
+
+
+def test_a_web_page_under_a_name_of_its_own_is_not_believed(url: str) -> None:
+    answer = raw(url, request_bytes(b"GET /v1/sessions", b"Host: evil.example.com"))
+    assert_problem(*answer, 401, "IDENTITY_NOT_LOCAL")
 
 
 def test_two_identities_are_none(url: str) -> None:

@@ -11,8 +11,8 @@ from bench.laboratory import Laboratory
 from bench.report import Ratio, Samples
 
 _WARM_UP = 5
-_ROUNDS = 300
-_KUBECTL_EVERY = 15
+_ROUNDS = 500
+_KUBECTL_EVERY = 25
 _COMMAND = ["true"]
 
 

@@ -16,17 +16,16 @@ from datetime import timedelta
 from shared.errors import Conflict, GamguiError, NotFound, SessionStartFailed, VersionConflict
 from shared.sessions import names
 from shared.sessions.execution import Command, ExecEvent, Exit
-from shared.sessions.model import TRANSITIONS, Resources, Session, SessionState
+from shared.sessions.model import Resources, Session, SessionState
 from shared.sessions.ports import (
     AuditLog,
     AuditRecord,
     Clock,
     Cursor,
-    PodPhase,
     PodRuntime,
-    PodStatus,
     SessionStore,
 )
+from shared.sessions.states import SessionStates
 
 log = logging.getLogger(__name__)
 
@@ -81,6 +80,7 @@ class SessionService:
         self._runtime = runtime
         self._virtual = virtual
         self._clock = clock
+        self._states = SessionStates(store, clock)
         self._audit = audit
         self._namespace = namespace
         self._fallback = fallback
@@ -110,7 +110,7 @@ class SessionService:
                 return session
             position = await runtime.create(session, new.env)
             status = await runtime.wait_ready(session, new.wait_seconds, position)
-            session = await self._settle(session, status)
+            session = await self._states.settle(session, status)
         except GamguiError as error:
             await self._fail(session, error)
             await self._record(session, owner, "session.create", error.reason)
@@ -136,7 +136,7 @@ class SessionService:
         session = await self._owned(owner, session_id)
         if session.state in (SessionState.FAILED, SessionState.DELETED):
             return session
-        return await self._settle(session, await self._runtime_of(session).status(session))
+        return await self._states.observe(session, await self._runtime_of(session).status(session))
 
     async def list_sessions(
         self, owner: str, *, state: SessionState | None, limit: int, after: Cursor | None
@@ -165,10 +165,10 @@ class SessionService:
         if session.state is SessionState.DELETED:
             return session
         if session.state is not SessionState.DELETING:
-            session = await self._move(session, SessionState.DELETING, None)
+            session = await self._states.move(session, SessionState.DELETING, None)
         gone = await self._runtime_of(session).delete(session, _DELETE_SECONDS)
         if gone and session.state is SessionState.DELETING:
-            session = await self._move(session, SessionState.DELETED, None)
+            session = await self._states.move(session, SessionState.DELETED, None)
         await self._record(session, owner, "session.delete", session.state)
         return session
 
@@ -181,7 +181,7 @@ class SessionService:
         """
         session = await self._owned(owner, session_id)
         if session.state is SessionState.PENDING:
-            session = await self._settle(session, await self._runtime_of(session).status(session))
+            session = await self._states.observe(session, await self._runtime_of(session).status(session))
         if session.state is not SessionState.RUNNING or session.expired(self._clock.now()):
             state = "expired" if session.state is SessionState.RUNNING else str(session.state)
             raise Conflict(
@@ -242,39 +242,10 @@ class SessionService:
                 raise
             return existing
 
-    async def _settle(self, session: Session, status: PodStatus) -> Session:
-        """Brings the stored session to what its pod says."""
-        target = session.state
-        if session.state is SessionState.DELETING:
-            target = SessionState.DELETED if status.phase is PodPhase.GONE else target
-        elif status.phase in (PodPhase.FAILED, PodPhase.GONE):
-            target = SessionState.FAILED
-        elif status.phase is PodPhase.READY:
-            target = SessionState.RUNNING
-        if target is session.state:
-            if session.state is SessionState.PENDING and status.reason != session.reason:
-                return dataclasses.replace(session, reason=status.reason)
-            return session
-        return await self._move(session, target, status.reason)
-
-    async def _move(self, session: Session, state: SessionState, reason: str | None) -> Session:
-        """A compare-and-set to another state. Who was faster wins, and we go on from there."""
-        for _ in range(5):
-            try:
-                return await self._store.update(session.to(state, self._clock.now(), reason))
-            except VersionConflict:
-                current = await self._store.get(session.id)
-                if current is None:
-                    raise
-                session = current
-                if session.state is state or state not in TRANSITIONS[session.state]:
-                    return session
-        raise VersionConflict("the session is being changed by others; try again", session=session.id)
-
     async def _fail(self, session: Session, error: GamguiError) -> None:
         """A create that failed leaves a failed session and no pod, as far as both can be reached."""
         with contextlib.suppress(GamguiError):
-            await self._move(session, SessionState.FAILED, f"{error.reason}: {error.detail}")
+            await self._states.move(session, SessionState.FAILED, f"{error.reason}: {error.detail}")
         with contextlib.suppress(GamguiError):
             await self._runtime_of(session).delete(session, 0)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -66,4 +67,9 @@ def test_every_answer_to_whatever_is_sent_is_a_described_one(tmp_path: Path) -> 
             check=False,
         )
     assert run.returncode == 0, run.stdout.decode()[-20_000:]
-    assert "Traceback" not in (tmp_path / "server.log").read_text()
+    log = (tmp_path / "server.log").read_text()
+    assert "Traceback" not in log
+    # It got through: sessions were made, used and deleted.
+    assert re.search(r"POST /v1/sessions -> 201", log)
+    assert re.search(r"POST /v1/sessions/s\w+/exec -> 200", log)
+    assert re.search(r"DELETE /v1/sessions/s\w+ -> 200", log)

@@ -321,6 +321,26 @@ async def test_a_session_whose_pod_has_vanished_is_shown_and_kept_as_failed(worl
     assert await world.stored(session) == shown
 
 
+async def test_a_look_between_the_document_and_the_pod_does_not_fail_the_session(world: World) -> None:
+    async def look(session: Session) -> None:
+        world.runtime.now = GONE
+        assert (await world.service.get(ALICE, session.id)).state is SessionState.PENDING
+        world.runtime.now = READY
+
+    world.runtime.during["create"] = look
+    assert (await world.service.create(ALICE, NEW)).state is SessionState.RUNNING
+
+
+async def test_a_session_whose_pod_was_never_made_is_failed_after_a_minute(world: World) -> None:
+    world.runtime.ready = PULLING
+    session = await world.service.create(ALICE, NEW)
+    world.runtime.now = GONE
+    world.clock.pass_seconds(59)
+    assert (await world.service.get(ALICE, session.id)).state is SessionState.PENDING
+    world.clock.pass_seconds(1)
+    assert (await world.service.get(ALICE, session.id)).state is SessionState.FAILED
+
+
 async def test_a_pending_session_becomes_running_when_looked_at_and_says_why_it_waits_until_then(
     world: World,
 ) -> None:

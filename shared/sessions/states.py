@@ -1,0 +1,66 @@
+"""Stored sessions change state by compare-and-set, to what their pods say."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from shared.errors import VersionConflict
+from shared.sessions.model import TRANSITIONS, Session, SessionState
+from shared.sessions.ports import Clock, PodPhase, PodStatus, SessionStore
+
+_TRIES = 5
+_MAKING_SECONDS = 60
+"""Between the document and the pod lies one request, which is given up after 20 s."""
+
+
+class SessionStates:
+    """Moves sessions through their states.
+
+    Args:
+        store: Keeps the sessions.
+        clock: The time of day.
+    """
+
+    def __init__(self, store: SessionStore, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+
+    async def observe(self, session: Session, status: PodStatus) -> Session:
+        """What somebody learns who only looks: a pod may be absent because it is just being made."""
+        if status.phase is PodPhase.GONE and self._may_be_in_the_making(session):
+            return session
+        return await self.settle(session, status)
+
+    async def settle(self, session: Session, status: PodStatus) -> Session:
+        """Brings the stored session to what its pod says."""
+        target = session.state
+        if session.state is SessionState.DELETING:
+            target = SessionState.DELETED if status.phase is PodPhase.GONE else target
+        elif status.phase in (PodPhase.FAILED, PodPhase.GONE):
+            target = SessionState.FAILED
+        elif status.phase is PodPhase.READY:
+            target = SessionState.RUNNING
+        if target is session.state:
+            if session.state is SessionState.PENDING and status.reason != session.reason:
+                return dataclasses.replace(session, reason=status.reason)
+            return session
+        return await self.move(session, target, status.reason)
+
+    def _may_be_in_the_making(self, session: Session) -> bool:
+        """Whether another instance may be between the document and the pod."""
+        age = self._clock.now() - session.created_at
+        return session.state is SessionState.PENDING and age.total_seconds() < _MAKING_SECONDS
+
+    async def move(self, session: Session, state: SessionState, reason: str | None) -> Session:
+        """A compare-and-set to another state. Who was faster wins, and we go on from there."""
+        for _ in range(_TRIES):
+            try:
+                return await self._store.update(session.to(state, self._clock.now(), reason))
+            except VersionConflict:
+                current = await self._store.get(session.id)
+                if current is None:
+                    raise
+                session = current
+                if session.state is state or state not in TRANSITIONS[session.state]:
+                    return session
+        raise VersionConflict("the session is being changed by others; try again", session=session.id)

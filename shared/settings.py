@@ -10,9 +10,11 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from shared.errors import ConfigurationError
+from shared.quantities import quantity
 
 AuthMode = Literal["google", "iap", "dev"]
 StoreKind = Literal["sqlite", "firestore"]
@@ -20,8 +22,8 @@ GkeEndpoint = Literal["auto", "dns", "private", "public"]
 Fallback = Literal["none", "virtual"]
 
 _T = TypeVar("_T")
+_SIZES = {"session_cpu": "max_session_cpu", "session_memory": "max_session_memory"}
 _DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
-_QUANTITY = re.compile(r"[0-9]+(\.[0-9]+)?(m|Ki|Mi|Gi|Ti|k|M|G|T)?")
 
 
 def _setting(env: str, default: _T, doc: str) -> _T:
@@ -171,22 +173,23 @@ class Settings:
             )
         if not _DNS_LABEL.fullmatch(self.k8s_namespace):
             raise ConfigurationError("K8S_NAMESPACE is not a DNS label", variable="K8S_NAMESPACE")
-        for name in (
-            "session_cpu",
-            "session_memory",
-            "session_disk",
-            "max_session_cpu",
-            "max_session_memory",
-        ):
-            if not _QUANTITY.fullmatch(getattr(self, name)):
-                env = name.upper()
-                raise ConfigurationError(f"{env} is not a Kubernetes quantity", variable=env)
+        sizes = {name: self._size(name) for name in ("session_disk", *_SIZES, *_SIZES.values())}
+        for low, high in _SIZES.items():
+            if sizes[low] > sizes[high]:
+                raise ConfigurationError(f"{low.upper()} is larger than {high.upper()}", variable=low.upper())
         for low, high in (
             ("session_ttl_seconds", "max_ttl_seconds"),
             ("exec_timeout_seconds", "max_exec_timeout_seconds"),
         ):
             if getattr(self, low) > getattr(self, high):
                 raise ConfigurationError(f"{low.upper()} is larger than {high.upper()}", variable=low.upper())
+
+    def _size(self, name: str) -> Decimal:
+        try:
+            return quantity(getattr(self, name))
+        except ValueError as error:
+            env = name.upper()
+            raise ConfigurationError(f"{env} is not a Kubernetes quantity", variable=env) from error
 
 
 def _parse(env: str, text: str, kind: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The main job with the connection that Cloud Run has: Google's API, the metadata server, the cluster's own CA."""
+"""The main job with the connection that Cloud Run has: Google's API, metadata server, the cluster's CA."""
 
 from __future__ import annotations
 

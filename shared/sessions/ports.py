@@ -193,7 +193,7 @@ class PodRuntime(Protocol):
         Closing the generator (``aclose``) ends the command's process group.
 
         Raises:
-            NotFound: The session has no running pod (reason ``POD_NOT_FOUND``).
+            NotFound: The session has no running pod (reason ``POD_NOT_RUNNING``).
         """
         ...
 

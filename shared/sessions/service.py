@@ -10,10 +10,11 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import logging
+import shlex
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from datetime import timedelta
 
-from shared.errors import Conflict, GamguiError, NotFound, SessionStartFailed, VersionConflict
+from shared.errors import Conflict, GamguiError, NotFound, SessionStartFailed
 from shared.sessions import names
 from shared.sessions.execution import Command, ExecEvent, Exit
 from shared.sessions.model import Resources, Session, SessionState
@@ -100,6 +101,7 @@ class SessionService:
             SessionStartFailed: Kubernetes says that the pod cannot start.
             TooManyRequests: The namespace's quota is used up.
             ClusterUnavailable: The cluster is not reached; nothing is left behind.
+            Conflict: The session was deleted meanwhile.
         """
         runtime = await self._choose_runtime()
         session = await self._document(owner, new, session_id or names.new_session_id(), runtime)
@@ -116,16 +118,21 @@ class SessionService:
             await self._record(session, owner, "session.create", error.reason)
             raise
         await self._record(session, owner, "session.create", session.state)
+        if session.state in (SessionState.PENDING, SessionState.RUNNING):
+            return session
+        with contextlib.suppress(GamguiError):
+            await runtime.delete(session, 0)
         if session.state is SessionState.FAILED:
-            with contextlib.suppress(GamguiError):
-                await runtime.delete(session, 0)
             raise SessionStartFailed(
                 session.reason or "the pod cannot start",
                 reason=status.code,
                 session=session.id,
                 state=session.state,
             )
-        return session
+        # Who deleted it may have looked for the pod before it was made.
+        raise Conflict(
+            "the session was deleted while it started", reason="SESSION_DELETED", session=session.id
+        )
 
     async def get(self, owner: str, session_id: str) -> Session:
         """The session, with what its pod says now.
@@ -166,7 +173,11 @@ class SessionService:
             return session
         if session.state is not SessionState.DELETING:
             session = await self._states.move(session, SessionState.DELETING, None)
-        gone = await self._runtime_of(session).delete(session, _DELETE_SECONDS)
+        try:
+            gone = await self._runtime_of(session).delete(session, _DELETE_SECONDS)
+        except GamguiError as error:
+            await self._record(session, owner, "session.delete", error.reason)
+            raise
         if gone and session.state is SessionState.DELETING:
             session = await self._states.move(session, SessionState.DELETED, None)
         await self._record(session, owner, "session.delete", session.state)
@@ -253,7 +264,7 @@ class SessionService:
         """Notes that the session is used; not at every command, as a write costs more than it tells."""
         now = self._clock.now()
         if (now - session.last_used_at).total_seconds() >= _TOUCH_SECONDS:
-            with contextlib.suppress(VersionConflict):
+            with contextlib.suppress(GamguiError):
                 await self._store.update(dataclasses.replace(session, last_used_at=now))
 
     async def _owned(self, owner: str, session_id: str) -> Session:
@@ -275,6 +286,6 @@ class SessionService:
                 action=action,
                 session_id=session.id,
                 outcome=outcome,
-                detail={"command": " ".join(argv)} if argv else {},
+                detail={"command": shlex.join(argv)} if argv else {},
             )
         )

@@ -6,12 +6,12 @@ import base64
 import binascii
 import re
 from collections.abc import AsyncIterator
-from decimal import Decimal
 from typing import Annotated, TypeVar
 
 import msgspec
 
 from shared.errors import InvalidRequest, PermissionDenied
+from shared.quantities import quantity
 from shared.sessions import names
 from shared.sessions.execution import Command
 from shared.sessions.model import Resources
@@ -31,9 +31,6 @@ _MAX_SECONDS = 2**31 - 1
 _MAX_SHOWN = 300
 _PLACE = re.compile(r"`\$\.(?P<path>[^`]*)`$")
 _UNKNOWN = re.compile(r"Object contains unknown field `(?P<name>[^`]*)`")
-_SCALE = {"m": "0.001", "k": "1e3", "M": "1e6", "G": "1e9", "T": "1e12"} | {
-    f"{unit}i": str(1024**power) for power, unit in enumerate("KMGT", start=1)
-}
 
 Quantity = Annotated[str, msgspec.Meta(pattern=_QUANTITY)]
 LabelKey = Annotated[str, msgspec.Meta(max_length=317)]
@@ -167,17 +164,6 @@ def decode(body: bytes, shape: type[_Body]) -> _Body:
         raise _shape_fault(str(error)) from error
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         raise InvalidRequest(f"the body is not JSON: {error}"[:_MAX_SHOWN], reason="INVALID_JSON") from error
-
-
-def quantity(text: str) -> Decimal:
-    """The number that a Kubernetes quantity stands for.
-
-    https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/
-    """
-    match = re.fullmatch(r"([0-9.]+)([a-zA-Z]*)", text)
-    assert match is not None, "the pattern was checked before"
-    number, unit = match.groups()
-    return Decimal(number) * Decimal(_SCALE.get(unit, "1"))
 
 
 def image_allowed(image: str, settings: Settings) -> bool:

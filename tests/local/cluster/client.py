@@ -217,7 +217,7 @@ def exec_path(
 async def until(condition: Callable[[], bool], *, deadline_s: float = DEADLINE_S) -> None:
     """Wait for something outside the API that nothing announces, such as the end of a stranger's process."""
     async with asyncio.timeout(deadline_s):
-        while not condition():  # noqa: ASYNC110
+        while not condition():
             await asyncio.sleep(0.02)
 
 

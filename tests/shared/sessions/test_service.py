@@ -275,9 +275,10 @@ async def test_a_session_deleted_while_its_create_waits_is_not_brought_back(worl
         await world.service.delete(ALICE, session.id)
 
     world.runtime.during["wait_ready"] = delete
-    session = await world.service.create(ALICE, NEW)
-    assert session.state is SessionState.DELETED
-    assert (await world.stored(session)).state is SessionState.DELETED
+    with pytest.raises(Conflict) as caught:
+        await world.service.create(ALICE, NEW)
+    assert caught.value.reason == "SESSION_DELETED"
+    assert (await world.only()).state is SessionState.DELETED
     assert world.runtime.pods == set()
 
 
@@ -321,11 +322,38 @@ async def test_a_session_whose_pod_has_vanished_is_shown_and_kept_as_failed(worl
     assert await world.stored(session) == shown
 
 
+async def test_a_delete_before_the_pod_is_made_leaves_no_pod(world: World) -> None:
+    async def delete(session: Session) -> None:
+        await world.service.delete(ALICE, session.id)
+
+    world.runtime.during["create"] = delete
+    with pytest.raises(Conflict) as caught:
+        await world.service.create(ALICE, NEW)
+    assert caught.value.reason == "SESSION_DELETED"
+    assert world.runtime.pods == set()
+    assert (await world.only()).state is SessionState.DELETED
+
+
+async def test_a_command_runs_though_its_note_cannot_be_written(world: World) -> None:
+    session = await world.service.create(ALICE, NEW)
+    world.clock.pass_seconds(600)
+    world.store.fail_updates = StoreUnavailable("away")
+    assert isinstance((await world.run(session))[-1], Exit)
+
+
+async def test_a_delete_that_fails_is_recorded(world: World) -> None:
+    session = await world.service.create(ALICE, NEW)
+    world.runtime.delete_error = ClusterUnavailable("not reached")
+    with pytest.raises(ClusterUnavailable):
+        await world.service.delete(ALICE, session.id)
+    assert world.audit.records[-1].outcome == "CLUSTER_UNAVAILABLE"
+
+
 async def test_a_look_between_the_document_and_the_pod_does_not_fail_the_session(world: World) -> None:
     async def look(session: Session) -> None:
         world.runtime.now = GONE
         assert (await world.service.get(ALICE, session.id)).state is SessionState.PENDING
-        world.runtime.now = READY
+        world.runtime.now = PodStatus(PodPhase.READY)
 
     world.runtime.during["create"] = look
     assert (await world.service.create(ALICE, NEW)).state is SessionState.RUNNING

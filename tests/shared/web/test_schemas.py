@@ -11,10 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.errors import InvalidRequest, PermissionDenied
+from shared.quantities import quantity
 from shared.sessions.execution import Command
 from shared.sessions.service import NewSession
 from shared.settings import Settings
-from shared.web.schemas import CreateSessionBody, ExecBody, decode, image_allowed, quantity
+from shared.web.schemas import CreateSessionBody, ExecBody, decode, image_allowed
 
 
 def settings(**environ: str) -> Settings:

@@ -16,6 +16,7 @@ import aiohttp
 import stamina
 
 from shared.errors import ClusterUnavailable
+from shared.kube.answers import MAX_OBJECT_BYTES, body_of, lines
 from shared.kube.connection import Connection
 from shared.kube.errors import ApiError, public_message
 
@@ -23,7 +24,6 @@ JsonObject: TypeAlias = dict[str, Any]
 Params: TypeAlias = Sequence[tuple[str, str]]
 
 _RETRIED = (429, 500, 502, 503, 504)
-_MAX_OBJECT_BYTES = 16 * 1024 * 1024
 _CONNECT_SECONDS = 10.0
 WATCH_STALL_SECONDS = 10.0
 
@@ -135,7 +135,7 @@ class KubeApi:
         timeout = aiohttp.ClientTimeout(total=seconds + 5, sock_connect=_CONNECT_SECONDS)
         try:
             async with self._send("GET", path, query, None, None, timeout) as response:
-                async for line in _lines(response.content):
+                async for line in lines(response.content):
                     event = json.loads(line)
                     kind, item = event["type"], event["object"]
                     if kind == "ERROR":
@@ -171,7 +171,7 @@ class KubeApi:
                     server_hostname=connection.server_hostname,
                     proxy=connection.proxy,
                     autoping=True,
-                    max_msg_size=_MAX_OBJECT_BYTES,
+                    max_msg_size=MAX_OBJECT_BYTES,
                     timeout=aiohttp.ClientWSTimeout(ws_close=1.0),
                 )
             except aiohttp.WSServerHandshakeError as error:
@@ -243,7 +243,7 @@ class KubeApi:
                     if response.status == 401 and not refresh:
                         continue
                     if response.status >= 300:
-                        raise ApiError.from_answer(response.status, await _body(response), response.headers)
+                        raise ApiError.from_answer(response.status, await body_of(response), response.headers)
                     yield response
                     return
             except (aiohttp.ClientConnectionError, OSError) as error:
@@ -268,26 +268,6 @@ async def _headers(connection: Connection, *, refresh: bool) -> dict[str, str]:
     if authorization is not None:
         headers["Authorization"] = authorization
     return headers
-
-
-async def _body(response: aiohttp.ClientResponse) -> Any:
-    text = (await response.content.read(64 * 1024)).decode(errors="replace")
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text
-
-
-async def _lines(content: aiohttp.StreamReader) -> AsyncGenerator[bytes, None]:
-    """Lines of any length up to the bound; aiohttp's own iteration stops at 64 KiB."""
-    rest = b""
-    async for chunk in content.iter_any():
-        *lines, rest = (rest + chunk).split(b"\n")
-        if len(rest) > _MAX_OBJECT_BYTES:
-            raise ValueError("an event is too large")
-        for line in lines:
-            if line:
-                yield line
 
 
 def _backoff(error: Exception) -> bool | float:

@@ -21,16 +21,8 @@ import aiohttp
 from shared.errors import ClusterUnavailable, GamguiError, UnprocessableRequest
 from shared.kube import channels, supervisor
 from shared.kube.api import KubeApi
-from shared.sessions.execution import (
-    Command,
-    ExecEvent,
-    ExecResult,
-    Exit,
-    Heartbeat,
-    Output,
-    Started,
-    Stream,
-)
+from shared.kube.transcript import Transcript
+from shared.sessions.execution import Command, ExecEvent, ExecResult, Exit, Heartbeat
 from shared.sessions.ports import PodStatus
 
 HEARTBEAT_SECONDS = 15.0
@@ -39,7 +31,6 @@ _STATUS_SECONDS = 3.0
 _START_SECONDS = 30.0
 _LOST_SECONDS = 1.0
 _WATCH_AFTER_SECONDS = 1.0
-_MAX_ANNOUNCEMENT = 1024
 
 PodLost: TypeAlias = Callable[[bool], Awaitable[PodStatus]]
 
@@ -85,13 +76,7 @@ class Execution:
         self._pod_lost = pod_lost
         self._background = background
         self._tag = f"gamgui-{secrets.token_hex(8)}"
-        self._announced: supervisor.Announcement | None = None
-        self._first_line = b""
-        self._held: list[Output] = []
-        self._end_of_input = supervisor.end_of_input(self._tag) if command.stdin is not None else b""
-        self._stderr_tail = b""
-        self._input_over = asyncio.Event()
-        self._offsets: dict[Stream, int] = {"stdout": 0, "stderr": 0}
+        self._transcript = Transcript(self._tag, has_input=command.stdin is not None)
         self._timed_out = False
         self._lost: PodStatus | None = None
 
@@ -164,59 +149,12 @@ class Execution:
                 return
             channel, data = message.data[0] if message.data else -1, message.data[1:]
             if channel == channels.STATUS:
-                if self._stderr_tail:
-                    yield self._place("stderr", self._stderr_tail)
+                for event in self._transcript.end():
+                    yield event
                 yield await self._end(channels.read_status(data))
                 return
-            for event in self._output(channel, data):
+            for event in self._transcript.feed(channel, data):
                 yield event
-
-    def _output(self, channel: int, data: bytes) -> list[ExecEvent]:
-        """Events of one message. Output that overtakes the supervisor's first line is held back."""
-        stream: Stream
-        if not data or channel not in (channels.STDOUT, channels.STDERR):
-            return []
-        stream = "stdout" if channel == channels.STDOUT else "stderr"
-        if self._announced is None:
-            if stream == "stdout":
-                self._held.append(self._place("stdout", data))
-                return []
-            return self._announce(data)
-        if stream == "stderr" and self._end_of_input:
-            data = self._without_end_of_input(data)
-        return [self._place(stream, data)] if data else []
-
-    def _without_end_of_input(self, data: bytes) -> bytes:
-        """Takes the supervisor's last line out of stderr; keeps back what may be its beginning."""
-        before, found, after = (self._stderr_tail + data).partition(self._end_of_input)
-        self._stderr_tail = b""
-        if found:
-            self._input_over.set()
-            return before + after
-        for length in range(min(len(before), len(self._end_of_input) - 1), 0, -1):
-            if before.endswith(self._end_of_input[:length]):
-                self._stderr_tail = before[-length:]
-                return before[:-length]
-        return before
-
-    def _announce(self, data: bytes) -> list[ExecEvent]:
-        line, newline, rest = (self._first_line + data).partition(b"\n")
-        self._first_line = line
-        if not newline and len(line) < _MAX_ANNOUNCEMENT:
-            return []
-        announcement = supervisor.read_announcement(self._tag, line)
-        if announcement is None or announcement.failure is not None:
-            self._announced = announcement
-            return []
-        self._announced = announcement
-        events: list[ExecEvent] = [Started(announcement.pid), *self._held]
-        self._held = []
-        return [*events, *self._output(channels.STDERR, rest)]
-
-    def _place(self, stream: Stream, data: bytes) -> Output:
-        offset = self._offsets[stream]
-        self._offsets[stream] = offset + len(data)
-        return Output(stream, offset, data)
 
     async def _end(self, status: Exit | None) -> Exit:
         """The one result of the command, from the status, if there was one, and what is known besides."""
@@ -234,10 +172,11 @@ class Execution:
         if status is None:
             reason = "the connection to the container ended without a status"
             return Exit(result=ExecResult.UNKNOWN, reason=reason)
-        if self._announced is not None and self._announced.failure is not None:
-            return Exit(result=ExecResult.START_FAILED, reason=self._announced.failure)
-        if self._announced is None and status.result is not ExecResult.START_FAILED:
-            said = self._first_line.decode(errors="replace").strip()
+        announced = self._transcript.announced
+        if announced is not None and announced.failure is not None:
+            return Exit(result=ExecResult.START_FAILED, reason=announced.failure)
+        if announced is None and status.result is not ExecResult.START_FAILED:
+            said = self._transcript.first_line.decode(errors="replace").strip()
             reason = f"the image's shell could not start the command: {said or f'exit code {code}'}"
             return Exit(result=ExecResult.START_FAILED, reason=reason)
         return status
@@ -250,7 +189,7 @@ class Execution:
             if self._command.stdin is None:
                 return
             sending = asyncio.create_task(self._send_input(socket, self._command.stdin))
-            over = asyncio.create_task(self._input_over.wait())
+            over = asyncio.create_task(self._transcript.input_over.wait())
             try:
                 # A command may end before its input: what is left is not sent.
                 await asyncio.wait((sending, over), return_when=asyncio.FIRST_COMPLETED)
@@ -287,9 +226,10 @@ class Execution:
 
     async def _stop(self) -> None:
         """Ends the command's process group by a second exec: TERM, then KILL after 5 s."""
-        if self._announced is None or self._announced.pid is None:
+        announced = self._transcript.announced
+        if announced is None or announced.pid is None:
             return  # closing the socket ends the supervisor's input, and with it the command
-        params = [("command", word) for word in supervisor.stop_argv(self._tag, self._announced)]
+        params = [("command", word) for word in supervisor.stop_argv(self._tag, announced)]
         params += [("container", self._container.name), ("stdout", "true"), ("stderr", "true")]
         async with asyncio.timeout(_START_SECONDS + _KILL_SECONDS):
             socket = await self._api.websocket(

@@ -21,6 +21,7 @@ __all__ = ["firestore_host", "firestore_project"]
 def test_the_demo_does_the_main_job() -> None:
     ran = subprocess.run(
         [sys.executable, "-m", "local.demo"],
+        check=False,
         cwd=ROOT,
         env=laptop.base_environment(),
         capture_output=True,
@@ -54,6 +55,7 @@ def test_every_function_is_loaded_and_serves_paths_of_its_own() -> None:
 def test_settings_that_are_wrong_are_told_at_the_start(tmp_path: Path) -> None:
     ran = subprocess.run(
         [sys.executable, "-m", "local.serve"],
+        check=False,
         cwd=ROOT,
         env=laptop.base_environment(SESSION_STORE="paper"),
         capture_output=True,

@@ -44,7 +44,7 @@ async def main(arguments: list[str]) -> int:
             os.environ["KUBECONFIG"] = await stack.enter_async_context(local_cluster())
             os.environ.setdefault("SESSION_IMAGE", LOCAL_IMAGE)
         try:
-            return await _serve(int(os.environ.get("PORT") or "8080"))
+            return await _serve(os.environ.get("PORT") or "8080")
         except ConfigurationError as error:
             print(f"{error.reason}: {error.detail}", file=sys.stderr)
             return 2
@@ -62,16 +62,30 @@ class _Server(uvicorn.Server):
         yield
 
 
-async def _serve(port: int) -> int:
-    from local.gateway import Gateway, load_functions
-    from shared.app import app
+def _listen(port: str) -> socket.socket:
+    """A socket on loopback; 0 takes a free port.
 
+    Raises:
+        ConfigurationError: The port is none, or is taken.
+    """
     # asyncio turns Nagle's algorithm off only where the protocol is named: 40 ms a request otherwise.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.bind(("127.0.0.1", port))
+    try:
+        listener.bind(("127.0.0.1", int(port)))
+    except (ValueError, OverflowError, OSError) as error:
+        listener.close()
+        raise ConfigurationError(f"PORT={port} cannot be served: {error}", variable="PORT") from error
     listener.listen(1024)
+    return listener
+
+
+async def _serve(port: str) -> int:
+    from local.gateway import Gateway, load_functions
+    from shared.app import app
+
     gateway = Gateway(load_functions(), app())
+    listener = _listen(port)
     config = uvicorn.Config(gateway, log_level="warning", timeout_graceful_shutdown=10, proxy_headers=False)
     server = _Server(config)
     print(f"GAMGUI session functions: http://localhost:{listener.getsockname()[1]}", flush=True)

@@ -25,6 +25,8 @@ Params: TypeAlias = Sequence[tuple[str, str]]
 
 _RETRIED = (429, 500, 502, 503, 504)
 _CONNECT_SECONDS = 10.0
+_RETRY_SECONDS = 6.0
+"""A fault that lasts longer is the caller's to know: people wait for the answer."""
 WATCH_STALL_SECONDS = 10.0
 
 
@@ -94,7 +96,7 @@ class KubeApi:
         attempts = stamina.retry_context(
             on=_backoff if safe else _never,
             attempts=None,
-            timeout=timeout_seconds,
+            timeout=min(timeout_seconds, _RETRY_SECONDS),
             wait_initial=0.1,
             wait_max=2.0,
         )

@@ -7,6 +7,7 @@ finishes or undoes the work.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import dataclasses
 import logging
@@ -31,6 +32,7 @@ from shared.sessions.states import SessionStates
 log = logging.getLogger(__name__)
 
 _DELETE_SECONDS = 20.0
+_UNDO_SECONDS = 3.0
 _TOUCH_SECONDS = 30
 
 
@@ -216,11 +218,11 @@ class SessionService:
             await self._record(session, owner, "session.exec", outcome, command.argv)
 
     async def _choose_runtime(self) -> PodRuntime:
+        if not self._fallback:
+            return self._runtime
         try:
-            await self._runtime.connect()
+            await self._runtime.ping()  # to be connected says only that the cluster is known
         except GamguiError:
-            if not self._fallback:
-                raise
             log.warning("no cluster is reachable: SESSION_FALLBACK makes a virtual session", exc_info=True)
             return self._virtual
         return self._runtime
@@ -257,8 +259,9 @@ class SessionService:
         """A create that failed leaves a failed session and no pod, as far as both can be reached."""
         with contextlib.suppress(GamguiError):
             await self._states.move(session, SessionState.FAILED, f"{error.reason}: {error.detail}")
-        with contextlib.suppress(GamguiError):
-            await self._runtime_of(session).delete(session, 0)
+        with contextlib.suppress(GamguiError, TimeoutError):
+            async with asyncio.timeout(_UNDO_SECONDS):
+                await self._runtime_of(session).delete(session, 0)
 
     async def _touch(self, session: Session) -> None:
         """Notes that the session is used; not at every command, as a write costs more than it tells."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from pathlib import Path
 
 import pytest
 
 from shared.kube.api import KubeApi
 from shared.kube.errors import ApiError
-from tests.contract.conftest import Target
+from tests.contract.conftest import Target, gateway_settings
+from tests.support import laptop
 from tests.support.client import Client, Json
 
 DOCUMENTED = {
@@ -262,3 +264,32 @@ async def test_many_sessions_at_once_all_end_right(client: Client, count: int) -
     assert all(result["exit_code"] == 0 for result in results)
     deleted = await asyncio.gather(*(client.delete(session) for session in sessions))
     assert {session["state"] for session in deleted} == {"deleted"}
+
+
+async def test_the_operators_pod_template_reaches_the_pod(
+    client: Client, kube: KubeApi, target: Target, tmp_path: Path
+) -> None:
+    assert (await client.call("GET", "/readyz"))[0] == 200  # it serves once the namespace is there
+    templates = f"/api/v1/namespaces/{target.namespace}/podtemplates"
+    container = {"name": "session", "image": "overridden", "env": [{"name": "FROM_TEMPLATE", "value": "yes"}]}
+    body = {
+        "apiVersion": "v1",
+        "kind": "PodTemplate",
+        "metadata": {"name": "sessions"},
+        "template": {
+            "metadata": {"annotations": {"example.com/pool": "gam"}, "labels": {"team": "ops"}},
+            "spec": {"containers": [container], "automountServiceAccountToken": True},
+        },
+    }
+    await kube.request("POST", templates, body=body)
+    settings = gateway_settings(target, tmp_path)
+    with laptop.gateway(tmp_path / "log", K8S_POD_TEMPLATE="sessions", **settings) as (_, url):
+        other = Client(client.http, url, client.user)
+        session = await other.create(labels={"team": "it"})
+        pod = await kube.request("GET", pod_path(session))
+        result = await other.execute(session, "echo $FROM_TEMPLATE")
+        await other.delete(session)
+    assert pod["metadata"]["annotations"]["example.com/pool"] == "gam"
+    assert pod["metadata"]["labels"]["team"] == "ops"
+    assert pod["spec"]["automountServiceAccountToken"] is False
+    assert result["stdout"] == "yes\n"

@@ -97,6 +97,24 @@ async def test_the_fallback_makes_a_virtual_session_when_no_cluster_is_reachable
     assert deleted["state"] == "deleted"
 
 
+async def test_the_fallback_serves_a_cluster_that_is_known_but_does_not_answer(tmp_path: Path) -> None:
+    kubeconfig = tmp_path / "kubeconfig"
+    kubeconfig.write_text(
+        "{apiVersion: v1, kind: Config, current-context: c, users: [{name: u, user: {token: t}}],"
+        " clusters: [{name: c, cluster: {server: 'http://127.0.0.1:1'}}],"
+        " contexts: [{name: c, context: {cluster: c, user: u}}]}"
+    )
+    settings = {"KUBECONFIG": str(kubeconfig), "SQLITE_PATH": str(tmp_path / "db"), "SESSION_IMAGE": "x"}
+    with laptop.gateway(tmp_path / "log", SESSION_FALLBACK="virtual", **settings) as (_, url):
+        async with aiohttp.ClientSession() as http:
+            assert (await Client(http, url, "ann@example.com").create())["virtual"] is True
+    with laptop.gateway(tmp_path / "log", **settings) as (_, url):
+        async with aiohttp.ClientSession() as http:
+            status, problem, _ = await Client(http, url, "ann@example.com").call("POST", "/v1/sessions", {})
+    assert (status, problem["reason"]) == (503, "CLUSTER_UNREACHABLE")
+    assert "127.0.0.1" not in problem["detail"]
+
+
 @pytest.mark.parametrize("header", [{"Host": "evil.example"}, {"X-Forwarded-For": "1.2.3.4", "Host": "evil"}])
 async def test_a_page_from_elsewhere_gets_nothing(tmp_path: Path, header: dict[str, str]) -> None:
     settings = {"USE_MOCK_CONTAINER_ADAPTER": "true", "SQLITE_PATH": str(tmp_path / "db")}
@@ -129,3 +147,19 @@ async def test_the_whole_life_of_a_session_on_firestore(
             assert (await client.call("GET", "/v1/status"))[1]["store"] == "firestore"
             assert (await client.delete(session))["state"] == "deleted"
             assert (await client.call("GET", "/v1/sessions?state=running"))[1]["sessions"] == []
+
+
+@pytest.mark.parametrize("port", ["http", "99999", "-1"])
+def test_a_port_that_cannot_be_served_is_told_in_a_line(port: str) -> None:
+    ran = subprocess.run(
+        [sys.executable, "-m", "local.serve"],
+        check=False,
+        cwd=ROOT,
+        env=laptop.base_environment(PORT=port, USE_MOCK_CONTAINER_ADAPTER="true"),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert ran.returncode == 2
+    assert f"PORT={port} cannot be served" in ran.stderr
+    assert "Traceback" not in ran.stderr

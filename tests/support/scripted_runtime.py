@@ -99,7 +99,8 @@ class ScriptedRuntime:
             self.closed_commands += 1
 
     async def ping(self) -> None:
-        return None
+        if self.connect_error is not None:
+            raise self.connect_error
 
     async def close(self) -> None:
         return None

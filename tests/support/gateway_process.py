@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.support import laptop
+from tests.support.laptop import ROOT
+
+__all__ = ["ALICE", "BOB", "ROOT", "free_port", "gateway", "server", "virtual_environment"]
+
 ALICE = {"X-Dev-User": "alice@example.com"}
 BOB = {"X-Dev-User": "bob@example.com"}
 
@@ -19,33 +21,37 @@ _START_SECONDS = 40.0
 _STOP_SECONDS = 20.0
 
 
-def virtual_environment(folder: Path, **settings: str) -> Mapping[str, str]:
-    """The environment of a process that serves virtual sessions on loopback.
+def virtual_settings(folder: Path, **settings: str) -> dict[str, str]:
+    """What makes a process serve virtual sessions on loopback.
 
     Args:
         folder: Where it keeps its sessions.
         settings: More variables.
     """
-    kept = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LANG", "TMPDIR")}
     return {
-        **kept,
         "USE_MOCK_CONTAINER_ADAPTER": "true",
         "AUTH_MODE": "dev",
         "SESSION_STORE": "sqlite",
         "SQLITE_PATH": str(folder / "sessions.db"),
         "SESSION_IMAGE": "registry.example.com/gam:7",
-        "PYTHONUNBUFFERED": "1",
         **settings,
     }
 
 
+def virtual_environment(folder: Path, **settings: str) -> Mapping[str, str]:
+    """The whole environment of such a process."""
+    return laptop.base_environment(**virtual_settings(folder, **settings))
+
+
 @contextlib.contextmanager
 def gateway(folder: Path, **settings: str) -> Iterator[str]:
-    """Runs the gateway; see ``server``."""
-    port = free_port()
-    environment = virtual_environment(folder, PORT=str(port), **settings)
-    with server([sys.executable, "-m", "local.serve"], port, environment, folder / "server.log") as url:
-        yield url
+    """Runs the gateway with virtual sessions.
+
+    Yields:
+        Its base URL.
+    """
+    with laptop.gateway(folder / "server.log", **virtual_settings(folder, **settings)) as (_, url):
+        yield url.replace("localhost", "127.0.0.1")
 
 
 @contextlib.contextmanager

@@ -31,6 +31,7 @@ _MAX_SECONDS = 2**31 - 1
 _MAX_SHOWN = 300
 _PLACE = re.compile(r"`\$\.(?P<path>[^`]*)`$")
 _UNKNOWN = re.compile(r"Object contains unknown field `(?P<name>[^`]*)`")
+_WRONG_TYPE = re.compile(r"Expected `[^`]+`, got `")
 
 Quantity = Annotated[str, msgspec.Meta(pattern=_QUANTITY)]
 LabelKey = Annotated[str, msgspec.Meta(max_length=317)]
@@ -70,7 +71,7 @@ class CreateSessionBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True)
             InvalidRequest: A value breaks a rule; names the field.
             PermissionDenied: The image is not an allowed one.
         """
-        _refuse("labels", names.label_fault(self.labels))
+        _refuse("labels", names.label_fault(self.labels), "INVALID_LABEL")
         _refuse("env", names.env_fault(self.env))
         image = self.image or settings.session_image
         if not image:
@@ -156,7 +157,8 @@ def decode(body: bytes, shape: type[_Body]) -> _Body:
         shape: One of the classes above.
 
     Raises:
-        InvalidRequest: ``INVALID_JSON``, ``UNKNOWN_FIELD`` or ``INVALID_FIELD``; says where.
+        InvalidRequest: ``INVALID_JSON``, ``UNKNOWN_FIELD``, ``MISSING_FIELD``, ``WRONG_TYPE``,
+            ``FIELD_TOO_LONG``, ``INVALID_LABEL`` or ``INVALID_FIELD``; says where.
     """
     try:
         return msgspec.json.decode(body, type=shape)
@@ -183,19 +185,32 @@ def _shape_fault(text: str) -> InvalidRequest:
     unknown = _UNKNOWN.match(text)
     if unknown:
         field = f"{field}.{unknown['name']}" if field else unknown["name"]
-    fault = InvalidRequest(text[:_MAX_SHOWN], reason="UNKNOWN_FIELD" if unknown else "INVALID_FIELD")
+    fault = InvalidRequest(text[:_MAX_SHOWN], reason=_shape_reason(text, field))
     if field:
         fault.fields["field"] = field[:_MAX_SHOWN]
     return fault
+
+
+def _shape_reason(text: str, field: str) -> str:
+    """The reason that a message of msgspec stands for."""
+    if _UNKNOWN.match(text):
+        return "UNKNOWN_FIELD"
+    if _WRONG_TYPE.match(text):
+        return "WRONG_TYPE"
+    if field.partition("[")[0] == "labels":
+        return "INVALID_LABEL"
+    if "missing required field" in text:
+        return "MISSING_FIELD"
+    return "FIELD_TOO_LONG" if " of length <= " in text else "INVALID_FIELD"
 
 
 def _invalid(field: str, fault: str) -> InvalidRequest:
     return InvalidRequest(f"{field} {fault}", reason="INVALID_FIELD", field=field)
 
 
-def _refuse(field: str, fault: str | None) -> None:
+def _refuse(field: str, fault: str | None, reason: str = "INVALID_FIELD") -> None:
     if fault is not None:
-        raise InvalidRequest(fault, reason="INVALID_FIELD", field=field)
+        raise InvalidRequest(fault, reason=reason, field=field)
 
 
 async def _once(data: bytes) -> AsyncIterator[bytes]:

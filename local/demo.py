@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import json
 import os
+import shlex
 import sys
 import tempfile
 import time
@@ -170,7 +171,7 @@ async def laptop(folder: str, log: IO[bytes]) -> AsyncGenerator[str, None]:
                 text = line.decode().rstrip()
                 print(text, flush=True)
                 if text.startswith("export KUBECONFIG="):
-                    os.environ["KUBECONFIG"] = text.partition("=")[2]
+                    os.environ["KUBECONFIG"] = shlex.split(text)[1].partition("=")[2]
                 if "http://" in text:
                     break
             else:

@@ -10,6 +10,7 @@ import argparse
 import asyncio
 import contextlib
 import os
+import shlex
 import signal
 import socket
 import sys
@@ -55,9 +56,9 @@ class _Server(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None]:
-        """Asks the server to stop on SIGINT and SIGTERM."""
+        """Asks the server to stop on SIGINT, SIGTERM, and when its terminal is closed."""
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             loop.add_signal_handler(number, self.handle_exit, number, None)
         yield
 
@@ -105,9 +106,13 @@ async def local_cluster() -> AsyncGenerator[str, None]:
     """
     prepare_image()
     folder = tempfile.TemporaryDirectory(prefix="cluster-", dir=STATE)
-    command = ("-m", "local.cluster", "--dir", folder.name, "--images", str(IMAGES))
+    command = ("-m", "local.cluster", "--dir", folder.name, "--images", str(IMAGES), "--until-eof")
     process = await asyncio.create_subprocess_exec(
-        sys.executable, *command, stdout=asyncio.subprocess.PIPE, start_new_session=True
+        sys.executable,
+        *command,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        start_new_session=True,
     )
     assert process.stdout is not None, "asked for a pipe"
     try:
@@ -119,7 +124,7 @@ async def local_cluster() -> AsyncGenerator[str, None]:
                     break
             else:
                 raise RuntimeError("the local cluster did not start")
-        yield text.partition("=")[2]
+        yield shlex.split(text)[1].partition("=")[2]
     finally:
         if process.returncode is None:
             process.terminate()

@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import logging
+import os
 import shlex
 import signal
 import sys
@@ -28,6 +29,9 @@ def main() -> int:
     )
     parser.add_argument("--images", type=Path, help="folder of images, each a subfolder with image.json")
     parser.add_argument("--no-namespaces", action="store_true", help="run containers as plain process groups")
+    parser.add_argument(
+        "--until-eof", action="store_true", help="end when standard input does: with whoever started it"
+    )
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     try:
@@ -41,8 +45,10 @@ def main() -> int:
 async def _serve(arguments: argparse.Namespace) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, stop.set)
+    if arguments.until_eof:
+        loop.add_reader(sys.stdin, lambda: None if os.read(sys.stdin.fileno(), 4096) else stop.set())
     namespaces = not arguments.no_namespaces
     async with LocalCluster(
         arguments.dir, arguments.images, port=arguments.port, namespaces=namespaces

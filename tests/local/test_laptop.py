@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 from pathlib import Path
@@ -36,6 +37,28 @@ def test_the_demo_does_the_main_job() -> None:
         "All steps gave",
     ):
         assert told in ran.stdout
+
+
+async def test_the_local_cluster_ends_with_the_laptop_edition_even_when_that_is_killed(
+    tmp_path: Path,
+) -> None:
+    environment = laptop.base_environment(PORT="0", SQLITE_PATH=str(tmp_path / "db"))
+    arguments = ["-m", "local.serve", "--laptop"]
+    with laptop.process(arguments, environment, "http://", tmp_path / "log") as (child, _):
+        servers = _read(f"/proc/{child.pid}/task/{child.pid}/children").split()
+        assert len(servers) == 1
+        child.kill()
+        child.wait()
+        async with asyncio.timeout(20):
+            while "local.cluster" in _read(f"/proc/{servers[0]}/cmdline"):
+                await asyncio.sleep(0.05)
+
+
+def _read(path: str) -> str:
+    try:
+        return Path(path).read_text()
+    except OSError:
+        return ""
 
 
 def test_the_readme_has_the_settings_as_they_are() -> None:

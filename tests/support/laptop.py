@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import subprocess
 import sys
 import threading
@@ -80,7 +81,7 @@ def local_cluster(folder: Path, images: Path | None = None) -> Generator[str]:
         _,
         line,
     ):
-        yield line.partition("=")[2]
+        yield shlex.split(line)[1].partition("=")[2]
 
 
 @contextlib.contextmanager

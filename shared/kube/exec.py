@@ -26,9 +26,10 @@ from shared.sessions.execution import Command, ExecEvent, ExecResult, Exit, Hear
 from shared.sessions.ports import PodStatus
 
 HEARTBEAT_SECONDS = 15.0
-_KILL_SECONDS = 5.0
+_STOP_SECONDS = 10.0
+"""The command has five seconds to end after TERM; the rest is for the exec that sends it."""
+
 _STATUS_SECONDS = 3.0
-_START_SECONDS = 30.0
 _LOST_SECONDS = 1.0
 _WATCH_AFTER_SECONDS = 1.0
 
@@ -158,7 +159,8 @@ class Execution:
 
     async def _end(self, status: Exit | None) -> Exit:
         """The one result of the command, from the status, if there was one, and what is known besides."""
-        if self._lost is None and (status is None or status.exit_code in (137, 143)) and not self._timed_out:
+        killed = status is None or status.exit_code in (137, 143)
+        if self._lost is None and killed and not self._timed_out:
             # Deletion, eviction and OOM end a command by signal or without a status; the pod knows.
             with contextlib.suppress(TimeoutError, GamguiError):
                 self._lost = await asyncio.wait_for(self._pod_lost(False), _LOST_SECONDS)
@@ -167,7 +169,7 @@ class Execution:
             limit = f"the command took longer than {self._command.timeout_seconds:g} s and was ended"
             name = status.signal if status else None
             return Exit(result=ExecResult.TIMED_OUT, exit_code=code, signal=name, reason=limit)
-        if self._lost is not None:
+        if self._lost is not None and killed:
             return Exit(result=ExecResult.POD_LOST, reason=self._lost.reason)
         if status is None:
             reason = "the connection to the container ended without a status"
@@ -197,7 +199,7 @@ class Execution:
                 sending.cancel()
                 over.cancel()
             if sending.done() and not sending.cancelled() and sending.exception() is not None:
-                await self._stop()  # input that broke off must not look like input that ended
+                await self._stop_quietly()  # input that broke off must not look like input that ended
                 return
             await socket.send_bytes(channels.CLOSE_STDIN)
 
@@ -212,17 +214,25 @@ class Execution:
         """Ends the command when its time is over; gives the status a little time to arrive."""
         await asyncio.sleep(self._command.timeout_seconds)
         self._timed_out = True
-        with contextlib.suppress(GamguiError):
-            await self._stop()
+        await self._stop_quietly()
         await asyncio.sleep(_STATUS_SECONDS)
         await _close(socket)
 
     async def _watch(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         """Ends the stream of a pod that died: such streams may stay open (kubernetes#129144)."""
         await asyncio.sleep(_WATCH_AFTER_SECONDS)
-        self._lost = await self._pod_lost(True)
+        while self._lost is None:
+            try:
+                self._lost = await self._pod_lost(True)
+            except GamguiError:
+                await asyncio.sleep(_WATCH_AFTER_SECONDS)  # the cluster is away: the pod may live
         await asyncio.sleep(_LOST_SECONDS)
         await _close(socket)
+
+    async def _stop_quietly(self) -> None:
+        """Where the cluster does not answer, closing the socket is what is left to do."""
+        with contextlib.suppress(GamguiError, TimeoutError):
+            await self._stop()
 
     async def _stop(self) -> None:
         """Ends the command's process group by a second exec: TERM, then KILL after 5 s."""
@@ -231,14 +241,18 @@ class Execution:
             return  # closing the socket ends the supervisor's input, and with it the command
         params = [("command", word) for word in supervisor.stop_argv(self._tag, announced)]
         params += [("container", self._container.name), ("stdout", "true"), ("stderr", "true")]
-        async with asyncio.timeout(_START_SECONDS + _KILL_SECONDS):
+        async with asyncio.timeout(_STOP_SECONDS):
             socket = await self._api.websocket(
                 self._container.exec_path, params=params, protocols=(channels.V5, channels.V4)
             )
-            async for message in socket:
-                if message.type is aiohttp.WSMsgType.BINARY and message.data[:1] == bytes([channels.STATUS]):
-                    break
-            await _close(socket)
+            try:
+                async for message in socket:
+                    if message.type is aiohttp.WSMsgType.BINARY and message.data[:1] == bytes(
+                        [channels.STATUS]
+                    ):
+                        break
+            finally:
+                self._background(_close(socket))
 
 
 async def _close(socket: aiohttp.ClientWebSocketResponse) -> None:

@@ -71,6 +71,8 @@ class ExecServer:
         announce: Whether the supervisor started (the shell was there).
         protocols: What the server speaks.
         cut_after: Closes the connection, without a close frame, after so many frames.
+        delay_seconds: How long the command runs before its status.
+        stop_hangs: What comes to end a command gets no answer.
         received: Messages of the client, per exec.
         stopped: Execs that came to end a command.
     """
@@ -80,6 +82,8 @@ class ExecServer:
     protocols: Sequence[str] = ("v5.channel.k8s.io", "v4.channel.k8s.io")
     cut_after: int | None = None
     wait_for_input_end: bool = False
+    stop_hangs: bool = False
+    delay_seconds: float = 0
     received: list[list[bytes]] = dataclasses.field(default_factory=list)
     commands: list[list[str]] = dataclasses.field(default_factory=list)
     stopped: list[list[str]] = dataclasses.field(default_factory=list)
@@ -107,6 +111,8 @@ class ExecServer:
         command = request.query.getall("command")
         if request.query.get("stdin") != "true":
             self.stopped.append(command)  # what ends a command takes no input
+            if self.stop_hangs:
+                await socket.receive()  # until the client gives up
             await socket.send_bytes(b'\x03{"metadata":{},"status":"Success"}')
             return socket
         received: list[bytes] = []
@@ -125,6 +131,8 @@ class ExecServer:
                     return socket
                 if number == 1 and self.announce:
                     await begun.wait()  # the supervisor speaks after its first line of input
+                if frame[:1] == b"\x03":
+                    await asyncio.sleep(self.delay_seconds)
                 if self.wait_for_input_end and frame[:1] == b"\x03":
                     await listening
                 await socket.send_bytes(frame)

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Awaitable
 
 import pytest
 
-from shared.errors import UnprocessableRequest
+from shared.errors import ClusterUnavailable, UnprocessableRequest
 from shared.kube.exec import Container, Execution
 from shared.sessions.execution import Command, ExecEvent, ExecResult, Exit, Output, Started
 from shared.sessions.ports import PodPhase, PodStatus
@@ -192,3 +192,37 @@ async def test_a_status_that_cannot_be_read_is_unknown() -> None:
             last = (await run(server.url))[-1]
         assert isinstance(last, Exit)
         assert (last.result, last.exit_code) == (ExecResult.UNKNOWN, None)
+
+
+async def test_a_stop_that_hangs_does_not_hold_up_the_end_of_the_time() -> None:
+    command = Command(argv=["sleep"], timeout_seconds=0.2)
+    async with ExecServer([b"\x01"], stop_hangs=True).running() as server:
+        async with asyncio.timeout(20):
+            last = (await run(server.url, command))[-1]
+    assert len(server.stopped) == 1
+    assert isinstance(last, Exit)
+    assert (last.result, last.exit_code) == (ExecResult.TIMED_OUT, None)
+
+
+async def test_a_pod_is_watched_on_after_the_cluster_was_away() -> None:
+    looks = 0
+
+    async def lost_at_the_second_look(grace: bool) -> PodStatus:
+        nonlocal looks
+        looks += 1
+        if looks == 1:
+            raise ClusterUnavailable("away")
+        return PodStatus(PodPhase.GONE, "NotFound: the pod is gone", "POD_GONE")
+
+    command = Command(argv=["sleep"], timeout_seconds=60)
+    async with ExecServer([b"\x01"]).running() as server:
+        async with asyncio.timeout(20):
+            last = (await run(server.url, command, pod_lost=lost_at_the_second_look))[-1]
+    assert last == Exit(result=ExecResult.POD_LOST, reason="NotFound: the pod is gone")
+
+
+async def test_a_command_that_ended_by_itself_is_not_called_lost_with_its_pod() -> None:
+    frames = frames_of(recording("exec-basic", "stdout and success"))
+    async with ExecServer(frames, delay_seconds=1.5).running() as server:
+        last = (await run(server.url, pod_lost=pod_is_gone))[-1]
+    assert last == Exit(result=ExecResult.EXITED, exit_code=0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import shlex
+from collections.abc import Mapping
 from importlib import resources
 
 from shared.errors import InvalidRequest
@@ -29,15 +30,15 @@ exit 0
 
 
 @functools.cache
-def supervisor_script() -> str:
-    """The supervisor, less its comments: it crosses the network with every command."""
-    text = resources.files("shared.kube").joinpath("supervisor.sh").read_text()
+def script(name: str) -> str:
+    """A shell script of this package, less its comments: it crosses the network with every command."""
+    text = resources.files("shared.kube").joinpath(name).read_text()
     return "\n".join(line for line in text.splitlines() if line and not line.lstrip().startswith("#"))
 
 
 def supervisor_argv(tag: str) -> list[str]:
     """The command of the exec request: constant but for the tag."""
-    return ["sh", "-c", supervisor_script(), tag]
+    return ["sh", "-c", script("supervisor.sh"), tag, script("launch.sh")]
 
 
 def stop_argv(tag: str, announced: Announcement) -> list[str]:
@@ -53,9 +54,8 @@ def command_line(command: Command) -> bytes:
     """
     if any("\0" in argument for argument in command.argv) or "\0" in command.workdir:
         raise InvalidRequest("a command cannot hold a NUL character", reason="INVALID_FIELD")
-    exports = "\n".join(f"export {name}={shlex.quote(value)}" for name, value in command.env.items())
     assignments = {
-        "gamgui_env": exports or ":",
+        "gamgui_env": exports(command.env),
         "gamgui_dir": command.workdir or WORKSPACE,
         "gamgui_limit": str(round(command.timeout_seconds) + _LIMIT_MARGIN_SECONDS),
         "gamgui_stdin": "none" if command.stdin is None else "caller",
@@ -70,6 +70,11 @@ def command_line(command: Command) -> bytes:
             max_bytes=MAX_COMMAND_BYTES,
         )
     return encoded + b"\n"
+
+
+def exports(env: Mapping[str, str]) -> str:
+    """Shell code that exports variables."""
+    return "\n".join(f"export {name}={shlex.quote(value)}" for name, value in env.items()) or ":"
 
 
 def end_of_input(tag: str) -> bytes:

@@ -3,10 +3,11 @@
 # Runs one command for an exec: in a process group of its own, with the caller's
 # variables and folder, ended when its time is over or when its caller is gone.
 #
-# It is sent whole as `sh -c` with one argument after it: $0, a random tag. What is to be
-# run comes as the first line of standard input, so that no argument or variable of the
-# caller's ever stands in a URL, which the API server writes to its audit log
-# (kubernetes#97795). The line is shell code made by command_line() in supervisor.py:
+# It is sent whole as `sh -c` with two arguments after it: $0, a random tag, and $1, the
+# script that becomes the command (launch.sh). What is to be run comes as the first line of
+# standard input, so that no argument or variable of the caller's ever stands in a URL, which
+# the API server writes to its audit log (kubernetes#97795). The line is shell code made by
+# command_line() in supervisor.py:
 #   gamgui_env    shell code that exports the caller's variables
 #   gamgui_dir    folder to run in
 #   gamgui_limit  seconds after which the command is ended
@@ -21,6 +22,7 @@
 
 gamgui_n='
 '
+gamgui_launch=$1
 IFS= read -r gamgui_line || exit 125
 eval "$gamgui_line"
 exec 3<&0 </dev/null
@@ -40,33 +42,10 @@ finish() {
   kill -KILL "-$gamgui_pid"
 }
 
-# shellcheck disable=SC2016 # the inner shell expands these, with the caller's variables in place
-gamgui_inner='
-fail() { printf "%s ! %s\n" "$0" "$1" >&2; exit 126; }
-eval "$1"; shift
-if ! cd -- "$1" 2>/dev/null; then
-  if [ -d "$1" ]; then fail "workdir: permission denied"; else fail "workdir: no such directory"; fi
-fi
-shift
-case "$1" in
-*/*) if [ -d "$1" ]; then fail "$1: is a directory"; fi
-  if [ ! -e "$1" ]; then fail "$1: not found"; fi
-  if [ ! -x "$1" ]; then fail "$1: permission denied"; fi ;;
-*) found=
-  IFS=:
-  for folder in $PATH; do
-    if [ -f "${folder:-.}/$1" ] && [ -x "${folder:-.}/$1" ]; then found=1; break; fi
-  done
-  unset IFS
-  if [ -z "$found" ]; then fail "$1: executable file not found in \$PATH"; fi ;;
-esac
-printf "%s %s %s\n" "$0" "$PPID" "$$" >&2
-exec "$@"
-'
 if [ "$gamgui_stdin" = caller ]; then
-  setsid sh -c "$gamgui_inner" "$0" "$gamgui_env" "$gamgui_dir" "$@" <&3 3<&- &
+  setsid sh -c "$gamgui_launch" "$0" "$gamgui_env" "$gamgui_dir" "$@" 5>&2 <&3 3<&- &
 else
-  setsid sh -c "$gamgui_inner" "$0" "$gamgui_env" "$gamgui_dir" "$@" 3<&- &
+  setsid sh -c "$gamgui_launch" "$0" "$gamgui_env" "$gamgui_dir" "$@" 5>&2 3<&- &
 fi
 gamgui_pid=$!
 

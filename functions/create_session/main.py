@@ -14,16 +14,12 @@ async def handle(call: Call) -> Response:
     """Creates the session; a repeated Idempotency-Key gets the first answer again."""
     from shared.web.creation import answer_once
     from shared.web.schemas import CreateSessionBody, decode
+    from shared.web.sessions import session_creation
 
     body = await call.json_body()
     new = decode(body, CreateSessionBody).to_new_session(app().settings)
-    return await answer_once(
-        call,
-        body,
-        new.wait_seconds,
-        app().requests,
-        lambda session_id: app().sessions.create(call.caller, new, session_id),
-    )
+    creation = session_creation(app().sessions, call.caller, new)
+    return await answer_once(call, body, app().requests, creation)
 
 
 ROUTES = [Route("POST", "/v1/sessions", handle)]

@@ -12,7 +12,6 @@ import hashlib
 from datetime import timedelta
 
 from shared.errors import Conflict, UnprocessableRequest, VersionConflict
-from shared.sessions import names
 from shared.sessions.ports import Clock, RequestRecord, SessionStore
 
 _LEASE_MARGIN_SECONDS = 60
@@ -31,18 +30,22 @@ class IdempotentRequests:
         self._store = store
         self._clock = clock
 
-    async def begin(self, owner: str, key: str, body: bytes, wait_seconds: float) -> RequestRecord:
+    async def begin(
+        self, owner: str, operation: str, key: str, body: bytes, *, resource_id: str, wait_seconds: float
+    ) -> RequestRecord:
         """Claims a key for a create.
 
         Args:
             owner: Whose key it is: keys of different owners never meet.
+            operation: What is created, and where: nor do keys of different operations.
             key: As the caller sent it.
             body: The request; another one under the same key is refused.
+            resource_id: Id of what is to be created, if this is the first request.
             wait_seconds: How long the request may take, so that a dead one can be taken over.
 
         Returns:
             The record. With a ``response``, the request was answered before: answer it
-            again. Without, do it, for the session ``session_id``.
+            again. Without, do it, under the id ``resource_id``.
 
         Raises:
             UnprocessableRequest: The key was used for another request.
@@ -50,14 +53,14 @@ class IdempotentRequests:
         """
         now = self._clock.now()
         record = RequestRecord(
-            key=hashlib.sha256("\0".join((owner, "session.create", key)).encode()).hexdigest(),
+            key=hashlib.sha256("\0".join((owner, operation, key)).encode()).hexdigest(),
             fingerprint=hashlib.sha256(body).hexdigest(),
-            session_id=names.new_session_id(),
+            resource_id=resource_id,
             lease_until=now + timedelta(seconds=wait_seconds + _LEASE_MARGIN_SECONDS),
             expires_at=now + _KEPT,
         )
         known = await self._store.begin_request(record)
-        if known.session_id == record.session_id:
+        if known.resource_id == record.resource_id:
             return known
         if known.fingerprint != record.fingerprint:
             raise UnprocessableRequest(
@@ -66,8 +69,8 @@ class IdempotentRequests:
         if known.response is not None:
             return known
         if now >= known.lease_until:
-            # The first request died: this one goes on with the same session.
-            taken = dataclasses.replace(record, session_id=known.session_id, version=known.version)
+            # The first request died: this one goes on under the same id.
+            taken = dataclasses.replace(record, resource_id=known.resource_id, version=known.version)
             with contextlib.suppress(VersionConflict):
                 return await self._store.update_request(taken)
         raise Conflict(
@@ -82,8 +85,8 @@ class IdempotentRequests:
             done = dataclasses.replace(record, status=status, response=response)
             await self._store.update_request(done)
 
-    async def release(self, record: RequestRecord) -> None:
-        """Gives the key free after a failure that a repetition may overcome."""
-        free = dataclasses.replace(record, session_id=names.new_session_id(), lease_until=self._clock.now())
+    async def release(self, record: RequestRecord, resource_id: str) -> None:
+        """Gives the key free after a failure that a repetition may overcome, under this id."""
+        free = dataclasses.replace(record, resource_id=resource_id, lease_until=self._clock.now())
         with contextlib.suppress(VersionConflict):
             await self._store.update_request(free)

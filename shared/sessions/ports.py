@@ -27,7 +27,7 @@ class RequestRecord:
     Attributes:
         key: Document id; derived from owner, operation and the caller's key.
         fingerprint: Hash of the request's body; another one under the same key is refused.
-        session_id: What the first request creates. A request that takes over after a
+        resource_id: What the first request creates. A request that takes over after a
             crash goes on with this id, so nothing is created twice.
         lease_until: Until then the first request counts as still running.
         response: JSON text of the first answer, None while it runs.
@@ -38,7 +38,7 @@ class RequestRecord:
 
     key: str
     fingerprint: str
-    session_id: str
+    resource_id: str
     lease_until: datetime
     expires_at: datetime
     response: str | None = None
@@ -89,7 +89,7 @@ class SessionStore(Protocol):
 
         Returns:
             The record that is there now, with its version. The request is the first one
-            exactly when that is its own, i.e. has its ``session_id``.
+            exactly when that is its own, i.e. has its ``resource_id``.
         """
         ...
 

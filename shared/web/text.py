@@ -1,8 +1,9 @@
-"""Bytes of a stream as JSON can carry them: text where they are UTF-8, base64 where not."""
+"""Bytes of a stream and times as JSON can carry them: UTF-8 as text, other bytes as base64."""
 
 from __future__ import annotations
 
 import base64
+from datetime import UTC, datetime
 from typing import TypeAlias
 
 Piece: TypeAlias = tuple[int, str | bytes]
@@ -15,11 +16,26 @@ class TextSplitter:
     """Splits one stream into pieces. A character never stands in two of them.
 
     An incomplete character at the end of what has come is kept until the rest comes.
+
+    Args:
+        offset: Where the stream begins for us.
+
+    Attributes:
+        offset: Where the next piece begins.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, offset: int = 0) -> None:
+        self.offset = offset
         self._kept = b""
-        self._offset = 0
+
+    @property
+    def keeps(self) -> bool:
+        """Whether the beginning of a character is kept."""
+        return bool(self._kept)
+
+    def skip(self, size: int) -> None:
+        """Says that so many bytes are missing in the stream, after ``end``."""
+        self.offset += size
 
     def feed(self, data: bytes) -> Piece | None:
         """Takes the next bytes of the stream.
@@ -43,8 +59,8 @@ class TextSplitter:
         return self._piece(kept, kept) if kept else None
 
     def _piece(self, data: bytes, content: str | bytes) -> Piece:
-        offset = self._offset
-        self._offset += len(data)
+        offset = self.offset
+        self.offset += len(data)
         return offset, content
 
 
@@ -66,3 +82,8 @@ def as_json(content: str | bytes, name: str = "text", binary: str = "base64") ->
     if isinstance(content, str):
         return {name: content}
     return {binary: base64.b64encode(content).decode()}
+
+
+def rfc3339(at: datetime | None) -> str | None:
+    """A time as https://www.rfc-editor.org/rfc/rfc3339 has it, in UTC."""
+    return at.astimezone(UTC).isoformat().replace("+00:00", "Z") if at else None

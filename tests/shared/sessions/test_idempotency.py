@@ -9,7 +9,7 @@ import pytest
 
 from shared.errors import Conflict, UnprocessableRequest
 from shared.sessions.idempotency import IdempotentRequests
-from shared.sessions.names import is_session_id
+from shared.sessions.names import is_session_id, new_session_id
 from shared.sessions.ports import RequestRecord
 from shared.store.sqlite import SqliteStore
 from tests.shared.store.samples import SetClock
@@ -24,13 +24,15 @@ def requests(sqlite: SqliteStore, clock: SetClock) -> IdempotentRequests:
 
 
 async def begin(requests: IdempotentRequests, owner: str = ALICE, body: bytes = BODY) -> RequestRecord:
-    return await requests.begin(owner, "key", body, wait_seconds=30)
+    return await requests.begin(
+        owner, "session.create", "key", body, resource_id=new_session_id(), wait_seconds=30
+    )
 
 
 async def test_the_first_request_is_to_be_done(requests: IdempotentRequests) -> None:
     record = await begin(requests)
     assert record.response is None
-    assert is_session_id(record.session_id)
+    assert is_session_id(record.resource_id)
     assert "key" not in record.key
     assert ALICE not in record.key
 
@@ -70,7 +72,7 @@ async def test_when_the_first_has_died_a_repetition_goes_on_with_the_same_sessio
     first = await begin(requests)
     clock.pass_seconds(90)
     taken = await begin(requests)
-    assert (taken.session_id, taken.response) == (first.session_id, None)
+    assert (taken.resource_id, taken.response) == (first.resource_id, None)
     # And now it is that one which runs.
     with pytest.raises(Conflict):
         await begin(requests)
@@ -85,7 +87,7 @@ async def test_of_several_repetitions_at_once_one_takes_over(
     clock.pass_seconds(90)
     tries = await asyncio.gather(*(begin(requests) for _ in range(8)), return_exceptions=True)
     taken = [one for one in tries if isinstance(one, RequestRecord)]
-    assert [one.session_id for one in taken] == [first.session_id]
+    assert [one.resource_id for one in taken] == [first.resource_id]
     assert all(isinstance(one, Conflict) for one in tries if one is not taken[0])
 
 
@@ -99,10 +101,10 @@ async def test_a_released_key_is_free_for_the_same_request_and_makes_another_ses
     requests: IdempotentRequests,
 ) -> None:
     first = await begin(requests)
-    await requests.release(first)
+    await requests.release(first, new_session_id())
     second = await begin(requests)
     assert second.response is None
-    assert second.session_id != first.session_id
+    assert second.resource_id != first.resource_id
 
 
 async def test_a_request_that_was_taken_over_neither_answers_nor_releases_the_key(
@@ -112,7 +114,7 @@ async def test_a_request_that_was_taken_over_neither_answers_nor_releases_the_ke
     clock.pass_seconds(90)
     taken = await begin(requests)
     await requests.finish(slow, 500, '"slow"')
-    await requests.release(slow)
+    await requests.release(slow, new_session_id())
     with pytest.raises(Conflict):
         await begin(requests)
     await requests.finish(taken, 201, '"taken"')
@@ -138,4 +140,4 @@ async def test_an_answer_to_a_key_that_is_gone_is_dropped(
 ) -> None:
     record = dataclasses.replace(await begin(requests), key="0" * 64)
     await requests.finish(record, 201, "{}")
-    await requests.release(record)
+    await requests.release(record, new_session_id())

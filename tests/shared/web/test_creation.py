@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,25 @@ from starlette.responses import Response
 
 from shared.errors import ClusterUnavailable, GamguiError, SessionStartFailed, TooManyRequests
 from shared.sessions.idempotency import IdempotentRequests
-from shared.sessions.model import Session, SessionState
+from shared.sessions.model import Resources, Session, SessionState
+from shared.sessions.service import NewSession
 from shared.store.sqlite import SqliteStore
 from shared.web.creation import answer_once
 from shared.web.endpoint import Call, Route
+from shared.web.sessions import session_creation
 from tests.shared.store.samples import SetClock, a_session
 from tests.support.web_app import ask, serving
+
+NEW = NewSession(
+    name="",
+    image="gam:7",
+    resources=Resources(cpu="1", memory="1Gi"),
+    labels={},
+    env={},
+    ttl_seconds=3600,
+    idle_seconds=600,
+    wait_seconds=30,
+)
 
 
 class Creations:
@@ -26,9 +40,10 @@ class Creations:
     def __init__(self) -> None:
         self.error: GamguiError | None = None
         self.state = SessionState.RUNNING
-        self.ids: list[str | None] = []
+        self.repeatable = False
+        self.ids: list[str] = []
 
-    async def create(self, session_id: str | None) -> Session:
+    async def create(self, owner: str, new: NewSession, session_id: str) -> Session:
         self.ids.append(session_id)
         if self.error is not None:
             raise self.error
@@ -48,7 +63,9 @@ async def post(tmp_path: Path, creations: Creations) -> AsyncIterator[Callable[.
     requests = IdempotentRequests(store, clock)
 
     async def handler(call: Call) -> Response:
-        return await answer_once(call, await call.json_body(), 30, requests, creations.create)
+        creation = session_creation(creations, call.caller, NEW)  # type: ignore[arg-type] # create is all it takes
+        creation = dataclasses.replace(creation, repeatable=creations.repeatable)
+        return await answer_once(call, await call.json_body(), requests, creation)
 
     application = serving([Route("POST", "/v1/sessions", handler)])
 
@@ -76,7 +93,7 @@ async def test_a_running_session_is_201_a_pending_one_202_and_both_say_where(
 async def test_without_a_key_each_request_creates(post: Any, creations: Creations) -> None:
     first, second = await post(key=None), await post(key=None)
     assert first.json()["id"] != second.json()["id"]
-    assert creations.ids == [None, None]
+    assert creations.ids == [first.json()["id"], second.json()["id"]]
 
 
 @pytest.mark.parametrize("state", [SessionState.RUNNING, SessionState.PENDING])
@@ -122,3 +139,13 @@ async def test_a_failure_that_passes_frees_the_key_for_another_session(
     answer = await post()
     assert (failed.status_code, answer.status_code) == (error.status, 201)
     assert len(set(creations.ids)) == 2
+
+
+async def test_what_can_be_repeated_is_repeated_under_the_same_id(post: Any, creations: Creations) -> None:
+    creations.repeatable = True
+    creations.error = ClusterUnavailable("not reached")
+    await post()
+    creations.error = None
+    assert (await post()).status_code == 201
+    assert len(creations.ids) == 2
+    assert len(set(creations.ids)) == 1

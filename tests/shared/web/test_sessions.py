@@ -15,7 +15,8 @@ from shared.errors import InvalidRequest
 from shared.sessions.model import SessionState
 from shared.sessions.names import new_session_id
 from shared.sessions.ports import Cursor
-from shared.web.sessions import page_json, page_query, page_token, session_json
+from shared.web.paging import page_token
+from shared.web.sessions import page_json, page_query, session_json
 from tests.shared.store.samples import NOON, a_session, sessions
 
 

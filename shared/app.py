@@ -17,8 +17,12 @@ from shared.settings import Settings
 
 if TYPE_CHECKING:
     from shared.identity.model import IdentityVerifier
+    from shared.sessions.access import SessionAccess
+    from shared.sessions.auditor import Auditor
     from shared.sessions.idempotency import IdempotentRequests
-    from shared.sessions.ports import PodRuntime, SessionStore
+    from shared.sessions.job_ports import JobStore
+    from shared.sessions.jobs import JobService
+    from shared.sessions.ports import PodRuntime
     from shared.sessions.service import SessionService
 
 
@@ -47,7 +51,7 @@ class App:
         return SystemClock()
 
     @functools.cached_property
-    def store(self) -> SessionStore:
+    def store(self) -> JobStore:
         """The store that ``SESSION_STORE`` names."""
         if self.settings.session_store == "sqlite":
             if self.settings.on_cloud_run:
@@ -88,17 +92,49 @@ class App:
         return VirtualRuntime()
 
     @functools.cached_property
-    def sessions(self) -> SessionService:
-        """The use cases."""
+    def auditor(self) -> Auditor:
+        """Writes audit records."""
         from shared.audit.log import LogAudit
+        from shared.sessions.auditor import Auditor
+
+        return Auditor(LogAudit(), self.clock)
+
+    @functools.cached_property
+    def access(self) -> SessionAccess:
+        """Finds callers' sessions."""
+        from shared.sessions.access import SessionAccess
+
+        return SessionAccess(store=self.store, runtime=self.runtime, virtual=self.virtual, clock=self.clock)
+
+    @functools.cached_property
+    def jobs(self) -> JobService:
+        """The use cases of jobs."""
+        from shared.kube.jobs import JobLimits, KubernetesJobs
+        from shared.sessions.jobs import JobService
+        from shared.sessions.virtual_jobs import VirtualJobs
+
+        return JobService(
+            store=self.store,
+            access=self.access,
+            runtime=KubernetesJobs(self.runtime, JobLimits.from_settings(self.settings)),
+            virtual=VirtualJobs(),
+            audit=self.auditor,
+            clock=self.clock,
+        )
+
+    @functools.cached_property
+    def sessions(self) -> SessionService:
+        """The use cases of sessions."""
         from shared.sessions.service import SessionService
 
         return SessionService(
             store=self.store,
             runtime=self.runtime,
             virtual=self.virtual,
+            access=self.access,
+            jobs=self.jobs,
             clock=self.clock,
-            audit=LogAudit(),
+            audit=self.auditor,
             namespace=self.settings.k8s_namespace,
             fallback=self.settings.session_fallback == "virtual",
         )

@@ -23,6 +23,7 @@ Fallback = Literal["none", "virtual"]
 
 _T = TypeVar("_T")
 _SIZES = {"session_cpu": "max_session_cpu", "session_memory": "max_session_memory"}
+_LEAST_JOB_DISK = 1024 * 1024
 _DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
 
@@ -119,6 +120,15 @@ class Settings:
         "MAX_EXEC_TIMEOUT_SECONDS", 3300, "Longest time that a request may ask for a command"
     )
 
+    job_disk_bytes: int = _setting(
+        "JOB_DISK_BYTES",
+        256 * 1024 * 1024,
+        "Bytes of output kept of one job; when there are more, the oldest go first",
+    )
+    max_jobs_per_session: int = _setting(
+        "MAX_JOBS_PER_SESSION", 32, "Unfinished jobs of one session at once; more are refused with 429"
+    )
+
     use_mock_container_adapter: bool = _setting(
         "USE_MOCK_CONTAINER_ADAPTER", False, "`true`: virtual sessions, no cluster; commands are not executed"
     )
@@ -183,6 +193,11 @@ class Settings:
         ):
             if getattr(self, low) > getattr(self, high):
                 raise ConfigurationError(f"{low.upper()} is larger than {high.upper()}", variable=low.upper())
+
+        if self.job_disk_bytes < _LEAST_JOB_DISK:
+            raise ConfigurationError(
+                f"JOB_DISK_BYTES is less than {_LEAST_JOB_DISK}", variable="JOB_DISK_BYTES"
+            )
 
     def _size(self, name: str) -> Decimal:
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Sequence
 
 MASK = "***"
 MAX_CHARACTERS = 2000
@@ -41,6 +42,29 @@ def masked(command: str) -> str:
         At most 2,000 characters. Quotes may stand elsewhere where something was masked.
     """
     return _line(_SHAPES.sub(MASK, command[:_MAX_SEARCHED]), 0)[:MAX_CHARACTERS]
+
+
+def masked_words(words: Sequence[str]) -> list[str]:
+    """A command's program and arguments with what looks like a secret replaced, the others as they are.
+
+    Args:
+        words: As they would be executed.
+
+    Returns:
+        As many words, of at most 2,000 characters each.
+    """
+    shown: list[str] = []
+    secret = False
+    for word in words:
+        if secret and word.strip(":="):
+            shown.append(MASK)
+            secret = False
+            continue
+        clean = _SHAPES.sub(MASK, word[:_MAX_SEARCHED])
+        lines = any(character.isspace() for character in clean) and _is_line(clean)
+        text, secret = (_line(clean, 1), False) if lines else _word(clean, 0)
+        shown.append((text if MASK in text else word)[:MAX_CHARACTERS])
+    return shown
 
 
 def _line(text: str, depth: int) -> str:

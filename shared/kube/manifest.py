@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any, TypeAlias
 
 from shared.kube.diagnosis import CONTAINER
+from shared.kube.jobs import JOBS, JobLimits
 from shared.kube.supervisor import WORKSPACE
 from shared.sessions import names
 from shared.sessions.model import Session
@@ -24,7 +25,7 @@ USER_ID = 1000
 GRACE_SECONDS = 5
 _DEADLINE_MARGIN_SECONDS = 120
 
-_MOUNTS = {"workspace": WORKSPACE, "home": HOME, "tmp": "/tmp"}  # noqa: S108 - the pod's own
+_MOUNTS = {"workspace": WORKSPACE, "home": HOME, "tmp": "/tmp", "jobs": JOBS}  # noqa: S108 - the pod's own
 """Our volumes and where they are; the root is read-only."""
 
 START_SCRIPT = f"""\
@@ -46,6 +47,7 @@ class PodOptions:
     service_account: str
     runtime_class: str
     disk: str
+    jobs_disk_bytes: int
 
     @classmethod
     def from_settings(cls, settings: Settings) -> PodOptions:
@@ -54,6 +56,7 @@ class PodOptions:
             service_account=settings.k8s_service_account,
             runtime_class=settings.session_runtime_class,
             disk=settings.session_disk,
+            jobs_disk_bytes=JobLimits.from_settings(settings).room,
         )
 
 
@@ -85,6 +88,9 @@ def _metadata(session: Session) -> JsonObject:
 
 def _spec(session: Session, env: Mapping[str, str], options: PodOptions) -> JsonObject:
     life = math.ceil((session.expires_at - session.created_at).total_seconds())
+    # A volume that is overfull ends its pod; jobs keep to their room, and need a little besides.
+    jobs_disk = str(options.jobs_disk_bytes * 9 // 8)
+    sizes = {name: jobs_disk if name == "jobs" else options.disk for name in _MOUNTS}
     spec: JsonObject = {
         "restartPolicy": "Never",
         # Kubernetes ends the pod even when our cleanup does not run.
@@ -100,7 +106,7 @@ def _spec(session: Session, env: Mapping[str, str], options: PodOptions) -> Json
             "seccompProfile": {"type": "RuntimeDefault"},
         },
         "containers": [_container(session, env)],
-        "volumes": [{"name": name, "emptyDir": {"sizeLimit": options.disk}} for name in _MOUNTS],
+        "volumes": [{"name": name, "emptyDir": {"sizeLimit": size}} for name, size in sizes.items()],
     }
     if options.service_account:
         spec["serviceAccountName"] = options.service_account

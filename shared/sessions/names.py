@@ -18,6 +18,7 @@ MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
 MANAGED_BY = "gamgui"
 
 _SESSION_ID = re.compile(r"s[a-z2-7]{16}")
+_JOB_ID = re.compile(r"j[a-z2-7]{16}")
 _LABEL_NAME = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
 _LABEL_PREFIX = re.compile(r"(?=.{1,253}$)[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 _RESERVED_PREFIX = re.compile(r"(.*\.)?(kubernetes\.io|k8s\.io|gamgui\.io)")
@@ -32,6 +33,16 @@ def new_session_id() -> str:
 def is_session_id(text: str) -> bool:
     """Whether ``text`` could be a session id. What is not one does not exist."""
     return _SESSION_ID.fullmatch(text) is not None
+
+
+def new_job_id() -> str:
+    """A new job id: like a session's, but beginning with ``j``."""
+    return "j" + new_session_id()[1:]
+
+
+def is_job_id(text: str) -> bool:
+    """Whether ``text`` could be a job id. What is not one does not exist."""
+    return _JOB_ID.fullmatch(text) is not None
 
 
 def pod_name(session_id: str) -> str:

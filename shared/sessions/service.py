@@ -15,13 +15,14 @@ import shlex
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from datetime import timedelta
 
-from shared.errors import Conflict, GamguiError, NotFound, SessionStartFailed
+from shared.errors import Conflict, GamguiError, SessionStartFailed
 from shared.sessions import names
+from shared.sessions.access import SessionAccess
+from shared.sessions.auditor import Auditor
 from shared.sessions.execution import Command, ExecEvent, Exit
+from shared.sessions.jobs import JobService
 from shared.sessions.model import Resources, Session, SessionState
 from shared.sessions.ports import (
-    AuditLog,
-    AuditRecord,
     Clock,
     Cursor,
     PodRuntime,
@@ -33,7 +34,6 @@ log = logging.getLogger(__name__)
 
 _DELETE_SECONDS = 20.0
 _UNDO_SECONDS = 3.0
-_TOUCH_SECONDS = 30
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +62,8 @@ class SessionService:
         store: Keeps the sessions.
         runtime: Runs the pods.
         virtual: Runs virtual sessions.
+        access: Finds a caller's sessions.
+        jobs: Told when a session's pod is about to be deleted.
         clock: The time of day.
         audit: Told of every act.
         namespace: Namespace of new pods.
@@ -74,8 +76,10 @@ class SessionService:
         store: SessionStore,
         runtime: PodRuntime,
         virtual: PodRuntime,
+        access: SessionAccess,
+        jobs: JobService,
         clock: Clock,
-        audit: AuditLog,
+        audit: Auditor,
         namespace: str,
         fallback: bool,
     ) -> None:
@@ -84,6 +88,8 @@ class SessionService:
         self._virtual = virtual
         self._clock = clock
         self._states = SessionStates(store, clock)
+        self._access = access
+        self._jobs = jobs
         self._audit = audit
         self._namespace = namespace
         self._fallback = fallback
@@ -117,9 +123,9 @@ class SessionService:
             session = await self._states.settle(session, status)
         except GamguiError as error:
             await self._fail(session, error)
-            await self._record(session, owner, "session.create", error.reason)
+            await self._audit.record(session, owner, "session.create", error.reason)
             raise
-        await self._record(session, owner, "session.create", session.state)
+        await self._audit.record(session, owner, "session.create", session.state)
         if session.state in (SessionState.PENDING, SessionState.RUNNING):
             return session
         with contextlib.suppress(GamguiError):
@@ -142,10 +148,8 @@ class SessionService:
         Raises:
             NotFound: Absent, or another owner's.
         """
-        session = await self._owned(owner, session_id)
-        if session.state in (SessionState.FAILED, SessionState.DELETED):
-            return session
-        return await self._states.observe(session, await self._runtime_of(session).status(session))
+        session = await self._access.owned(owner, session_id)
+        return await self._access.observed(session)
 
     async def list_sessions(
         self, owner: str, *, state: SessionState | None, limit: int, after: Cursor | None
@@ -170,19 +174,20 @@ class SessionService:
         Raises:
             NotFound: Absent, or another owner's.
         """
-        session = await self._owned(owner, session_id)
+        session = await self._access.owned(owner, session_id)
         if session.state is SessionState.DELETED:
             return session
         if session.state is not SessionState.DELETING:
             session = await self._states.move(session, SessionState.DELETING, None)
         try:
-            gone = await self._runtime_of(session).delete(session, _DELETE_SECONDS)
+            await self._jobs.conclude(session)
+            gone = await self._access.runtime_of(session).delete(session, _DELETE_SECONDS)
         except GamguiError as error:
-            await self._record(session, owner, "session.delete", error.reason)
+            await self._audit.record(session, owner, "session.delete", error.reason)
             raise
         if gone and session.state is SessionState.DELETING:
             session = await self._states.move(session, SessionState.DELETED, None)
-        await self._record(session, owner, "session.delete", session.state)
+        await self._audit.record(session, owner, "session.delete", session.state)
         return session
 
     async def execute(self, owner: str, session_id: str, command: Command) -> AsyncGenerator[ExecEvent, None]:
@@ -192,21 +197,11 @@ class SessionService:
             NotFound: Absent, another owner's, or without a running pod.
             Conflict: The session is not running.
         """
-        session = await self._owned(owner, session_id)
-        if session.state is SessionState.PENDING:
-            session = await self._states.observe(session, await self._runtime_of(session).status(session))
-        if session.state is not SessionState.RUNNING or session.expired(self._clock.now()):
-            state = "expired" if session.state is SessionState.RUNNING else str(session.state)
-            raise Conflict(
-                f"the session is {state}, not running" + (f": {session.reason}" if session.reason else ""),
-                reason="SESSION_NOT_RUNNING",
-                session=session.id,
-                state=state,
-            )
+        session = await self._access.running(owner, session_id)
         outcome = "cancelled"
-        await self._touch(session)
         try:
-            async with contextlib.aclosing(self._runtime_of(session).execute(session, command)) as events:
+            running = self._access.runtime_of(session).execute(session, command)
+            async with contextlib.aclosing(running) as events:
                 async for event in events:
                     if isinstance(event, Exit):
                         outcome = event.result
@@ -215,7 +210,9 @@ class SessionService:
             outcome = error.reason
             raise
         finally:
-            await self._record(session, owner, "session.exec", outcome, command.argv)
+            await self._audit.record(
+                session, owner, "session.exec", outcome, command=shlex.join(command.argv)
+            )
 
     async def _choose_runtime(self) -> PodRuntime:
         if not self._fallback:
@@ -261,34 +258,4 @@ class SessionService:
             await self._states.move(session, SessionState.FAILED, f"{error.reason}: {error.detail}")
         with contextlib.suppress(GamguiError, TimeoutError):
             async with asyncio.timeout(_UNDO_SECONDS):
-                await self._runtime_of(session).delete(session, 0)
-
-    async def _touch(self, session: Session) -> None:
-        """Notes that the session is used; not at every command, as a write costs more than it tells."""
-        now = self._clock.now()
-        if (now - session.last_used_at).total_seconds() >= _TOUCH_SECONDS:
-            with contextlib.suppress(GamguiError):
-                await self._store.update(dataclasses.replace(session, last_used_at=now))
-
-    async def _owned(self, owner: str, session_id: str) -> Session:
-        session = await self._store.get(session_id) if names.is_session_id(session_id) else None
-        if session is None or session.owner != owner:
-            raise NotFound("there is no such session", reason="SESSION_NOT_FOUND")
-        return session
-
-    def _runtime_of(self, session: Session) -> PodRuntime:
-        return self._virtual if session.virtual else self._runtime
-
-    async def _record(
-        self, session: Session, actor: str, action: str, outcome: str, argv: Sequence[str] = ()
-    ) -> None:
-        await self._audit.record(
-            AuditRecord(
-                at=self._clock.now(),
-                actor=actor,
-                action=action,
-                session_id=session.id,
-                outcome=outcome,
-                detail={"command": shlex.join(argv)} if argv else {},
-            )
-        )
+                await self._access.runtime_of(session).delete(session, 0)

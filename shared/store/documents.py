@@ -1,7 +1,7 @@
-"""Sessions and idempotency records as plain documents: one codec for all stores.
+"""Sessions, jobs and idempotency records as plain documents: one codec for all stores.
 
-A document holds ``str``, ``int``, ``bool``, ``None``, ``datetime`` and ``dict[str, str]``
-values only. Firestore takes them as they are; SQLite takes them as JSON, in which a time
+A document holds ``str``, ``int``, ``float``, ``bool``, ``None``, ``datetime`` and
+``dict[str, str]`` values only. Firestore takes them as they are; SQLite takes them as JSON, in which a time
 is an RFC 3339 string. A document may hold more fields than we know (a store's own, or
 those of a newer release), and may lack those that have a default.
 """
@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from typing import Any, TypeAlias, get_type_hints
 
 from shared.errors import InternalError
+from shared.sessions.job import Job, JobState
 from shared.sessions.model import Resources, Session, SessionState
 from shared.sessions.ports import RequestRecord
 
@@ -51,6 +52,27 @@ def session_from(document: Mapping[str, Any], version: str) -> Session:
         return Session(**values)
     except (KeyError, TypeError, ValueError) as error:
         raise _invalid("session") from error
+
+
+def job_document(job: Job) -> Document:
+    """The job as a document; its version is the store's and not in it.
+
+    Raises:
+        ValueError: A time has no zone, or the id cannot be a document's.
+    """
+    return {**_document(job, job.id), "command": json.dumps(job.command, ensure_ascii=False)}
+
+
+def job_from(document: Mapping[str, Any], version: str) -> Job:
+    """The job that a document holds; see ``session_from``."""
+    try:
+        values = _values(Job, document, version)
+        values["state"] = JobState(values["state"])
+        command = json.loads(values["command"])
+        values["command"] = command if isinstance(command, str) else tuple(command)
+        return Job(**values)
+    except (KeyError, TypeError, ValueError) as error:
+        raise _invalid("job") from error
 
 
 def request_document(record: RequestRecord) -> Document:
@@ -124,7 +146,7 @@ def microseconds(time: datetime) -> int:
     return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
 
 
-def _document(value: Session | RequestRecord, document_id: str) -> Document:
+def _document(value: Session | Job | RequestRecord, document_id: str) -> Document:
     require_id(document_id)
     return {
         field.name: _plain(getattr(value, field.name))
@@ -136,7 +158,7 @@ def _document(value: Session | RequestRecord, document_id: str) -> Document:
 def _plain(value: Any) -> Any:
     if isinstance(value, datetime):
         return _utc(value)
-    if isinstance(value, SessionState):
+    if isinstance(value, SessionState | JobState):
         return value.value
     if isinstance(value, Resources):
         return dataclasses.asdict(value)
@@ -145,7 +167,9 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _values(kind: type[Session | RequestRecord], document: Mapping[str, Any], version: str) -> dict[str, Any]:
+def _values(
+    kind: type[Session | Job | RequestRecord], document: Mapping[str, Any], version: str
+) -> dict[str, Any]:
     hints = _HINTS[kind]
     values: dict[str, Any] = {
         name: _time(document[name]) if hint in _TIMES else document[name]
@@ -177,4 +201,6 @@ def _invalid(what: str) -> InternalError:
 
 
 _TIMES = (datetime, datetime | None)
-_HINTS: Mapping[type, Mapping[str, Any]] = {kind: get_type_hints(kind) for kind in (Session, RequestRecord)}
+_HINTS: Mapping[type, Mapping[str, Any]] = {
+    kind: get_type_hints(kind) for kind in (Session, Job, RequestRecord)
+}

@@ -16,6 +16,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from shared.store.documents import Document, microseconds
 
+_KINDS = {bool: "boolean_value", int: "integer_value", float: "double_value", str: "string_value"}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -33,12 +34,8 @@ def to_value(value: object) -> types.Value:
     match value:
         case None:
             return types.Value(null_value=NULL_VALUE)
-        case bool():
-            return types.Value(boolean_value=value)
-        case int():
-            return types.Value(integer_value=value)
-        case str():
-            return types.Value(string_value=value)
+        case bool() | int() | float() | str():
+            return types.Value(**{_KINDS[type(value)]: value})
         case datetime():
             seconds, rest = divmod(microseconds(value), 1_000_000)
             return types.Value(timestamp_value=Timestamp(seconds=seconds, nanos=rest * 1000))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal, TypeAlias
 
@@ -20,16 +20,18 @@ Format: TypeAlias = Literal["application/json", "application/x-ndjson", "text/ev
 MAX_KEPT_BYTES = 10 * 1024 * 1024
 """Most that a non-streamed answer keeps of each stream: the first and the last half of it."""
 
-_FORMATS: tuple[Format, ...] = ("application/json", "application/x-ndjson", "text/event-stream")
+STREAMED: tuple[Format, ...] = ("application/x-ndjson", "text/event-stream")
+FORMATS: tuple[Format, ...] = ("application/json", *STREAMED)
 _WEIGHT = re.compile(r"0(\.[0-9]{0,3})?|1(\.0{0,3})?")
 _encode = msgspec.json.Encoder().encode
 
 
-def negotiate(accept: str) -> Format:
-    """The format that the caller prefers among ours; JSON when it does not say.
+def negotiate(accept: str, formats: Sequence[Format] = FORMATS) -> Format:
+    """The format that the caller prefers among ours; the first one when it does not say.
 
     Args:
         accept: The Accept header (RFC 9110, 12.5.1).
+        formats: What there is.
 
     Raises:
         NotAcceptable: It takes none of ours.
@@ -42,7 +44,7 @@ def negotiate(accept: str) -> Format:
         qualities[media_type] = max(quality, qualities.get(media_type, 0.0))
     asked = list(qualities)
     ranked: list[tuple[float, int, int, Format]] = []
-    for offered in _FORMATS:
+    for offered in formats:
         # The most specific range that covers a format decides on it, whatever the others say.
         ranges = (offered, offered.partition("/")[0] + "/*", "*/*")
         for wideness, covering in enumerate(ranges):
@@ -50,9 +52,9 @@ def negotiate(accept: str) -> Format:
                 # Of formats as welcome as each other: the one named, then the one named first.
                 ranked.append((-qualities[covering], wideness, asked.index(covering), offered))
                 break
-    quality, _, _, chosen = min(ranked, default=(0.0, 0, 0, _FORMATS[0]), key=lambda rank: rank[:3])
+    quality, _, _, chosen = min(ranked, default=(0.0, 0, 0, formats[0]), key=lambda rank: rank[:3])
     if quality == 0:
-        raise NotAcceptable(f"this endpoint answers {', '.join(_FORMATS)}")
+        raise NotAcceptable(f"this endpoint answers {', '.join(formats)}")
     return chosen
 
 
@@ -100,7 +102,8 @@ def ndjson(event: EventObject) -> bytes:
 
 def server_sent(event: EventObject) -> bytes:
     """One event as https://html.spec.whatwg.org/multipage/server-sent-events.html has it."""
-    return b"event: %b\ndata: %b\n\n" % (str(event["type"]).encode(), _encode(event))
+    cursor = b"id: %b\n" % event["cursor"].encode() if "cursor" in event else b""
+    return b"event: %b\n%bdata: %b\n\n" % (str(event["type"]).encode(), cursor, _encode(event))
 
 
 class Kept:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Annotated, TypeVar
 
 import msgspec
@@ -33,6 +33,7 @@ _PLACE = re.compile(r"`\$\.(?P<path>[^`]*)`$")
 _UNKNOWN = re.compile(r"Object contains unknown field `(?P<name>[^`]*)`")
 _WRONG_TYPE = re.compile(r"Expected `[^`]+`, got `")
 
+Name = Annotated[str, msgspec.Meta(max_length=100, pattern=_NAME)]
 Quantity = Annotated[str, msgspec.Meta(pattern=_QUANTITY)]
 LabelKey = Annotated[str, msgspec.Meta(max_length=317)]
 LabelValue = Annotated[str, msgspec.Meta(max_length=63)]
@@ -55,7 +56,7 @@ class ResourcesBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 class CreateSessionBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """Body of ``POST /v1/sessions``."""
 
-    name: Annotated[str, msgspec.Meta(max_length=100, pattern=_NAME)] = ""
+    name: Name = ""
     image: Annotated[str, msgspec.Meta(pattern=_IMAGE)] | None = None
     resources: ResourcesBody = ResourcesBody()
     env: EnvMap = {}
@@ -123,28 +124,35 @@ class ExecBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
         Raises:
             InvalidRequest: A value breaks a rule; names the field.
         """
-        _refuse("env", names.env_fault(self.env))
         timeout = self.timeout_seconds or settings.exec_timeout_seconds
         if timeout > settings.max_exec_timeout_seconds:
             raise _invalid(
                 "timeout_seconds", f"is larger than {settings.max_exec_timeout_seconds}; run a job instead"
             )
+        given = self.input()
+        stdin = None if given is None else _once(given)
+        return Command(
+            argv=self.argv(), timeout_seconds=timeout, stdin=stdin, workdir=self.workdir, env=self.env
+        )
+
+    def argv(self) -> Sequence[str]:
+        """Program and arguments."""
+        _refuse("env", names.env_fault(self.env))
         argv = ["sh", "-c", self.command] if isinstance(self.command, str) else self.command
         if not argv[0]:
             raise _invalid("command", "names no program")
-        return Command(
-            argv=argv, timeout_seconds=timeout, stdin=self._stdin(), workdir=self.workdir, env=self.env
-        )
+        return argv
 
-    def _stdin(self) -> AsyncIterator[bytes] | None:
+    def input(self) -> bytes | None:
+        """The command's input, None when none is given."""
         if self.stdin is not None and self.stdin_base64 is not None:
             raise _invalid("stdin", "and stdin_base64 exclude each other")
         if self.stdin is not None:
-            return _once(self.stdin.encode())
+            return self.stdin.encode()
         if self.stdin_base64 is None:
             return None
         try:
-            return _once(base64.b64decode(self.stdin_base64, validate=True))
+            return base64.b64decode(self.stdin_base64, validate=True)
         except (binascii.Error, ValueError) as error:
             raise _invalid("stdin_base64", "is not base64") from error
 

@@ -20,11 +20,15 @@ import yaml
 
 import shared
 from shared.errors import GamguiError
+from shared.sessions.job import JobState
 from shared.sessions.model import Resources, Session, SessionState
 from shared.settings import Settings
+from shared.web.job_request import JobBody
+from shared.web.jobs import job_json
 from shared.web.problems import problem
 from shared.web.schemas import CreateSessionBody, ExecBody
 from shared.web.sessions import session_json
+from tests.shared.store.samples import a_job
 from tests.support.gateway_process import ROOT
 
 DOCUMENT: dict[str, Any] = yaml.safe_load((ROOT / "openapi.yaml").read_text())
@@ -153,7 +157,9 @@ def assert_described(theirs: dict[str, Any], ours: dict[str, Any], defs: dict[st
             assert ours[keyword] == value, f"{where}: {keyword}"
 
 
-@pytest.mark.parametrize(("shape", "name"), [(CreateSessionBody, "CreateSession"), (ExecBody, "ExecCommand")])
+@pytest.mark.parametrize(
+    ("shape", "name"), [(CreateSessionBody, "CreateSession"), (ExecBody, "ExecCommand"), (JobBody, "NewJob")]
+)
 def test_a_request_body_is_described_as_it_is_checked(shape: type[msgspec.Struct], name: str) -> None:
     checked = msgspec.json.schema(shape)
     assert_described({"$ref": checked["$ref"]}, SCHEMAS[name], checked["$defs"], name)
@@ -192,6 +198,15 @@ def test_a_session_is_described_member_by_member() -> None:
     for shown in (session_json(a_session()), least):
         validator(described).validate(json.loads(json.dumps(shown)))
     assert SCHEMAS["SessionState"]["enum"] == list(SessionState)
+
+
+def test_a_job_is_described_member_by_member() -> None:
+    described = SCHEMAS["Job"]
+    job = a_job(session_id="s5m2qj7xk3vdw4hzy")
+    assert list(job_json(job)) == list(described["properties"]) == described["required"]
+    for shown in (job_json(job), job_json(dataclasses.replace(job, command="gam info domain"))):
+        validator(described).validate(json.loads(json.dumps(shown)))
+    assert SCHEMAS["JobState"]["enum"] == list(JobState)
 
 
 def test_a_problem_is_described() -> None:

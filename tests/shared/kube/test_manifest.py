@@ -10,11 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared.kube.jobs import JOBS
 from shared.kube.manifest import START_SCRIPT, PodOptions, merge, pod_manifest
 from shared.sessions.model import Resources, Session, SessionState
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
-OPTIONS = PodOptions(service_account="", runtime_class="", disk="2Gi")
+OPTIONS = PodOptions(service_account="", runtime_class="", disk="2Gi", jobs_disk_bytes=8 * 1024**3)
 SESSION = Session(
     id="saaaaaaaaaaaaaaaa",
     owner="ann@example.com",
@@ -84,6 +85,7 @@ WHOLE = {
                     {"name": "workspace", "mountPath": "/workspace"},
                     {"name": "home", "mountPath": "/home/gam"},
                     {"name": "tmp", "mountPath": "/tmp"},
+                    {"name": "jobs", "mountPath": "/var/lib/gamgui/jobs"},
                 ],
             }
         ],
@@ -91,6 +93,7 @@ WHOLE = {
             {"name": "workspace", "emptyDir": {"sizeLimit": "2Gi"}},
             {"name": "home", "emptyDir": {"sizeLimit": "2Gi"}},
             {"name": "tmp", "emptyDir": {"sizeLimit": "2Gi"}},
+            {"name": "jobs", "emptyDir": {"sizeLimit": "9663676416"}},
         ],
     },
 }
@@ -159,7 +162,7 @@ def test_a_templates_placement_volumes_and_sidecars_survive() -> None:
     assert {"name": "shared", "configMap": {"name": "c"}} in spec["volumes"]
     assert [container["name"] for container in spec["containers"]] == ["session", "proxy"]
     mounts = [mount["mountPath"] for mount in spec["containers"][0]["volumeMounts"]]
-    assert mounts == ["/workspace", "/home/gam", "/tmp", "/etc/shared"]
+    assert mounts == ["/workspace", "/home/gam", "/tmp", JOBS, "/etc/shared"]
     assert spec["containers"][0]["resources"]["limits"] == {
         "ephemeral-storage": "1Gi",
         "cpu": "500m",

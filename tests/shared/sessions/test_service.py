@@ -18,12 +18,16 @@ from shared.errors import (
     StoreUnavailable,
     TooManyRequests,
 )
+from shared.sessions.access import SessionAccess
+from shared.sessions.auditor import Auditor
 from shared.sessions.execution import Command, ExecEvent, ExecResult, Exit, Output, Started
+from shared.sessions.jobs import JobService
 from shared.sessions.model import Resources, Session, SessionState
 from shared.sessions.names import is_session_id, new_session_id
 from shared.sessions.ports import PodPhase, PodStatus
 from shared.sessions.service import NewSession, SessionService
 from shared.sessions.virtual import NOT_EXECUTED, VirtualRuntime
+from shared.sessions.virtual_jobs import VirtualJobs
 from shared.store.sqlite import SqliteStore
 from tests.shared.store.samples import NOON, SetClock
 from tests.support.scripted_runtime import JournalingStore, KeptAudit, ScriptedRuntime
@@ -79,12 +83,24 @@ class World:
 def make_world(sqlite: SqliteStore, clock: SetClock, *, fallback: bool = False) -> World:
     journal: list[str] = []
     store, runtime, audit = JournalingStore(sqlite, journal), ScriptedRuntime(journal=journal), KeptAudit()
+    virtual, auditor = VirtualRuntime(), Auditor(audit, clock)
+    access = SessionAccess(store=store, runtime=runtime, virtual=virtual, clock=clock)
+    jobs = JobService(
+        store=sqlite,
+        access=access,
+        runtime=VirtualJobs(),
+        virtual=VirtualJobs(),
+        audit=auditor,
+        clock=clock,
+    )
     service = SessionService(
         store=store,
         runtime=runtime,
-        virtual=VirtualRuntime(),
+        virtual=virtual,
+        access=access,
+        jobs=jobs,
         clock=clock,
-        audit=audit,
+        audit=auditor,
         namespace="gamgui",
         fallback=fallback,
     )

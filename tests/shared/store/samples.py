@@ -8,8 +8,9 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from shared.sessions.job import Job, JobState
 from shared.sessions.model import Resources, Session, SessionState
-from shared.sessions.names import new_session_id, pod_name
+from shared.sessions.names import new_job_id, new_session_id, pod_name
 from shared.sessions.ports import RequestRecord
 
 NOON = datetime(2026, 3, 1, 12, 0, 0, 123457, tzinfo=UTC)
@@ -49,11 +50,25 @@ def a_session(**changes: Any) -> Session:
     return dataclasses.replace(session, **changes)
 
 
+def a_job(**changes: Any) -> Job:
+    job = Job(
+        id=changes.pop("id", None) or new_job_id(),
+        session_id=new_session_id(),
+        owner="alice@example.com",
+        name="File lists",
+        command=("gam", "print", "users"),
+        state=JobState.QUEUED,
+        created_at=NOON,
+        timeout_seconds=60.5,
+    )
+    return dataclasses.replace(job, **changes)
+
+
 def a_record(**changes: Any) -> RequestRecord:
     record = RequestRecord(
         key="create-0123456789abcdef",
         fingerprint="f" * 64,
-        session_id=new_session_id(),
+        resource_id=new_session_id(),
         lease_until=NOON + timedelta(seconds=60),
         expires_at=NOON + timedelta(days=1),
     )
@@ -89,11 +104,31 @@ sessions = st.builds(
     version=st.just(""),
 )
 
+jobs = st.builds(
+    Job,
+    id=st.builds(new_job_id),
+    session_id=_text,
+    owner=_text,
+    name=_text,
+    command=_text | st.lists(_text, max_size=4).map(tuple),
+    state=st.sampled_from(JobState),
+    exit_code=st.none() | st.integers(min_value=0, max_value=255),
+    signal=st.none() | _text,
+    reason=st.none() | _text,
+    stdout_bytes=st.integers(min_value=0, max_value=2**53),
+    stderr_bytes=st.integers(min_value=0, max_value=2**53),
+    created_at=_times,
+    started_at=st.none() | _times,
+    ended_at=st.none() | _times,
+    timeout_seconds=st.none() | st.floats(min_value=0.1, max_value=1e9),
+    version=st.just(""),
+)
+
 records = st.builds(
     RequestRecord,
     key=st.builds(new_session_id),
     fingerprint=_text,
-    session_id=_text,
+    resource_id=_text,
     lease_until=_times,
     expires_at=_times,
     response=st.none() | _text,

@@ -246,7 +246,7 @@ async def is_first(store: SessionStore, record: RequestRecord) -> bool:
     """Whether the record was stored: then it is the one that is there, with a version."""
     found = await store.begin_request(record)
     assert found.version
-    if found.session_id != record.session_id:
+    if found.resource_id != record.resource_id:
         return False
     assert dataclasses.replace(found, version="") == record
     return True
@@ -300,9 +300,9 @@ class TestRequests:
             *((one, other)[n % 2].begin_request(record) for n, record in enumerate(offered))
         )
         assert [
-            found.session_id == own.session_id for found, own in zip(results, offered, strict=True)
+            found.resource_id == own.resource_id for found, own in zip(results, offered, strict=True)
         ].count(True) == 1
-        assert len({found.session_id for found in results}) == 1
+        assert len({found.resource_id for found in results}) == 1
 
     async def test_expired_record_counts_as_none(self, store: SessionStore, clock: SetClock) -> None:
         await store.begin_request(a_record())
@@ -310,7 +310,7 @@ class TestRequests:
         fresh = a_record(expires_at=clock.now() + timedelta(days=1))
         assert await is_first(store, fresh)
         found = await store.begin_request(a_record())
-        assert found.session_id == fresh.session_id
+        assert found.resource_id == fresh.resource_id
 
     async def test_record_counts_until_it_expires(self, store: SessionStore, clock: SetClock) -> None:
         await store.begin_request(a_record())
@@ -328,9 +328,9 @@ class TestRequests:
             *((one, other)[n % 2].begin_request(record) for n, record in enumerate(offered))
         )
         assert [
-            found.session_id == own.session_id for found, own in zip(results, offered, strict=True)
+            found.resource_id == own.resource_id for found, own in zip(results, offered, strict=True)
         ].count(True) == 1
-        assert len({found.session_id for found in results}) == 1
+        assert len({found.resource_id for found in results}) == 1
 
     async def test_late_owner_of_an_expired_record_cannot_answer_for_the_new_one(
         self, store: SessionStore, clock: SetClock

@@ -74,8 +74,8 @@ class TestLostAnswers:
     ) -> None:
         firestore.faults = [Fault("Commit", code, applied=applied)]
         first = a_record()
-        assert (await store.begin_request(first)).session_id == first.session_id
-        assert (await store.begin_request(a_record())).session_id == first.session_id
+        assert (await store.begin_request(first)).resource_id == first.resource_id
+        assert (await store.begin_request(a_record())).resource_id == first.resource_id
 
     async def test_taker_over_of_an_expired_record_is_the_first(
         self,
@@ -90,7 +90,7 @@ class TestLostAnswers:
         # The refused create first, then the takeover, whose answer is lost.
         firestore.faults = [Fault("Commit", code), Fault("Commit", code, applied=applied)]
         taker = a_record(expires_at=clock.now() + timedelta(days=1))
-        assert (await store.begin_request(taker)).session_id == taker.session_id
+        assert (await store.begin_request(taker)).resource_id == taker.resource_id
 
 
 class TestRealConflicts:

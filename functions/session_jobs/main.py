@@ -1,0 +1,59 @@
+"""Jobs of a session: commands that outlive their caller. Start, list, get, cancel."""
+
+from __future__ import annotations
+
+import functions_framework.aio
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from shared.app import app
+from shared.web.endpoint import Call, Route, serve
+
+
+async def start(call: Call) -> Response:
+    """Starts a job; a repeated Idempotency-Key gets the first answer again."""
+    from shared.web.creation import answer_once
+    from shared.web.job_request import read_job
+    from shared.web.jobs import job_creation
+
+    body = await call.json_body()
+    new = read_job(body, app().settings)
+    creation = job_creation(app().jobs, call.caller, new, **call.params)
+    return await answer_once(call, body, app().requests, creation)
+
+
+async def list_jobs(call: Call) -> Response:
+    """Answers one page."""
+    from shared.web.jobs import jobs_json, jobs_query
+
+    page = jobs_query(call.request.query_params)
+    found = await app().jobs.list_jobs(call.caller, **call.params, limit=page.size, after=page.after)
+    return JSONResponse(jobs_json(*found))
+
+
+async def get(call: Call) -> Response:
+    """Answers the job as it is now."""
+    from shared.web.jobs import job_json
+
+    return JSONResponse(job_json(await app().jobs.get(call.caller, **call.params)))
+
+
+async def cancel(call: Call) -> Response:
+    """Ends the job and answers how it ended."""
+    from shared.web.jobs import job_json
+
+    return JSONResponse(job_json(await app().jobs.cancel(call.caller, **call.params)))
+
+
+ROUTES = [
+    Route("POST", "/v1/sessions/{session_id}/jobs", start),
+    Route("GET", "/v1/sessions/{session_id}/jobs", list_jobs),
+    Route("GET", "/v1/sessions/{session_id}/jobs/{job_id}", get),
+    Route("POST", "/v1/sessions/{session_id}/jobs/{job_id}/cancel", cancel),
+]
+
+
+@functions_framework.aio.http
+async def session_jobs(request: Request) -> Response:
+    """The Cloud Run function."""
+    return await serve(request, app, ROUTES, "session_jobs")

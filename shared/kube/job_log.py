@@ -1,0 +1,188 @@
+"""What job.sh writes, read: the records of a job's log, and its status lines."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+
+from shared.errors import InvalidRequest
+from shared.kube.channels import ended_with
+from shared.sessions.execution import Output, Started, Stream
+from shared.sessions.job import Gap, JobCursor, JobEvent, JobRecord, JobReport, JobState, Place
+
+_MAX_LINE = 4096
+_STREAMS: dict[str, Stream] = {"o": "stdout", "e": "stderr"}
+_STATES = {
+    "exited": JobState.EXITED,
+    "failed": JobState.EXITED,
+    "cancelled": JobState.CANCELLED,
+    "timed_out": JobState.TIMED_OUT,
+}
+SUPERVISOR_GONE = "the job's supervisor was ended from outside"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class PodTime:
+    """The pod's clock and ours, as they were when the job was started.
+
+    Attributes:
+        epoch: Our time then, in milliseconds since 1970.
+        uptime: The pod's, in seconds.
+    """
+
+    epoch: int
+    uptime: float
+
+    def at(self, uptime: str) -> datetime | None:
+        """The time at which the pod's clock showed this; None when it says nothing."""
+        passed = float(uptime) - self.uptime
+        if not math.isfinite(passed) or not self.epoch:
+            return None
+        return datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=self.epoch, seconds=passed)
+
+
+def read_status(line: str) -> tuple[str, JobReport | None]:
+    """A line of ``status``.
+
+    Returns:
+        The job's id, and what the pod knows of it: None if nothing.
+
+    Raises:
+        ValueError: It is no such line.
+    """
+    job_id, state, *words = line.split(" ", 7)
+    if state == "unknown":
+        return job_id, None
+    out, err, epoch, uptime, started, ending = words
+    time = PodTime(int(epoch), float(uptime))
+    report = JobReport(
+        state=JobState.RUNNING,
+        stdout_bytes=int(out),
+        stderr_bytes=int(err),
+        started_at=None if started == "-" else time.at(started),
+    )
+    if state == "ended":
+        return job_id, _ended(report, ending, time)
+    if state == "dead":
+        report = dataclasses.replace(report, state=JobState.LOST, reason=SUPERVISOR_GONE)
+    elif state == "queued":
+        report = dataclasses.replace(report, state=JobState.QUEUED)
+    elif state != "running":
+        raise ValueError(f"{state!r} is no state")
+    return job_id, report
+
+
+def _ended(report: JobReport, ending: str, time: PodTime) -> JobReport:
+    result, code, uptime, out, err, reason = (ending + " ").split(" ", 5)
+    counted = dataclasses.replace(report, stdout_bytes=int(out), stderr_bytes=int(err))
+    if result == "dead":
+        return dataclasses.replace(counted, state=JobState.LOST, reason=SUPERVISOR_GONE)
+    return dataclasses.replace(
+        counted,
+        state=_STATES[result],
+        exit_code=int(code),
+        signal=ended_with(int(code)).signal,
+        reason=reason.strip() or None,
+        ended_at=time.at(uptime),
+    )
+
+
+class JobLog:
+    """Reads what ``follow`` says, as it comes.
+
+    Args:
+        since: The place from which on it was asked for; output before it is left out.
+    """
+
+    def __init__(self, since: JobCursor) -> None:
+        self._time = PodTime(0, 0)
+        self._place = since.place
+        self._delivered: dict[Stream, int] = {"stdout": since.stdout, "stderr": since.stderr}
+        self._started_at: datetime | None = None
+        self._rest = b""
+
+    @property
+    def place(self) -> Place:
+        """Behind the last whole record."""
+        return self._place
+
+    def feed(self, data: bytes) -> Iterator[JobRecord]:
+        """Takes the next bytes.
+
+        Yields:
+            The records that they complete.
+
+        Raises:
+            InvalidRequest: No record begins where we were told to begin.
+        """
+        data = self._rest + data
+        position = 0
+        while True:
+            newline = data.find(b"\n", position, position + _MAX_LINE)
+            if newline < 0:
+                break
+            words = data[position:newline].decode("utf-8", "replace").split(" ")
+            try:
+                end = newline + 1 + (int(words[2]) if words[0] in _STREAMS else 0)
+                if len(data) < end:
+                    break
+                yield from self._record(words, data[newline + 1 : end], end - position)
+            except (ValueError, IndexError, KeyError) as error:
+                raise _no_place() from error
+            position = end
+        self._rest = data[position:]
+        if len(self._rest) >= _MAX_LINE and b"\n" not in self._rest[:_MAX_LINE]:
+            raise _no_place()
+
+    def _record(self, words: Sequence[str], data: bytes, length: int) -> Iterator[JobRecord]:
+        if words[0] == "t":
+            self._time = PodTime(int(words[1]), float(words[2]))
+            return
+        begin = Place(int(words[1]), 0) if words[0] == "g" else self._place
+        self._place = Place(begin.part, begin.size + length)
+        for event, at in self._events(words, data):
+            yield JobRecord(event, at, begin, self._place)
+
+    def _events(self, words: Sequence[str], data: bytes) -> Iterator[tuple[JobEvent, datetime | None]]:
+        match words:
+            case ("o" | "e") as letter, at, _, up:
+                yield from self._output(_STREAMS[letter], int(at), data, self._time.at(up))
+            case "g", _, out, err, up:
+                yield from self._gap("stdout", int(out), self._time.at(up))
+                yield from self._gap("stderr", int(err), self._time.at(up))
+            case "s", pid, up:
+                self._started_at = self._time.at(up)
+                yield Started(int(pid)), self._started_at
+            case "l", letter, up:
+                stream = _STREAMS[letter]
+                yield Gap(stream, self._delivered[stream], None), self._time.at(up)
+            case "x", *ending:
+                report = JobReport(state=JobState.RUNNING, started_at=self._started_at)
+                report = _ended(report, " ".join(ending), self._time)
+                yield report, report.ended_at
+            case _:
+                raise ValueError("no record")
+
+    def _output(
+        self, stream: Stream, offset: int, data: bytes, at: datetime | None
+    ) -> Iterator[tuple[JobEvent, datetime | None]]:
+        yield from self._gap(stream, offset, at)
+        known = self._delivered[stream] - offset
+        if known < len(data):
+            yield Output(stream, offset + known, data[known:]), at
+            self._delivered[stream] = offset + len(data)
+
+    def _gap(
+        self, stream: Stream, offset: int, at: datetime | None
+    ) -> Iterator[tuple[JobEvent, datetime | None]]:
+        """What is missing before this offset."""
+        missing = offset - self._delivered[stream]
+        if missing > 0:
+            yield Gap(stream, self._delivered[stream], missing), at
+            self._delivered[stream] = offset
+
+
+def _no_place() -> InvalidRequest:
+    return InvalidRequest("the cursor is none of this job's", reason="INVALID_FIELD", field="cursor")

@@ -124,7 +124,7 @@ class KubernetesJobs:
                     if event.result is ExecResult.POD_LOST:
                         lost = JobReport(state=JobState.LOST, reason=event.reason)
                         yield JobRecord(lost, None, log.place, log.place)
-                    elif event.result not in (ExecResult.TIMED_OUT, ExecResult.EXITED):
+                    elif event.result in (ExecResult.UNKNOWN, ExecResult.START_FAILED):
                         raise ClusterUnavailable("the connection to the job's output ended")
 
     async def _ask(

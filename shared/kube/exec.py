@@ -13,7 +13,7 @@ import asyncio
 import contextlib
 import dataclasses
 import secrets
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine
 from typing import TypeAlias
 
 import aiohttp
@@ -59,7 +59,7 @@ class Execution:
         command: What to run.
         pod_lost: Waits until the pod has failed or is gone, then says how; with True,
             a pod that is being deleted counts only when its grace period is over.
-        background: Runs a coroutine to its end even when this execution is cancelled.
+        background: Runs a coroutine to its end, as a task of its own.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class Execution:
         command: Command,
         *,
         pod_lost: PodLost,
-        background: Callable[[Awaitable[None]], None],
+        background: Callable[[Coroutine[None, None, None]], asyncio.Task[None]],
     ) -> None:
         self._api = api
         self._container = container
@@ -109,9 +109,12 @@ class Execution:
         finally:
             for task in tasks:
                 task.cancel()
-            if not ended:
-                self._background(self._stop())
-            self._background(_close(socket))
+            if ended:
+                self._background(_close(socket))
+            else:
+                # Waited for, as a server that is told to stop waits for its requests only;
+                # shielded, as it must go on when the server gives this request up.
+                await asyncio.shield(self._background(self._abandon(socket)))
 
     async def _connect(self) -> aiohttp.ClientWebSocketResponse:
         params = [("command", word) for word in supervisor.supervisor_argv(self._tag)]
@@ -227,6 +230,11 @@ class Execution:
             except GamguiError:
                 await asyncio.sleep(_WATCH_AFTER_SECONDS)  # the cluster is away: the pod may live
         await asyncio.sleep(_LOST_SECONDS)
+        await _close(socket)
+
+    async def _abandon(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+        """Ends the command, then its connection: to be closed would look to it like input that ended."""
+        await self._stop_quietly()
         await _close(socket)
 
     async def _stop_quietly(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Awaitable, Mapping
+from collections.abc import AsyncGenerator, Coroutine, Mapping
 from typing import Any
 
 from shared.errors import (
@@ -205,14 +205,11 @@ class KubernetesRuntime:
             self._template = (now, found.get("template") or {})
         return self._template[1]
 
-    def _run_in_background(self, work: Awaitable[None]) -> None:
-        async def run() -> None:
-            with contextlib.suppress(ClusterUnavailable, TimeoutError):
-                await work
-
-        task = asyncio.get_running_loop().create_task(run())
+    def _run_in_background(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
+        task = asyncio.get_running_loop().create_task(work)
         self._background.add(task)
         task.add_done_callback(self._background.discard)
+        return task
 
 
 def _pods(session: Session) -> str:

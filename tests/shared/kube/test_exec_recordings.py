@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Coroutine
 
 import pytest
 
@@ -29,8 +29,9 @@ async def run(url: str, command: Command | None = None, pod_lost: object = pod_l
     api = api_at(url)
     tasks: list[asyncio.Task[None]] = []
 
-    def background(work: Awaitable[None]) -> None:
-        tasks.append(asyncio.ensure_future(work))  # type: ignore[arg-type]
+    def background(work: Coroutine[None, None, None]) -> asyncio.Task[None]:
+        tasks.append(asyncio.create_task(work))
+        return tasks[-1]
 
     command = command or Command(argv=["true"], timeout_seconds=20)
     execution = Execution(

@@ -12,11 +12,13 @@ from shared.web.endpoint import Call, Route, serve
 
 async def handle(call: Call) -> Response:
     """Runs the command and answers in the format that the caller accepts."""
+    from shared.web.exec_request import read_command
     from shared.web.exec_response import respond
-    from shared.web.schemas import ExecBody, decode
+    from shared.web.request_body import RequestBody
 
-    command = decode(await call.json_body(), ExecBody).to_command(app().settings)
-    return await respond(call, app().sessions.execute(call.caller, call.params["session_id"], command))
+    body = RequestBody()
+    command = await read_command(call, body, app().settings)
+    return await respond(call, app().sessions.execute(call.caller, call.params["session_id"], command), body)
 
 
 ROUTES = [Route("POST", "/v1/sessions/{session_id}/exec", handle)]

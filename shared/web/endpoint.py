@@ -58,6 +58,22 @@ class Call:
     request_id: str
     params: Mapping[str, str]
 
+    def media_type(self, *accepted: str) -> str:
+        """What the body is declared as: one of those accepted.
+
+        Raises:
+            UnsupportedMediaType: It is none of them, or is compressed.
+        """
+        media_type = self.request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if media_type not in accepted:
+            raise UnsupportedMediaType(
+                f"the body must be {' or '.join(accepted)}", content_type=media_type[:100]
+            )
+        encoding = self.request.headers.get("content-encoding", "identity").strip().lower()
+        if encoding not in ("", "identity"):
+            raise UnsupportedMediaType("the body must not be encoded", content_encoding=encoding[:100])
+        return media_type
+
     async def json_body(self) -> bytes:
         """The body of a JSON request, bounded.
 
@@ -65,12 +81,7 @@ class Call:
             UnsupportedMediaType: It is not declared as JSON, or is compressed.
             PayloadTooLarge: It is longer than 1 MiB.
         """
-        media_type = self.request.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if media_type != "application/json":
-            raise UnsupportedMediaType("the body must be application/json", content_type=media_type[:100])
-        encoding = self.request.headers.get("content-encoding", "identity").strip().lower()
-        if encoding not in ("", "identity"):
-            raise UnsupportedMediaType("the body must not be encoded", content_encoding=encoding[:100])
+        self.media_type("application/json")
         body = bytearray()
         try:
             async for chunk in self.request.stream():

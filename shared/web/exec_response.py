@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator
 
 import msgspec
 from starlette.responses import Response
@@ -18,6 +18,7 @@ from shared.web.endpoint import Call
 from shared.web.events import EventObject, Format
 from shared.web.outbox import Outbox
 from shared.web.problems import as_known, instance_of, problem, problem_response
+from shared.web.request_body import RequestBody
 
 _NO_BUFFERING = {"Cache-Control": "no-cache, no-store", "X-Accel-Buffering": "no"}
 
@@ -28,6 +29,7 @@ class ExecResponse(Response):
     Args:
         events: The command's events; closing them ends the command.
         first: The first event, already taken: what fails before it is an ordinary error.
+        body: The request's body; it also knows when the caller has gone.
         form: The format to send.
         started: ``time.monotonic()`` when the request came.
         instance: Path of the request, for a problem in mid-stream.
@@ -38,6 +40,7 @@ class ExecResponse(Response):
         self,
         events: AsyncGenerator[ExecEvent, None],
         first: ExecEvent,
+        body: RequestBody,
         *,
         form: Format,
         started: float,
@@ -48,6 +51,7 @@ class ExecResponse(Response):
         del self.headers["content-length"]
         self._events = events
         self._first = first
+        self._body = body
         self._form = form
         self._started = started
         self._instance = instance
@@ -56,7 +60,7 @@ class ExecResponse(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Sends the response; ends early, and the command with it, when the caller disconnects."""
         work = asyncio.create_task(self._run(scope, receive, send))
-        gone = asyncio.create_task(_disconnected(receive))
+        gone = asyncio.create_task(self._body.follow(receive))
         try:
             await asyncio.wait((work, gone), return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -130,12 +134,13 @@ class ExecResponse(Response):
             raise InternalError("the end of the command is not known")
 
 
-async def respond(call: Call, events: AsyncGenerator[ExecEvent, None]) -> ExecResponse:
+async def respond(call: Call, events: AsyncGenerator[ExecEvent, None], body: RequestBody) -> ExecResponse:
     """Starts a command and makes its response.
 
     Args:
         call: The request; its Accept header chooses the format.
         events: The command's events.
+        body: Follows the connection from now on.
 
     Raises:
         GamguiError: The command could not be started at all.
@@ -147,16 +152,9 @@ async def respond(call: Call, events: AsyncGenerator[ExecEvent, None]) -> ExecRe
     return ExecResponse(
         events,
         first,
+        body,
         form=form,
         started=started,
         instance=instance_of(call.request),
         request_id=call.request_id,
     )
-
-
-async def _disconnected(receive: Callable[[], Awaitable[object]]) -> None:
-    """Returns when the caller has closed the connection."""
-    while True:
-        message = await receive()
-        if isinstance(message, dict) and message.get("type") == "http.disconnect":
-            return

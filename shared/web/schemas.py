@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Annotated, TypeVar
 
 import msgspec
@@ -105,21 +105,23 @@ class CreateSessionBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True)
         return Resources(cpu, memory)
 
 
-class ExecBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """Body of ``POST /v1/sessions/{id}/exec``. A command that is a text is a line for the pod's shell."""
+class ExecOptions(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """What to run, without its input. A command that is a text is a line for the pod's shell."""
 
     command: (
         Annotated[str, msgspec.Meta(min_length=1, pattern=_NO_NUL)]
         | Annotated[list[Argument], msgspec.Meta(min_length=1, max_length=4096)]
     )
-    stdin: str | None = None
-    stdin_base64: Annotated[str, msgspec.Meta(pattern=_BASE64)] | None = None
     timeout_seconds: Annotated[float, msgspec.Meta(gt=0, le=3600)] | None = None
     workdir: Annotated[str, msgspec.Meta(pattern=_PATH, max_length=4096)] = ""
     env: EnvMap = {}
 
-    def to_command(self, settings: Settings) -> Command:
+    def with_stdin(self, stdin: AsyncIterator[bytes] | None, settings: Settings) -> Command:
         """Checks what the shape alone does not say and fills in the operator's defaults.
+
+        Args:
+            stdin: The command's input, in pieces; None for an empty one.
+            settings: Defaults and bounds.
 
         Raises:
             InvalidRequest: A value breaks a rule; names the field.
@@ -129,8 +131,6 @@ class ExecBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
             raise _invalid(
                 "timeout_seconds", f"is larger than {settings.max_exec_timeout_seconds}; run a job instead"
             )
-        given = self.input()
-        stdin = None if given is None else _once(given)
         return Command(
             argv=self.argv(), timeout_seconds=timeout, stdin=stdin, workdir=self.workdir, env=self.env
         )
@@ -142,6 +142,22 @@ class ExecBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
         if not argv[0]:
             raise _invalid("command", "names no program")
         return argv
+
+
+class ExecBody(ExecOptions, forbid_unknown_fields=True, frozen=True):
+    """JSON body of ``POST /v1/sessions/{id}/exec``."""
+
+    stdin: str | None = None
+    stdin_base64: Annotated[str, msgspec.Meta(pattern=_BASE64)] | None = None
+
+    def to_command(self, settings: Settings) -> Command:
+        """The command, with the input that the body holds.
+
+        Raises:
+            InvalidRequest: A value breaks a rule; names the field.
+        """
+        given = self.input()
+        return self.with_stdin(None if given is None else _once(given), settings)
 
     def input(self) -> bytes | None:
         """The command's input, None when none is given."""
@@ -174,6 +190,22 @@ def decode(body: bytes, shape: type[_Body]) -> _Body:
         raise _shape_fault(str(error)) from error
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         raise InvalidRequest(f"the body is not JSON: {error}"[:_MAX_SHOWN], reason="INVALID_JSON") from error
+
+
+def checked(fields: Mapping[str, object], shape: type[_Body]) -> _Body:
+    """What came in another way than as JSON, held to the same rules.
+
+    Args:
+        fields: Each field's value.
+        shape: One of the classes above.
+
+    Raises:
+        InvalidRequest: As ``decode``.
+    """
+    try:
+        return msgspec.convert(fields, shape)
+    except msgspec.ValidationError as error:
+        raise _shape_fault(str(error)) from error
 
 
 def image_allowed(image: str, settings: Settings) -> bool:

@@ -26,7 +26,7 @@ from shared.settings import Settings
 from shared.web.job_request import JobBody
 from shared.web.jobs import job_json
 from shared.web.problems import problem
-from shared.web.schemas import CreateSessionBody, ExecBody
+from shared.web.schemas import CreateSessionBody, ExecBody, ExecOptions
 from shared.web.sessions import session_json
 from tests.shared.store.samples import a_job
 from tests.support.gateway_process import ROOT
@@ -163,6 +163,21 @@ def assert_described(theirs: dict[str, Any], ours: dict[str, Any], defs: dict[st
 def test_a_request_body_is_described_as_it_is_checked(shape: type[msgspec.Struct], name: str) -> None:
     checked = msgspec.json.schema(shape)
     assert_described({"$ref": checked["$ref"]}, SCHEMAS[name], checked["$defs"], name)
+
+
+def test_execs_query_is_described_as_it_is_checked() -> None:
+    checked = msgspec.json.schema(ExecOptions)["$defs"]["ExecOptions"]["properties"]
+    parameters = OPERATIONS["POST", "/v1/sessions/{session_id}/exec"]["parameters"]
+    described = {one["name"]: one["schema"] for one in parameters if one.get("in") == "query"}
+    assert set(described) == set(checked)
+    assert_described(checked["command"]["anyOf"][1], described["command"], {}, "command")
+    assert_described(
+        checked["timeout_seconds"]["anyOf"][0], described["timeout_seconds"], {}, "timeout_seconds"
+    )
+    assert_described(
+        {**checked["workdir"], "default": None}, {**described["workdir"], "default": None}, {}, "workdir"
+    )
+    assert described["env"]["maxItems"] == checked["env"]["maxProperties"]
 
 
 def a_session(**changes: Any) -> Session:

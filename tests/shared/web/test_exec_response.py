@@ -15,6 +15,7 @@ from shared.errors import ClusterUnavailable, Conflict
 from shared.sessions.execution import ExecEvent, ExecResult, Exit, Output, Started
 from shared.web.endpoint import Call, Route
 from shared.web.exec_response import respond
+from shared.web.request_body import RequestBody
 from tests.support.web_app import ask, serving
 
 JSON, NDJSON, SSE = "application/json", "application/x-ndjson", "text/event-stream"
@@ -53,7 +54,7 @@ class ScriptedCommand:
 
 def application(command: ScriptedCommand) -> Any:
     async def handler(call: Call) -> Response:
-        return await respond(call, command.events())
+        return await respond(call, command.events(), RequestBody())
 
     return serving([Route("POST", "/exec", handler)])
 

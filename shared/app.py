@@ -125,6 +125,7 @@ class App:
     @functools.cached_property
     def sessions(self) -> SessionService:
         """The use cases of sessions."""
+        from shared.sessions.concurrency import ExecSlots
         from shared.sessions.service import SessionService
 
         return SessionService(
@@ -137,6 +138,7 @@ class App:
             audit=self.auditor,
             namespace=self.settings.k8s_namespace,
             fallback=self.settings.session_fallback == "virtual",
+            slots=ExecSlots(self.settings.max_execs_per_session),
         )
 
     @functools.cached_property

@@ -119,6 +119,11 @@ class Settings:
     max_exec_timeout_seconds: int = _setting(
         "MAX_EXEC_TIMEOUT_SECONDS", 3300, "Longest time that a request may ask for a command"
     )
+    max_execs_per_session: int = _setting(
+        "MAX_EXECS_PER_SESSION",
+        256,
+        "Most commands at once in one session; each instance of the function counts its own",
+    )
 
     job_disk_bytes: int = _setting(
         "JOB_DISK_BYTES",

@@ -19,15 +19,11 @@ from shared.errors import Conflict, GamguiError, SessionStartFailed
 from shared.sessions import names
 from shared.sessions.access import SessionAccess
 from shared.sessions.auditor import Auditor
+from shared.sessions.concurrency import ExecSlots
 from shared.sessions.execution import Command, ExecEvent, Exit
 from shared.sessions.jobs import JobService
 from shared.sessions.model import Resources, Session, SessionState
-from shared.sessions.ports import (
-    Clock,
-    Cursor,
-    PodRuntime,
-    SessionStore,
-)
+from shared.sessions.ports import Clock, Cursor, PodRuntime, SessionStore
 from shared.sessions.states import SessionStates
 
 log = logging.getLogger(__name__)
@@ -68,6 +64,7 @@ class SessionService:
         audit: Told of every act.
         namespace: Namespace of new pods.
         fallback: Whether a create that finds no cluster makes a virtual session.
+        slots: Bounds the commands at once in one session.
     """
 
     def __init__(
@@ -82,6 +79,7 @@ class SessionService:
         audit: Auditor,
         namespace: str,
         fallback: bool,
+        slots: ExecSlots,
     ) -> None:
         self._store = store
         self._runtime = runtime
@@ -93,6 +91,7 @@ class SessionService:
         self._audit = audit
         self._namespace = namespace
         self._fallback = fallback
+        self._slots = slots
 
     async def create(self, owner: str, new: NewSession, session_id: str | None = None) -> Session:
         """Creates a session and waits for it.
@@ -196,16 +195,18 @@ class SessionService:
         Raises:
             NotFound: Absent, another owner's, or without a running pod.
             Conflict: The session is not running.
+            TooManyRequests: Too many commands run in it already.
         """
         session = await self._access.running(owner, session_id)
         outcome = "cancelled"
         try:
-            running = self._access.runtime_of(session).execute(session, command)
-            async with contextlib.aclosing(running) as events:
-                async for event in events:
-                    if isinstance(event, Exit):
-                        outcome = event.result
-                    yield event
+            with self._slots.taken(session.id):
+                running = self._access.runtime_of(session).execute(session, command)
+                async with contextlib.aclosing(running) as events:
+                    async for event in events:
+                        if isinstance(event, Exit):
+                            outcome = event.result
+                        yield event
         except GamguiError as error:
             outcome = error.reason
             raise

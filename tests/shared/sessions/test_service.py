@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+from collections.abc import AsyncGenerator
 from datetime import timedelta
 from typing import Any
 
@@ -20,6 +21,7 @@ from shared.errors import (
 )
 from shared.sessions.access import SessionAccess
 from shared.sessions.auditor import Auditor
+from shared.sessions.concurrency import ExecSlots
 from shared.sessions.execution import Command, ExecEvent, ExecResult, Exit, Output, Started
 from shared.sessions.jobs import JobService
 from shared.sessions.model import Resources, Session, SessionState
@@ -103,6 +105,7 @@ def make_world(sqlite: SqliteStore, clock: SetClock, *, fallback: bool = False) 
         audit=auditor,
         namespace="gamgui",
         fallback=fallback,
+        slots=ExecSlots(2),
     )
     return World(service, store, sqlite, runtime, clock, audit, journal)
 
@@ -684,3 +687,53 @@ async def test_commands_at_the_same_time_do_not_hinder_each_other(world: World) 
     world.clock.pass_seconds(60)
     ends = await asyncio.gather(*(world.run(session) for _ in range(8)))
     assert all(isinstance(events[-1], Exit) for events in ends)
+
+
+async def running(world: World, session: Session) -> AsyncGenerator[ExecEvent, None]:
+    """A command that has begun."""
+    events = world.service.execute(ALICE, session.id, TRUE)
+    assert await anext(events) == Started(1)
+    return events
+
+
+async def test_no_more_commands_run_at_once_in_a_session_than_are_allowed(world: World) -> None:
+    session, other = await world.service.create(ALICE, NEW), await world.service.create(ALICE, NEW)
+    first, second = await running(world, session), await running(world, session)
+    with pytest.raises(TooManyRequests) as refused:
+        await world.run(session)
+    assert refused.value.reason == "TOO_MANY_EXECS"
+    assert refused.value.retry_after_seconds == 1
+    assert refused.value.fields == {"session": session.id, "limit": 2}
+    assert world.audit.outcomes[-1] == ("session.exec", "TOO_MANY_EXECS")
+    assert isinstance((await world.run(other))[-1], Exit)
+    await first.aclose()
+    assert isinstance((await world.run(session))[-1], Exit)
+    await second.aclose()
+
+
+async def test_a_command_makes_room_however_it_ends(world: World) -> None:
+    session = await world.service.create(ALICE, NEW)
+    blocker = await running(world, session)
+    for _ in range(3):
+        world.service.execute(ALICE, session.id, TRUE)  # never iterated
+        await world.run(session)
+        await (await running(world, session)).aclose()
+        world.runtime.execute_error = NotFound("the pod does not run", reason="POD_NOT_RUNNING")
+        with pytest.raises(NotFound):
+            await world.run(session)
+        world.runtime.execute_error = None
+
+        async def hang(_: Session) -> None:
+            await asyncio.Event().wait()
+
+        world.runtime.during["execute"] = hang
+        starting = asyncio.create_task(world.run(session))
+        while world.journal[-1] != "runtime.execute":
+            await asyncio.sleep(0)
+        starting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await starting
+        del world.runtime.during["execute"]
+        world.journal.clear()
+    assert isinstance((await world.run(session))[-1], Exit)
+    await blocker.aclose()

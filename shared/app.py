@@ -80,9 +80,11 @@ class App:
         from shared.kube.connector import ClusterConnector
         from shared.kube.manifest import PodOptions
         from shared.kube.runtime import KubernetesRuntime
+        from shared.shutdown import shutdown_event
 
         api = KubeApi(ClusterConnector(self.settings))
-        return KubernetesRuntime(api, PodOptions.from_settings(self.settings), self.settings.k8s_pod_template)
+        options = PodOptions.from_settings(self.settings)
+        return KubernetesRuntime(api, options, self.settings.k8s_pod_template, shutdown=shutdown_event())
 
     @functools.cached_property
     def virtual(self) -> PodRuntime:

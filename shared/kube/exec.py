@@ -30,6 +30,10 @@ _STOP_SECONDS = 10.0
 """The command has five seconds to end after TERM; the rest is for the exec that sends it."""
 
 _STATUS_SECONDS = 3.0
+_SHUTDOWN_SECONDS = 8.0
+"""Cloud Run kills ten seconds after SIGTERM; the rest is for the answer."""
+
+_INTERRUPTED = "the service instance shut down and told the command to end"
 _LOST_SECONDS = 1.0
 _WATCH_AFTER_SECONDS = 1.0
 
@@ -60,6 +64,7 @@ class Execution:
         pod_lost: Waits until the pod has failed or is gone, then says how; with True,
             a pod that is being deleted counts only when its grace period is over.
         background: Runs a coroutine to its end, as a task of its own.
+        shutdown: Set when this process is told to end, and the command with it.
     """
 
     def __init__(
@@ -70,15 +75,18 @@ class Execution:
         *,
         pod_lost: PodLost,
         background: Callable[[Coroutine[None, None, None]], asyncio.Task[None]],
+        shutdown: asyncio.Event,
     ) -> None:
         self._api = api
         self._container = container
         self._command = command
         self._pod_lost = pod_lost
         self._background = background
+        self._shutdown = shutdown
         self._tag = f"gamgui-{secrets.token_hex(8)}"
         self._transcript = Transcript(self._tag, has_input=command.stdin is not None)
         self._timed_out = False
+        self._interrupted = False
         self._lost: PodStatus | None = None
 
     async def events(self) -> AsyncGenerator[ExecEvent, None]:
@@ -103,8 +111,10 @@ class Execution:
         ]
         try:
             async for event in self._read(socket):
-                # Where nobody knows how it ended, it may still run.
-                ended = isinstance(event, Exit) and event.result is not ExecResult.UNKNOWN
+                # Where nobody knows how it ended, it may still run; all there was to do may be done.
+                ended = isinstance(event, Exit) and (
+                    event.result is not ExecResult.UNKNOWN or self._interrupted
+                )
                 yield event
         finally:
             for task in tasks:
@@ -163,7 +173,7 @@ class Execution:
     async def _end(self, status: Exit | None) -> Exit:
         """The one result of the command, from the status, if there was one, and what is known besides."""
         killed = status is None or status.exit_code in (137, 143)
-        if self._lost is None and killed and not self._timed_out:
+        if self._lost is None and killed and not (self._timed_out or self._interrupted):
             # Deletion, eviction and OOM end a command by signal or without a status; the pod knows.
             with contextlib.suppress(TimeoutError, GamguiError):
                 self._lost = await asyncio.wait_for(self._pod_lost(False), _LOST_SECONDS)
@@ -176,7 +186,7 @@ class Execution:
             return Exit(result=ExecResult.POD_LOST, reason=self._lost.reason)
         if status is None:
             reason = "the connection to the container ended without a status"
-            return Exit(result=ExecResult.UNKNOWN, reason=reason)
+            return Exit(result=ExecResult.UNKNOWN, reason=_INTERRUPTED if self._interrupted else reason)
         announced = self._transcript.announced
         if announced is not None and announced.failure is not None:
             return Exit(result=ExecResult.START_FAILED, reason=announced.failure)
@@ -184,7 +194,7 @@ class Execution:
             said = self._transcript.first_line.decode(errors="replace").strip()
             reason = f"the image's shell could not start the command: {said or f'exit code {code}'}"
             return Exit(result=ExecResult.START_FAILED, reason=reason)
-        return status
+        return dataclasses.replace(status, reason=_INTERRUPTED) if self._interrupted else status
 
     async def _feed(self, socket: aiohttp.ClientWebSocketResponse, header: bytes) -> None:
         """Sends the header, then the caller's input. Ends quietly when the socket does."""
@@ -214,11 +224,18 @@ class Execution:
                 await socket.send_bytes(frame)
 
     async def _limit(self, socket: aiohttp.ClientWebSocketResponse) -> None:
-        """Ends the command when its time is over; gives the status a little time to arrive."""
-        await asyncio.sleep(self._command.timeout_seconds)
-        self._timed_out = True
-        await self._stop_quietly()
-        await asyncio.sleep(_STATUS_SECONDS)
+        """Ends the command when its time or this process's is over; then waits a little for the status."""
+        try:
+            async with asyncio.timeout(self._command.timeout_seconds):
+                await self._shutdown.wait()
+        except TimeoutError:
+            self._timed_out = True
+        else:
+            self._interrupted = True
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_SHUTDOWN_SECONDS if self._interrupted else None):
+                await self._stop_quietly()
+                await asyncio.sleep(_STATUS_SECONDS)
         await _close(socket)
 
     async def _watch(self, socket: aiohttp.ClientWebSocketResponse) -> None:

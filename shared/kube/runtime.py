@@ -35,12 +35,16 @@ class KubernetesRuntime:
         api: The cluster.
         options: The operator's choices for pods.
         template_name: Name of the PodTemplate merged under the manifest; empty: none.
+        shutdown: Set when this process is told to end: commands end then.
     """
 
-    def __init__(self, api: KubeApi, options: PodOptions, template_name: str = "") -> None:
+    def __init__(
+        self, api: KubeApi, options: PodOptions, template_name: str = "", *, shutdown: asyncio.Event
+    ) -> None:
         self._api = api
         self._options = options
         self._template_name = template_name
+        self._shutdown = shutdown
         self._template: tuple[float, Mapping[str, Any]] | None = None
         self._background: set[asyncio.Task[None]] = set()
 
@@ -97,6 +101,7 @@ class KubernetesRuntime:
             command,
             pod_lost=lambda grace: self._lost(session, grace),
             background=self._run_in_background,
+            shutdown=self._shutdown,
         )
         try:
             async with contextlib.aclosing(execution.events()) as events:

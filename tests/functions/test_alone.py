@@ -54,7 +54,7 @@ def test_a_function_runs_alone_from_the_root_without_pythonpath(
         *("--host", "127.0.0.1"),
         *("--port", str(port)),
     ]
-    with server(command, port, virtual_environment(tmp_path), tmp_path / "server.log") as url:
+    with server(command, port, virtual_environment(tmp_path), tmp_path / "server.log") as (_, url):
         answer = httpx.request(method, url + path, json=body, headers=ALICE, timeout=30)
         elsewhere = httpx.get(f"{url}/v1/nothing", headers=ALICE, timeout=30)
     assert answer.status_code == status, answer.text

@@ -55,7 +55,9 @@ def gateway(folder: Path, **settings: str) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def server(command: Sequence[str], port: int, environment: Mapping[str, str], log: Path) -> Iterator[str]:
+def server(
+    command: Sequence[str], port: int, environment: Mapping[str, str], log: Path
+) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
     """Runs a server until the block ends.
 
     Args:
@@ -65,7 +67,7 @@ def server(command: Sequence[str], port: int, environment: Mapping[str, str], lo
         log: Takes what it says.
 
     Yields:
-        Its base URL.
+        The process and its base URL.
     """
     with log.open("wb") as output:
         process = subprocess.Popen(
@@ -77,7 +79,7 @@ def server(command: Sequence[str], port: int, environment: Mapping[str, str], lo
             assert process.poll() is None, f"{command} ended: {log.read_text()}"
             assert time.monotonic() < deadline, f"{command} does not listen: {log.read_text()}"
             time.sleep(0.05)
-        yield f"http://127.0.0.1:{port}"
+        yield process, f"http://127.0.0.1:{port}"
     finally:
         process.terminate()
         process.wait(_STOP_SECONDS)

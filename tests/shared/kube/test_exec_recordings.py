@@ -24,7 +24,12 @@ async def pod_is_gone(grace: bool) -> PodStatus:
     return PodStatus(PodPhase.GONE, "NotFound: the pod is gone", "POD_GONE")
 
 
-async def run(url: str, command: Command | None = None, pod_lost: object = pod_lives) -> list[ExecEvent]:
+async def run(
+    url: str,
+    command: Command | None = None,
+    pod_lost: object = pod_lives,
+    shutdown: asyncio.Event | None = None,
+) -> list[ExecEvent]:
     """Runs a command against the server and answers its events."""
     api = api_at(url)
     tasks: list[asyncio.Task[None]] = []
@@ -35,8 +40,13 @@ async def run(url: str, command: Command | None = None, pod_lost: object = pod_l
 
     command = command or Command(argv=["true"], timeout_seconds=20)
     execution = Execution(
-        api, Container("ns", "pod", "session"), command, pod_lost=pod_lost, background=background
-    )  # type: ignore[arg-type]
+        api,
+        Container("ns", "pod", "session"),
+        command,
+        pod_lost=pod_lost,  # type: ignore[arg-type]
+        background=background,
+        shutdown=shutdown or asyncio.Event(),
+    )
     try:
         async with contextlib.aclosing(execution.events()) as events:
             return [event async for event in events]
@@ -203,6 +213,22 @@ async def test_a_stop_that_hangs_does_not_hold_up_the_end_of_the_time() -> None:
     assert len(server.stopped) == 1
     assert isinstance(last, Exit)
     assert (last.result, last.exit_code) == (ExecResult.TIMED_OUT, None)
+
+
+async def test_a_shutdown_is_over_before_the_instance_is_killed_even_if_the_cluster_hangs() -> None:
+    shutdown = asyncio.Event()
+
+    async def told_to_end(grace: bool) -> PodStatus:
+        """Asked for when the command has run for a second."""
+        shutdown.set()
+        return await pod_lives(grace)
+
+    async with ExecServer([b"\x01"], stop_hangs=True).running() as server:
+        async with asyncio.timeout(1 + 9):
+            last = (await run(server.url, pod_lost=told_to_end, shutdown=shutdown))[-1]
+    assert len(server.stopped) == 1
+    reason = "the service instance shut down and told the command to end"
+    assert last == Exit(result=ExecResult.UNKNOWN, reason=reason)
 
 
 async def test_a_pod_is_watched_on_after_the_cluster_was_away() -> None:

@@ -27,10 +27,11 @@ IFS= read -r gamgui_line || exit 125
 eval "$gamgui_line"
 exec 3<&0 </dev/null
 
-# Sleeps; a TERM to this shell ends the sleep too, so that nothing is left over.
+# Sleeps; a TERM to this shell ends the sleep too, so that nothing is left over. By KILL: what has
+# just been forked still has this shell's handlers, and loses a TERM.
 nap() {
   gamgui_before=$!
-  trap '[ "$!" = "$gamgui_before" ] || kill "$!"; exit 0' TERM
+  trap '[ "$!" = "$gamgui_before" ] || kill -KILL "$!"; exit 0' TERM
   sleep "$1" &
   wait "$!"
 }

@@ -235,3 +235,12 @@ def test_a_command_that_is_too_long_is_refused_before_it_is_sent() -> None:
 def test_lines_that_are_not_the_supervisors_are_not_taken_for_it() -> None:
     for line in (b"", b"sh: setsid: not found", b"gamgui-ffff 1 2", TAG.encode(), TAG.encode() + b" x y"):
         assert supervisor.read_announcement(TAG, line) is None
+
+
+def test_a_command_that_ends_at_once_leaves_no_timer_behind(start: Start) -> None:
+    # The supervisor ends its timer while that one is starting to sleep.
+    limit = 200_000 + int.from_bytes(os.urandom(2), "big")
+    for _ in range(10):
+        runs = [start(command("true", limit=limit)) for _ in range(30)]
+        assert [run.result()[0] for run in runs] == [0] * len(runs)
+    wait_until_ended(f"sleep\0{limit}")

@@ -12,12 +12,12 @@ from shared.web.endpoint import Call, Route, serve
 
 async def start(call: Call) -> Response:
     """Starts a job; a repeated Idempotency-Key gets the first answer again."""
+    from shared.web.commands import JobBody
     from shared.web.creation import answer_once
-    from shared.web.job_request import read_job
     from shared.web.jobs import job_creation
+    from shared.web.schemas import decode
 
-    body = await call.json_body()
-    new = read_job(body, app().settings)
+    new = decode(body := await call.json_body(), JobBody).to_new_job(app().settings)
     creation = job_creation(app().jobs, call.caller, new, **call.params)
     return await answer_once(call, body, app().requests, creation)
 

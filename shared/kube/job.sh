@@ -47,10 +47,11 @@ alive() {
   return 1
 }
 
-# Sleeps; a TERM to this shell ends the sleep too, so that nothing is left over.
+# Sleeps; a TERM to this shell ends the sleep too, so that nothing is left over. By KILL: what has
+# just been forked still has this shell's handlers, and loses a TERM.
 nap() {
   before=$!
-  trap '[ "$!" = "$before" ] || kill "$!"; exit 0' TERM
+  trap '[ "$!" = "$before" ] || kill -KILL "$!"; exit 0' TERM
   sleep "$1" &
   wait "$!"
 }

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from shared.errors import InvalidRequest
 from shared.sessions.execution import Command
 from shared.settings import Settings
+from shared.web.commands import ExecBody, ExecOptions
 from shared.web.endpoint import Call
 from shared.web.request_body import RequestBody
-from shared.web.schemas import ExecBody, ExecOptions, checked, decode
+from shared.web.schemas import checked, decode
 
 _JSON = "application/json"
 _BYTES = "application/octet-stream"

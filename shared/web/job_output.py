@@ -13,7 +13,8 @@ from shared.sessions.jobs import JobService
 from shared.web.endpoint import Call
 from shared.web.events import STREAMED, EventObject, negotiate
 from shared.web.jobs import END, cursor_text, end_json, output_query
-from shared.web.streaming import EventStream
+from shared.web.request_body import RequestBody
+from shared.web.streaming import EventStream, after
 from shared.web.text import Piece, TextSplitter, as_json, rfc3339
 
 
@@ -86,13 +87,10 @@ class OutputEvents:
 
 
 async def as_objects(
-    first: JobRecord | None, records: AsyncIterator[JobRecord], since: JobCursor
+    records: AsyncIterator[JobRecord], since: JobCursor
 ) -> AsyncGenerator[EventObject, None]:
     """Turns records into the objects that callers see."""
     events = OutputEvents(since)
-    if first is not None:
-        for event in events.take(first):
-            yield event
     async for record in records:
         for event in events.take(record):
             yield event
@@ -117,5 +115,5 @@ async def respond(call: Call, service: JobService) -> Response:
         return Response(status_code=204)
     records = service.output(call.caller, session_id, job_id, since, wait=follow)
     # What fails before the first event is an ordinary error.
-    first = await anext(records, None)
-    return EventStream(call, as_objects(first, records, since), records, form)
+    objects = as_objects(after(await anext(records, None), records), since)
+    return EventStream(call, objects, source=records, body=RequestBody(), form=form)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Annotated, TypeVar
 
 import msgspec
@@ -13,7 +11,6 @@ import msgspec
 from shared.errors import InvalidRequest, PermissionDenied
 from shared.quantities import quantity
 from shared.sessions import names
-from shared.sessions.execution import Command
 from shared.sessions.model import Resources
 from shared.sessions.service import NewSession
 from shared.settings import Settings
@@ -24,9 +21,9 @@ _END = r"$(?!\n)"
 _NAME = r"^[^\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ufeff]*" + _END
 _IMAGE = r"^[a-zA-Z0-9][-a-zA-Z0-9._/:@]{0,511}" + _END
 _QUANTITY = r"^[0-9]{1,9}(\.[0-9]{1,9})?(m|Ki|Mi|Gi|Ti|k|M|G|T)?" + _END
-_NO_NUL = r"^[^\x00]*" + _END
-_PATH = r"^(/[^\x00\n]*)?" + _END
-_BASE64 = r"^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?" + _END
+NO_NUL = r"^[^\x00]*" + _END
+PATH = r"^(/[^\x00\n]*)?" + _END
+BASE64 = r"^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?" + _END
 _MAX_SECONDS = 2**31 - 1
 _MAX_SHOWN = 300
 _PLACE = re.compile(r"`\$\.(?P<path>[^`]*)`$")
@@ -39,9 +36,9 @@ LabelKey = Annotated[str, msgspec.Meta(max_length=317)]
 LabelValue = Annotated[str, msgspec.Meta(max_length=63)]
 LabelMap = Annotated[dict[LabelKey, LabelValue], msgspec.Meta(max_length=32)]
 EnvName = Annotated[str, msgspec.Meta(max_length=256)]
-EnvValue = Annotated[str, msgspec.Meta(max_length=32768, pattern=_NO_NUL)]
+EnvValue = Annotated[str, msgspec.Meta(max_length=32768, pattern=NO_NUL)]
 EnvMap = Annotated[dict[EnvName, EnvValue], msgspec.Meta(max_length=128)]
-Argument = Annotated[str, msgspec.Meta(max_length=131072, pattern=_NO_NUL)]
+Argument = Annotated[str, msgspec.Meta(max_length=131072, pattern=NO_NUL)]
 Seconds = Annotated[int, msgspec.Meta(ge=60, le=_MAX_SECONDS)]
 _Body = TypeVar("_Body", bound=msgspec.Struct)
 
@@ -72,16 +69,16 @@ class CreateSessionBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True)
             InvalidRequest: A value breaks a rule; names the field.
             PermissionDenied: The image is not an allowed one.
         """
-        _refuse("labels", names.label_fault(self.labels), "INVALID_LABEL")
-        _refuse("env", names.env_fault(self.env))
+        refuse("labels", names.label_fault(self.labels), "INVALID_LABEL")
+        refuse("env", names.env_fault(self.env))
         image = self.image or settings.session_image
         if not image:
-            raise _invalid("image", "is missing, and no SESSION_IMAGE is set")
+            raise invalid("image", "is missing, and no SESSION_IMAGE is set")
         if not image_allowed(image, settings):
             raise PermissionDenied("this image is not allowed", reason="IMAGE_NOT_ALLOWED", image=image)
         ttl = self.ttl_seconds or settings.session_ttl_seconds
         if ttl > settings.max_ttl_seconds:
-            raise _invalid("ttl_seconds", f"is larger than {settings.max_ttl_seconds}")
+            raise invalid("ttl_seconds", f"is larger than {settings.max_ttl_seconds}")
         return NewSession(
             name=self.name,
             image=image,
@@ -101,76 +98,8 @@ class CreateSessionBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True)
             ("memory", memory, "16Mi", settings.max_session_memory),
         ):
             if not quantity(least) <= quantity(value) <= quantity(most):
-                raise _invalid(f"resources.{field}", f"is not between {least} and {most}")
+                raise invalid(f"resources.{field}", f"is not between {least} and {most}")
         return Resources(cpu, memory)
-
-
-class ExecOptions(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """What to run, without its input. A command that is a text is a line for the pod's shell."""
-
-    command: (
-        Annotated[str, msgspec.Meta(min_length=1, pattern=_NO_NUL)]
-        | Annotated[list[Argument], msgspec.Meta(min_length=1, max_length=4096)]
-    )
-    timeout_seconds: Annotated[float, msgspec.Meta(gt=0, le=3600)] | None = None
-    workdir: Annotated[str, msgspec.Meta(pattern=_PATH, max_length=4096)] = ""
-    env: EnvMap = {}
-
-    def with_stdin(self, stdin: AsyncIterator[bytes] | None, settings: Settings) -> Command:
-        """Checks what the shape alone does not say and fills in the operator's defaults.
-
-        Args:
-            stdin: The command's input, in pieces; None for an empty one.
-            settings: Defaults and bounds.
-
-        Raises:
-            InvalidRequest: A value breaks a rule; names the field.
-        """
-        timeout = self.timeout_seconds or settings.exec_timeout_seconds
-        if timeout > settings.max_exec_timeout_seconds:
-            raise _invalid(
-                "timeout_seconds", f"is larger than {settings.max_exec_timeout_seconds}; run a job instead"
-            )
-        return Command(
-            argv=self.argv(), timeout_seconds=timeout, stdin=stdin, workdir=self.workdir, env=self.env
-        )
-
-    def argv(self) -> Sequence[str]:
-        """Program and arguments."""
-        _refuse("env", names.env_fault(self.env))
-        argv = ["sh", "-c", self.command] if isinstance(self.command, str) else self.command
-        if not argv[0]:
-            raise _invalid("command", "names no program")
-        return argv
-
-
-class ExecBody(ExecOptions, forbid_unknown_fields=True, frozen=True):
-    """JSON body of ``POST /v1/sessions/{id}/exec``."""
-
-    stdin: str | None = None
-    stdin_base64: Annotated[str, msgspec.Meta(pattern=_BASE64)] | None = None
-
-    def to_command(self, settings: Settings) -> Command:
-        """The command, with the input that the body holds.
-
-        Raises:
-            InvalidRequest: A value breaks a rule; names the field.
-        """
-        given = self.input()
-        return self.with_stdin(None if given is None else _once(given), settings)
-
-    def input(self) -> bytes | None:
-        """The command's input, None when none is given."""
-        if self.stdin is not None and self.stdin_base64 is not None:
-            raise _invalid("stdin", "and stdin_base64 exclude each other")
-        if self.stdin is not None:
-            return self.stdin.encode()
-        if self.stdin_base64 is None:
-            return None
-        try:
-            return base64.b64decode(self.stdin_base64, validate=True)
-        except (binascii.Error, ValueError) as error:
-            raise _invalid("stdin_base64", "is not base64") from error
 
 
 def decode(body: bytes, shape: type[_Body]) -> _Body:
@@ -244,14 +173,16 @@ def _shape_reason(text: str, field: str) -> str:
     return "FIELD_TOO_LONG" if " of length <= " in text else "INVALID_FIELD"
 
 
-def _invalid(field: str, fault: str) -> InvalidRequest:
+def invalid(field: str, fault: str) -> InvalidRequest:
+    """The refusal of a field's value."""
     return InvalidRequest(f"{field} {fault}", reason="INVALID_FIELD", field=field)
 
 
-def _refuse(field: str, fault: str | None, reason: str = "INVALID_FIELD") -> None:
+def refuse(field: str, fault: str | None, reason: str = "INVALID_FIELD") -> None:
+    """Refuses a field's value if there is a fault.
+
+    Raises:
+        InvalidRequest: There is.
+    """
     if fault is not None:
         raise InvalidRequest(fault, reason=reason, field=field)
-
-
-async def _once(data: bytes) -> AsyncIterator[bytes]:
-    yield data

@@ -1,11 +1,12 @@
-"""Responses that send events as they come, and end when the caller has gone, whatever is being sent."""
+"""Responses that last: they end, with what they are made of, when the caller has gone."""
 
 from __future__ import annotations
 
+import abc
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator
-from typing import Any
+from collections.abc import AsyncGenerator, AsyncIterator
+from typing import Any, TypeVar
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -15,38 +16,32 @@ from shared.web.endpoint import Call
 from shared.web.events import EventObject, Format
 from shared.web.outbox import Outbox
 from shared.web.problems import as_known, instance_of, problem
+from shared.web.request_body import RequestBody
 
 NO_BUFFERING = {"Cache-Control": "no-cache, no-store", "X-Accel-Buffering": "no"}
 
+_Item = TypeVar("_Item")
 
-class EventStream(Response):
-    """Sends events in one of the streamed formats. A fault of ours in mid-stream becomes the last one.
+
+class AttendedResponse(Response, abc.ABC):
+    """A response that somebody must be waiting for.
 
     Args:
-        call: The request.
-        objects: The events.
-        source: What they are made of: closed when the response ends, however it does.
-        form: The format to send.
+        source: What it is made of: closed when the response ends, however it does.
+        body: The request's body; it also knows when the caller has gone.
+        form: Its media type.
     """
 
-    def __init__(
-        self,
-        call: Call,
-        objects: AsyncGenerator[EventObject, None],
-        source: AsyncGenerator[Any, None],
-        form: Format,
-    ) -> None:
+    def __init__(self, source: AsyncGenerator[Any, None], body: RequestBody, form: Format) -> None:
         super().__init__(media_type=form, headers=NO_BUFFERING)
         del self.headers["content-length"]
-        self._call = call
-        self._objects = objects
         self._source = source
-        self._encode = wire.ndjson if form == "application/x-ndjson" else wire.server_sent
+        self._body = body
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Sends the response; ends early when the caller disconnects."""
-        work = asyncio.create_task(self._send(send))
-        gone = asyncio.create_task(disconnected(receive))
+        """Sends the response; ends early when the caller disconnects, whatever is being sent."""
+        work = asyncio.create_task(self.answer(scope, receive, send))
+        gone = asyncio.create_task(self._body.follow(receive))
         try:
             await asyncio.wait((work, gone), return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -57,11 +52,40 @@ class EventStream(Response):
                 with contextlib.suppress(asyncio.CancelledError, OSError):
                     await work
             finally:
-                # Not each by the other: one that was never begun would close nothing.
-                await self._objects.aclose()
                 await self._source.aclose()
 
-    async def _send(self, send: Send) -> None:
+    @abc.abstractmethod
+    async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Sends it all."""
+
+
+class EventStream(AttendedResponse):
+    """Sends events in one of the streamed formats. A fault of ours in mid-stream becomes the last one.
+
+    Args:
+        call: The request.
+        objects: The events.
+        source: What they are made of.
+        body: The request's body.
+        form: The format to send.
+    """
+
+    def __init__(
+        self,
+        call: Call,
+        objects: AsyncGenerator[EventObject, None],
+        *,
+        source: AsyncGenerator[Any, None],
+        body: RequestBody,
+        form: Format,
+    ) -> None:
+        super().__init__(source, body, form)
+        self._call = call
+        self._objects = objects
+        self._encode = wire.ndjson if form == "application/x-ndjson" else wire.server_sent
+
+    async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """See ``AttendedResponse``."""
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         outbox = Outbox()
         filling = asyncio.create_task(self._fill(outbox))
@@ -78,8 +102,9 @@ class EventStream(Response):
 
     async def _fill(self, outbox: Outbox) -> None:
         try:
-            async for event in self._objects:
-                await outbox.put(self._encode(event))
+            async with contextlib.aclosing(self._objects) as objects:
+                async for event in objects:
+                    await outbox.put(self._encode(event))
         except Exception as error:  # noqa: BLE001 - the headers are sent: the stream must say it
             await outbox.put(self._encode(self._fault(error)))
         finally:
@@ -91,7 +116,9 @@ class EventStream(Response):
         return {**details, "type": "error", "problem_type": details["type"]}
 
 
-async def disconnected(receive: Receive) -> None:
-    """Returns when the caller has closed the connection."""
-    while (await receive())["type"] != "http.disconnect":
-        pass
+async def after(first: _Item | None, rest: AsyncIterator[_Item]) -> AsyncGenerator[_Item, None]:
+    """An item that was taken already, if there is one, and those that follow it."""
+    if first is not None:
+        yield first
+    async for item in rest:
+        yield item

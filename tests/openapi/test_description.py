@@ -23,10 +23,10 @@ from shared.errors import GamguiError
 from shared.sessions.job import JobState
 from shared.sessions.model import Resources, Session, SessionState
 from shared.settings import Settings
-from shared.web.job_request import JobBody
+from shared.web.commands import ExecBody, ExecOptions, JobBody
 from shared.web.jobs import job_json
 from shared.web.problems import problem
-from shared.web.schemas import CreateSessionBody, ExecBody, ExecOptions
+from shared.web.schemas import CreateSessionBody
 from shared.web.sessions import session_json
 from tests.shared.store.samples import a_job
 from tests.support.gateway_process import ROOT

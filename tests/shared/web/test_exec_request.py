@@ -12,10 +12,10 @@ from starlette.responses import JSONResponse, Response
 
 from shared.errors import InvalidRequest
 from shared.settings import Settings
+from shared.web.commands import ExecOptions
 from shared.web.endpoint import Call, Route
 from shared.web.exec_request import query_options, read_command
 from shared.web.request_body import RequestBody
-from shared.web.schemas import ExecOptions
 from tests.support.web_app import ask, serving
 
 SETTINGS = Settings.from_env({"AUTH_MODE": "dev"})

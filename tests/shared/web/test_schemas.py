@@ -15,7 +15,8 @@ from shared.quantities import quantity
 from shared.sessions.execution import Command
 from shared.sessions.service import NewSession
 from shared.settings import Settings
-from shared.web.schemas import CreateSessionBody, ExecBody, decode, image_allowed
+from shared.web.commands import ExecBody
+from shared.web.schemas import CreateSessionBody, decode, image_allowed
 
 
 def settings(**environ: str) -> Settings:

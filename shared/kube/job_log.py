@@ -1,9 +1,11 @@
-"""What job.sh writes, read: the records of a job's log, and its status lines."""
+"""What job.sh writes, read: the records of a job's log, and its status lines.
+
+The session's own processes can write to these files too: nothing in them is trusted.
+"""
 
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
@@ -13,6 +15,11 @@ from shared.sessions.execution import Output, Started, Stream
 from shared.sessions.job import Gap, JobCursor, JobEvent, JobRecord, JobReport, JobState, Place
 
 _MAX_LINE = 4096
+_MAX_REASON = 1000
+_MAX_PIECE = 65536
+_MAX_EPOCH = 10**14
+"""Milliseconds: about the year 5138, far from where times overflow."""
+
 _STREAMS: dict[str, Stream] = {"o": "stdout", "e": "stderr"}
 _STATES = {
     "exited": JobState.EXITED,
@@ -35,12 +42,11 @@ class PodTime:
     epoch: int
     uptime: float
 
-    def at(self, uptime: str) -> datetime | None:
-        """The time at which the pod's clock showed this; None when it says nothing."""
-        passed = float(uptime) - self.uptime
-        if not math.isfinite(passed) or not self.epoch:
-            return None
-        return datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=self.epoch, seconds=passed)
+    def at(self, uptime: str) -> datetime:
+        """The time at which the pod's clock showed this."""
+        return datetime.fromtimestamp(0, UTC) + timedelta(
+            milliseconds=self.epoch, seconds=_seconds(uptime) - self.uptime
+        )
 
 
 def read_status(line: str) -> tuple[str, JobReport | None]:
@@ -51,16 +57,17 @@ def read_status(line: str) -> tuple[str, JobReport | None]:
 
     Raises:
         ValueError: It is no such line.
+        KeyError: Likewise.
     """
     job_id, state, *words = line.split(" ", 7)
     if state == "unknown":
         return job_id, None
     out, err, epoch, uptime, started, ending = words
-    time = PodTime(int(epoch), float(uptime))
+    time = PodTime(_number(epoch, _MAX_EPOCH), _seconds(uptime))
     report = JobReport(
         state=JobState.RUNNING,
-        stdout_bytes=int(out),
-        stderr_bytes=int(err),
+        stdout_bytes=_number(out),
+        stderr_bytes=_number(err),
         started_at=None if started == "-" else time.at(started),
     )
     if state == "ended":
@@ -76,15 +83,15 @@ def read_status(line: str) -> tuple[str, JobReport | None]:
 
 def _ended(report: JobReport, ending: str, time: PodTime) -> JobReport:
     result, code, uptime, out, err, reason = (ending + " ").split(" ", 5)
-    counted = dataclasses.replace(report, stdout_bytes=int(out), stderr_bytes=int(err))
+    counted = dataclasses.replace(report, stdout_bytes=_number(out), stderr_bytes=_number(err))
     if result == "dead":
         return dataclasses.replace(counted, state=JobState.LOST, reason=SUPERVISOR_GONE)
     return dataclasses.replace(
         counted,
         state=_STATES[result],
-        exit_code=int(code),
-        signal=ended_with(int(code)).signal,
-        reason=reason.strip() or None,
+        exit_code=_number(code, 255),
+        signal=ended_with(_number(code)).signal,
+        reason=reason.strip()[:_MAX_REASON] or None,
         ended_at=time.at(uptime),
     )
 
@@ -125,7 +132,7 @@ class JobLog:
                 break
             words = data[position:newline].decode("utf-8", "replace").split(" ")
             try:
-                end = newline + 1 + (int(words[2]) if words[0] in _STREAMS else 0)
+                end = newline + 1 + (_number(words[2], _MAX_PIECE) if words[0] in _STREAMS else 0)
                 if len(data) < end:
                     break
                 yield from self._record(words, data[newline + 1 : end], end - position)
@@ -138,50 +145,62 @@ class JobLog:
 
     def _record(self, words: Sequence[str], data: bytes, length: int) -> Iterator[JobRecord]:
         if words[0] == "t":
-            self._time = PodTime(int(words[1]), float(words[2]))
+            self._time = PodTime(_number(words[1], _MAX_EPOCH), _seconds(words[2]))
             return
-        begin = Place(int(words[1]), 0) if words[0] == "g" else self._place
+        begin = Place(_number(words[1]), 0) if words[0] == "g" else self._place
         self._place = Place(begin.part, begin.size + length)
-        for event, at in self._events(words, data):
-            yield JobRecord(event, at, begin, self._place)
+        # Of several events only the last leaves the record behind: whoever saw but the first
+        # comes back to its beginning.
+        events = list(self._events(words, data))
+        for number, (event, at) in enumerate(events, 1):
+            yield JobRecord(event, at, begin, self._place if number == len(events) else begin)
 
-    def _events(self, words: Sequence[str], data: bytes) -> Iterator[tuple[JobEvent, datetime | None]]:
+    def _events(self, words: Sequence[str], data: bytes) -> Iterator[tuple[JobEvent, datetime]]:
         match words:
             case ("o" | "e") as letter, at, _, up:
-                yield from self._output(_STREAMS[letter], int(at), data, self._time.at(up))
+                yield from self._output(_STREAMS[letter], _number(at), data, self._time.at(up))
             case "g", _, out, err, up:
-                yield from self._gap("stdout", int(out), self._time.at(up))
-                yield from self._gap("stderr", int(err), self._time.at(up))
+                yield from self._gap("stdout", _number(out), self._time.at(up))
+                yield from self._gap("stderr", _number(err), self._time.at(up))
             case "s", pid, up:
                 self._started_at = self._time.at(up)
-                yield Started(int(pid)), self._started_at
+                yield Started(_number(pid)), self._started_at
             case "l", letter, up:
                 stream = _STREAMS[letter]
                 yield Gap(stream, self._delivered[stream], None), self._time.at(up)
             case "x", *ending:
                 report = JobReport(state=JobState.RUNNING, started_at=self._started_at)
                 report = _ended(report, " ".join(ending), self._time)
-                yield report, report.ended_at
+                yield report, report.ended_at or self._time.at(ending[2])
             case _:
                 raise ValueError("no record")
 
     def _output(
-        self, stream: Stream, offset: int, data: bytes, at: datetime | None
-    ) -> Iterator[tuple[JobEvent, datetime | None]]:
+        self, stream: Stream, offset: int, data: bytes, at: datetime
+    ) -> Iterator[tuple[JobEvent, datetime]]:
         yield from self._gap(stream, offset, at)
         known = self._delivered[stream] - offset
         if known < len(data):
             yield Output(stream, offset + known, data[known:]), at
             self._delivered[stream] = offset + len(data)
 
-    def _gap(
-        self, stream: Stream, offset: int, at: datetime | None
-    ) -> Iterator[tuple[JobEvent, datetime | None]]:
+    def _gap(self, stream: Stream, offset: int, at: datetime) -> Iterator[tuple[JobEvent, datetime]]:
         """What is missing before this offset."""
         missing = offset - self._delivered[stream]
         if missing > 0:
             yield Gap(stream, self._delivered[stream], missing), at
             self._delivered[stream] = offset
+
+
+def _number(text: str, most: int = 10**15) -> int:
+    if not (text.isascii() and text.isdecimal()) or int(text[:20]) > most:
+        raise ValueError(f"{text[:40]!r} is not a number to {most}")
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    whole, _, fraction = text.partition(".")
+    return _number(whole, 10**10) + _number(fraction or "0", 99) / 100
 
 
 def _no_place() -> InvalidRequest:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import math
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 
 from shared.errors import ClusterUnavailable, NotFound, TooManyRequests
@@ -73,7 +74,7 @@ class KubernetesJobs:
             self._limits.unfinished,
             round(job.created_at.timestamp() * 1000),
             len(new.stdin),
-            f"{new.timeout_seconds or 0:g}",
+            math.ceil(new.timeout_seconds or 0),  # not every sleep knows fractions
             script("launch.sh"),
             exports(new.env),
             new.workdir or WORKSPACE,
@@ -156,7 +157,7 @@ def _argv(name: str, action: str, *arguments: str | int) -> list[str]:
 def _reports(lines: Sequence[str]) -> dict[str, JobReport]:
     try:
         found = dict(read_status(line) for line in lines)
-    except ValueError as error:
+    except (ValueError, KeyError) as error:
         raise _no_answer() from error
     return {job_id: report for job_id, report in found.items() if report is not None}
 

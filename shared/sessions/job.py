@@ -39,7 +39,7 @@ class NewJob:
         argv: Program and arguments, never interpreted by a shell of ours.
         command: The same as it may be stored and shown: in the caller's form, secrets masked.
         stdin: All of the command's input. Passed on, never stored, like ``env``.
-        timeout_seconds: After this the whole process group is ended; None: never.
+        timeout_seconds: After this, in whole seconds, the process group is ended; None: never.
     """
 
     name: str

@@ -195,7 +195,7 @@ class JobService:
             session_id=session.id,
             owner=session.owner,
             name=new.name or job_id,
-            command=new.command,
+            command=new.command if isinstance(new.command, str) else tuple(new.command),
             state=JobState.QUEUED,
             created_at=self._clock.now(),
             timeout_seconds=new.timeout_seconds,

@@ -37,20 +37,23 @@ class OutputEvents:
         self._place = since.place
 
     def take(self, record: JobRecord) -> Iterator[EventObject]:
-        """The events of one record."""
-        event, self._place = record.event, record.end
+        """The events of one record. Only the last one leaves it behind."""
+        event, self._place = record.event, record.begin
+        if isinstance(event, Gap):
+            yield from self._rest(event.stream, record)
+        elif isinstance(event, JobReport):
+            for stream in self._splitters:
+                yield from self._rest(stream, record)
+        self._place = record.end
         if isinstance(event, Output):
             yield from self._output(event, record)
         elif isinstance(event, Gap):
-            yield from self._rest(event.stream, record)
             self._splitters[event.stream].skip(event.size or 0)
             gap = {"stream": event.stream, "offset": event.offset, "bytes": event.size}
             yield self._event("gap", gap, record)
         elif isinstance(event, Started):
             yield self._event("started", {"pid": event.pid}, record)
         elif isinstance(event, JobReport):
-            for stream in self._splitters:
-                yield from self._rest(stream, record)
             yield {**self._event("exit", end_json(event), record), "cursor": END}
         else:
             yield self._event("heartbeat", {}, record)

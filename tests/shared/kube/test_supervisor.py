@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 import threading
@@ -18,13 +17,9 @@ from hypothesis import strategies as st
 from shared.errors import InvalidRequest
 from shared.kube import supervisor
 from shared.sessions.execution import Command
+from tests.support.shells import NAMES, SHELLS
 
 TAG = "gamgui-0123456789abcdef"
-SHELLS = [
-    shell
-    for shell in (["dash"], ["bash", "--posix"], ["busybox", "sh"], ["sh"])
-    if shutil.which(shell[0]) is not None
-]
 LIMIT_MARGIN = 10
 
 
@@ -82,7 +77,7 @@ class Run:
         self.stdin.close()
 
 
-@pytest.fixture(params=SHELLS, ids=[shell[0] for shell in SHELLS])
+@pytest.fixture(params=SHELLS, ids=NAMES)
 def start(request: pytest.FixtureRequest) -> Callable[[Command], Run]:
     return lambda given_command: Run(request.param, given_command)
 

@@ -56,7 +56,10 @@ def masked_words(words: Sequence[str]) -> list[str]:
     shown: list[str] = []
     secret = False
     for word in words:
-        if secret and word.strip(":="):
+        if secret and (not word.strip(":=") or word.lower() in _SCHEMES):
+            shown.append(word)
+            continue
+        if secret:
             shown.append(MASK)
             secret = False
             continue

@@ -81,15 +81,15 @@ class KubernetesJobs:
             *new.argv,
         )
         stdin = _whole(new.stdin) if new.stdin else None
-        (line,) = await self._ask(session, _argv(job.id, "start", *arguments), stdin)
-        if line == f"{job.id} many":
+        lines = await self._ask(session, _argv(job.id, "start", *arguments), stdin)
+        if lines == [f"{job.id} many"]:
             raise TooManyRequests(
                 f"the session has {self._limits.unfinished} unfinished jobs, which is the limit",
                 reason="TOO_MANY_JOBS",
                 retry_after_seconds=5,
                 limit=self._limits.unfinished,
             )
-        report = _reports([line]).get(job.id)
+        report = _reports(lines).get(job.id)
         if report is None:
             raise _no_answer()
         return report

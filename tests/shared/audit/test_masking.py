@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from shared.audit.masking import MASK, MAX_CHARACTERS, masked
+from shared.audit.masking import MASK, MAX_CHARACTERS, masked, masked_words
 
 CANARY = "cAnArY7x"
 
@@ -162,3 +162,35 @@ _PARTS = (
 def test_masking_a_mebibyte_takes_no_time_that_others_would_notice(part: str) -> None:
     for _ in range(20):
         masked(part * (1024 * 1024 // len(part)))
+
+
+@pytest.mark.parametrize(
+    ("words", "shown"),
+    [
+        (["gam", "info", "user", "a b", "", "it's"], ["gam", "info", "user", "a b", "", "it's"]),
+        (["gam", "update", "user", "bob", "password", "X 1", "org", "/"], None),
+        (["tool", "--token=X1", "token", "=", "X1", "next"], None),
+        (["sh", "-c", "gam update user bob password X1; echo 'done'"], None),
+        (["curl", "-H", "Authorization: Bearer X1", "u"], None),
+    ],
+)
+def test_words_stay_apart_and_only_the_secret_ones_change(words: list[str], shown: list[str] | None) -> None:
+    found = masked_words(words)
+    assert len(found) == len(words)
+    if shown is not None:
+        assert found == shown
+    else:
+        assert "X1" not in "\0".join(found)
+        assert "X 1" not in found
+        assert MASK in "\0".join(found)
+        assert [word for word in found if MASK not in word] == [
+            word for word, now in zip(words, found, strict=True) if MASK not in now
+        ]
+
+
+def test_long_words_are_cut() -> None:
+    assert [len(word) for word in masked_words(["x" * 100_000, "password", "y" * 9000])] == [
+        MAX_CHARACTERS,
+        8,
+        len(MASK),
+    ]

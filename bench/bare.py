@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
+from collections.abc import AsyncIterator
 from typing import Any
 
 import aiohttp
@@ -14,6 +16,8 @@ from tests.support.client import Json
 
 _PROTOCOL = "v5.channel.k8s.io"
 _STATUS = 3
+_FRAME = 64 * 1024
+_END_OF_INPUT = b"\xff\x00"
 
 
 class BareExec:
@@ -30,8 +34,12 @@ class BareExec:
         self._connection = connection
         self._path = f"/api/v1/namespaces/{session['namespace']}/pods/{session['pod_name']}/exec"
 
-    async def run(self, argv: list[str]) -> tuple[int, float]:
+    async def run(self, argv: list[str], stdin: AsyncIterator[bytes] | None = None) -> tuple[int, float]:
         """Runs a command and throws its output away.
+
+        Args:
+            argv: The command.
+            stdin: Its input; None: it has none.
 
         Returns:
             Bytes of output, and seconds until its status came.
@@ -40,7 +48,7 @@ class BareExec:
             RuntimeError: It did not end with success.
         """
         params = [*(("command", word) for word in argv), ("container", CONTAINER)]
-        params += [("stdout", "true"), ("stderr", "true")]
+        params += [("stdout", "true"), ("stderr", "true"), ("stdin", "true" if stdin else "false")]
         received = 0
         started = time.perf_counter()
         authorization = await self._connection.credentials.authorization()
@@ -52,14 +60,24 @@ class BareExec:
             ssl=self._connection.ssl_context or True,
             max_msg_size=16 * 1024 * 1024,
         ) as socket:
+            sending = asyncio.create_task(_send(socket, stdin)) if stdin else None
             async for message in socket:
                 data: bytes = message.data
                 if data[0] == _STATUS:
                     elapsed = time.perf_counter() - started
                     _require_success(json.loads(data[1:]))
+                    if sending:
+                        await sending
                     return received, elapsed
                 received += len(data) - 1
         raise RuntimeError(f"the exec of {argv} ended without a status")
+
+
+async def _send(socket: aiohttp.ClientWebSocketResponse, stdin: AsyncIterator[bytes]) -> None:
+    async for piece in stdin:
+        for at in range(0, len(piece), _FRAME):
+            await socket.send_bytes(b"\x00" + piece[at : at + _FRAME])
+    await socket.send_bytes(_END_OF_INPUT)
 
 
 def _require_success(status: dict[str, Any]) -> None:

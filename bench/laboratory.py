@@ -10,6 +10,7 @@ from pathlib import Path
 import aiohttp
 
 from bench.bare import BareExec
+from bench.kubectl import Kubectl
 from local.images import IMAGES, LOCAL_IMAGE
 from shared.kube.connection import resolve
 from shared.settings import Settings
@@ -30,6 +31,7 @@ class Laboratory:
         client: Calls the gateway over kept connections.
         session: A running session.
         bare: Runs commands in the same pod without us.
+        kubectl: Likewise.
     """
 
     folder: Path
@@ -38,6 +40,7 @@ class Laboratory:
     client: Client
     session: Json
     bare: BareExec
+    kubectl: Kubectl
 
 
 @contextlib.asynccontextmanager
@@ -63,5 +66,6 @@ async def laboratory(folder: Path) -> AsyncGenerator[Laboratory]:
         client = Client(http, url, USER)
         session = await client.create()
         bare = BareExec(http, await resolve(Settings.from_env(settings)), session)
-        yield Laboratory(folder, settings, process.pid, client, session, bare)
+        kubectl = Kubectl(kubeconfig, folder, session)
+        yield Laboratory(folder, settings, process.pid, client, session, bare, kubectl)
         await client.delete(session)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
-import shutil
 import time
 
 from bench.laboratory import Laboratory
@@ -22,7 +19,6 @@ async def exec_latency(lab: Laboratory) -> list[Ratio]:
     Raises:
         RuntimeError: A command did not exit with 0.
     """
-    kubectl = shutil.which("kubectl")
     function: list[float] = []
     bare: list[float] = []
     official: list[float] = []
@@ -32,8 +28,8 @@ async def exec_latency(lab: Laboratory) -> list[Ratio]:
             continue
         function.append(times[0] * 1000)
         bare.append(times[1] * 1000)
-        if kubectl and number % _KUBECTL_EVERY == 0:
-            official.append(await _by_kubectl(lab, kubectl) * 1000)
+        if lab.kubectl.installed and number % _KUBECTL_EVERY == 0:
+            official.append(await lab.kubectl.run(_COMMAND) * 1000)
     ours, yardstick = Samples(function, "ms"), Samples(bare, "ms")
     rows = [
         Ratio(
@@ -62,22 +58,4 @@ async def _through_function(lab: Laboratory) -> float:
     elapsed = time.perf_counter() - started
     if result["exit_code"] != 0:
         raise RuntimeError(f"the function's exec failed: {result}")
-    return elapsed
-
-
-async def _by_kubectl(lab: Laboratory, kubectl: str) -> float:
-    pod = ("-n", lab.session["namespace"], lab.session["pod_name"])
-    started = time.perf_counter()
-    process = await asyncio.create_subprocess_exec(
-        *(kubectl, "exec", *pod, "--", *_COMMAND),
-        env={
-            "PATH": os.environ["PATH"],
-            "HOME": str(lab.folder),
-            "KUBECONFIG": lab.settings["KUBECONFIG"],
-        },
-    )
-    code = await process.wait()
-    elapsed = time.perf_counter() - started
-    if code != 0:
-        raise RuntimeError(f"kubectl exec ended with {code}")
     return elapsed

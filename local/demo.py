@@ -52,6 +52,7 @@ class Demo:
         try:
             await self._gam_version(path)
             await self._exit_three(path)
+            await self._job(path)
             await self._list(session["id"])
         finally:
             deleted = await self._call("DELETE", path, 200)
@@ -79,6 +80,30 @@ class Demo:
         end, output = await self._stream(path, "echo 'no such user' >&2; exit 3")
         _expect(end["exit_code"] == 3 and output["stderr"] == "no such user\n", end)
         print(f"      {end['result']} with {end['exit_code']}")
+
+    async def _job(self, path: str) -> None:
+        line = "for i in 1 2 3 4; do echo line $i; sleep 0.2; done"
+        job = await self._call("POST", f"{path}/jobs", 201, {"command": line})
+        place = f"{path}/jobs/{job['job_id']}"
+        self._step(f"start a job: {job['job_id']} is {job['state']}; follow it and hang up in the middle:")
+        first = await self._follow(place, "", events=3)
+        self._step("follow it again from where the connection was lost:")
+        rest = await self._follow(place, first[-1]["cursor"])
+        said = "".join(event["text"] for event in first + rest if event["type"] == "stdout")
+        _expect(said == "line 1\nline 2\nline 3\nline 4\n" and rest[-1]["exit_code"] == 0, first + rest)
+        print(f"      {rest[-1]['result']} with {rest[-1]['exit_code']}, nothing lost and nothing twice")
+
+    async def _follow(self, place: str, cursor: str, events: int = 100) -> list[JsonObject]:
+        found: list[JsonObject] = []
+        query = {"follow": "true", "cursor": cursor}
+        async with self._http.get(f"{place}/output", params=query) as response:
+            async for line in response.content:
+                found.append(json.loads(line))
+                if found[-1]["type"] == "stdout":
+                    print(f"      stdout: {found[-1]['text'].strip()}", flush=True)
+                if len(found) == events:
+                    break
+        return found
 
     async def _list(self, session_id: str) -> None:
         page = await self._call("GET", "/v1/sessions?state=running", 200)

@@ -14,13 +14,20 @@ import time
 from pathlib import Path
 
 from bench.bulk import bulk_rate
+from bench.jobs import job_latency
 from bench.laboratory import laboratory
 from bench.latency import exec_latency
 from bench.report import Ratio, table
 from bench.start import start_times
 from bench.stream import stream_rate
 
-_BENCHMARKS = {"latency": exec_latency, "start": start_times, "stream": stream_rate, "bulk": bulk_rate}
+_BENCHMARKS = {
+    "latency": exec_latency,
+    "start": start_times,
+    "jobs": job_latency,
+    "stream": stream_rate,
+    "bulk": bulk_rate,
+}
 
 
 async def main(arguments: list[str]) -> int:

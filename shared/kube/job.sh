@@ -145,12 +145,11 @@ supervise() {
   shift 3
   cd "$root/$job" || exit 1
   exec 7<>control 8<>lock
-  echo "$$" >pid
+  echo "$$" 1<>pid # overwritten, as start wrote its own: a file that is cut off is empty for a moment
   take o <out 7>&- &
   takers=$!
   take e <err 7>&- &
   takers="$takers $!"
-  # A file that is overwritten has no moment in which it is empty.
   setsid sh -c "$launch" "$job" "$@" <in >out 2>err 5>launched 7>&- 8>&- &
   command=$!
   uptime

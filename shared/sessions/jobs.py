@@ -183,7 +183,7 @@ class JobService:
                     reports = await self._runtime_of(session).reports(session, [job.id for job in unfinished])
                 for job in unfinished:
                     seen = await self._settled(session, job, reports.get(job.id, job))
-                    await self._settled(session, seen, _lost("the session was deleted", seen, now))
+                    await self._settled(session, seen, _lost(_why(session), seen, now))
             if len(page) < _PAGE:
                 return
             after = Cursor(page[-1].created_at, page[-1].id)
@@ -229,10 +229,8 @@ class JobService:
             else:
                 unknown = [job for job in jobs if job.id not in reports and not self._may_be_starting(job)]
                 return {**reports, **{job.id: _lost("the pod knows nothing of it", job) for job in unknown}}
-        if session.state is SessionState.DELETED:
-            return {job.id: _lost("the session was deleted", job) for job in jobs}
-        if session.state is SessionState.FAILED:
-            return {job.id: _lost(session.reason or "the pod is gone", job) for job in jobs}
+        if session.state in (SessionState.DELETED, SessionState.FAILED):
+            return {job.id: _lost(_why(session), job) for job in jobs}
         return {}
 
     def _may_be_starting(self, job: Job) -> bool:
@@ -262,6 +260,11 @@ class JobService:
 
     def _runtime_of(self, session: Session) -> JobRuntime:
         return self._virtual if session.virtual else self._runtime
+
+
+def _why(session: Session) -> str:
+    """Why a session's jobs are lost: its pod failed, in Kubernetes' words, or it was deleted."""
+    return session.reason or "the session was deleted"
 
 
 def _lost(reason: str, job: Job, at: datetime | None = None) -> JobReport:

@@ -250,6 +250,16 @@ async def test_before_a_pod_is_deleted_ends_are_noted_and_what_runs_is_lost(worl
     )
 
 
+async def test_jobs_of_a_failed_session_keep_its_reason_when_it_is_deleted(world: World) -> None:
+    job = await world.start()
+    await world.move(SessionState.FAILED, reason="DeadlineExceeded: active too long")
+    failed = await world.store.get(world.session.id)
+    assert failed is not None
+    world.jobs.error = NotFound("no pod", reason="POD_NOT_RUNNING")
+    await world.service.conclude(failed)
+    assert (await world.get(job)).reason == "DeadlineExceeded: active too long"
+
+
 async def test_a_pod_that_does_not_answer_does_not_hold_up_its_deletion(world: World) -> None:
     jobs = [await world.start() for _ in range(3)]
     world.jobs.error = ClusterUnavailable("torn")

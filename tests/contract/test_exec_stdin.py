@@ -166,7 +166,7 @@ async def test_a_command_that_reads_slowly_slows_the_upload_down(
         grown = memory.peak_mib(process.pid) - before
         await client.delete(session)
     assert int(result["stdout"]) == sent[-1] == 200 * MIB
-    assert behind < 30 * MIB
+    assert behind < 64 * MIB  # each hop on the way to a pod has its kernel's buffers
     assert grown < 30
 
 

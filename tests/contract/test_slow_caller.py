@@ -52,6 +52,6 @@ async def test_a_caller_that_does_not_read_stops_the_command_and_costs_no_memory
             gone_on = await when_it_stands_still(client, session)
         grown = memory.peak_mib(process.pid) - before
         await client.delete(session)
-    assert stopped < 40
+    assert stopped < 64  # each hop on the way from a pod has its kernel's buffers
     assert 60 < gone_on - stopped < 140
     assert grown < 30

@@ -43,6 +43,8 @@ RANDOM = random.Random(20260301)
 DATA = RANDOM.randbytes(512 * 1024)
 TEXT = base64.b64encode(DATA)[: len(DATA)]
 SETTLE_SECONDS = 30.0
+MOST_UNKNOWN = IN_ALL // 50 if os.environ.get("CONTRACT_CLUSTER") == "real" else 0
+"""A real node that is asked for too much at once loses some ("ttrpc: closed"); it must be said so."""
 Seen = TypeVar("Seen")
 
 
@@ -92,6 +94,7 @@ class Soak:
         self._url = url
         self._sessions = sessions
         self.ends: Counter[str] = Counter()
+        self.unknown = 0
 
     async def put_data(self) -> None:
         """Every pod gets the bytes that commands will say."""
@@ -103,7 +106,10 @@ class Soak:
         session = RANDOM.choice(self._sessions)
         kinds = (self._whole, self._through, self._cut_short, self._cut_idle, self._timed_out)
         (kind,) = RANDOM.choices(kinds, (70, 12, 8, 5, 5))
-        await kind(session)
+        try:
+            await kind(session)
+        except EndUnknown:
+            self.unknown += 1
         self.ends[kind.__name__.lstrip("_")] += 1
 
     async def _whole(self, session: Session) -> None:
@@ -190,7 +196,13 @@ def _slice(source: bytes, name: str) -> tuple[bytes, str]:
     return source[start : start + length], script
 
 
+class EndUnknown(Exception):
+    """The node gave the command up, and we say that nobody knows how it ended."""
+
+
 def _of_object(answer: dict[str, object]) -> dict[str, bytes]:
+    if answer["result"] == "unknown":
+        raise EndUnknown
     assert (answer["result"], answer["exit_code"]) == ("exited", 0), answer
     said = {}
     for stream in ("stdout", "stderr"):
@@ -208,6 +220,8 @@ def _of_events(body: bytes) -> dict[str, bytes]:
             assert event["offset"] == len(said[event["type"]])
             text = event.get("text")
             said[event["type"]] += base64.b64decode(event["base64"]) if text is None else text.encode()
+    if last.get("result") == "unknown":
+        raise EndUnknown
     assert (last["type"], last["result"], last["exit_code"]) == ("exit", "exited", 0)
     return said
 
@@ -282,6 +296,7 @@ async def test_two_thousand_commands_lose_no_byte_and_leave_nothing(target: Targ
             for _ in range(AT_ONCE):
                 group.create_task(work())
         assert soak.ends.total() == IN_ALL
+        assert soak.unknown <= MOST_UNKNOWN
         assert len(soak.ends) == 5
         # What callers left behind is being ended; then all is as it was.
         assert len(await settled(tasks, lambda now: len(now) <= len(tasks_serving))) <= len(tasks_serving)

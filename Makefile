@@ -43,7 +43,7 @@ check: $(READY) ## Lint, types and layers
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
-	@$(BIN)/shellcheck shared/kube/*.sh
+	@$(BIN)/shellcheck shared/*/*.sh
 
 format: $(READY) ## Format the code
 	@$(BIN)/ruff check --fix --quiet .

@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 
 from bench.bulk import bulk_rate
+from bench.files import file_rate
 from bench.jobs import job_latency
 from bench.laboratory import laboratory
 from bench.latency import exec_latency
@@ -27,6 +28,7 @@ _BENCHMARKS = {
     "jobs": job_latency,
     "stream": stream_rate,
     "bulk": bulk_rate,
+    "files": file_rate,
 }
 
 

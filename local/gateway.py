@@ -75,7 +75,13 @@ class Gateway:
             await self._choose(scope["method"], scope["path"])(scope, receive, send)
 
     def _choose(self, method: str, path: str) -> ASGIApp:
-        """The function that serves the request; for what none does, our own answer: 404 or 405."""
+        """The function that serves the request; for what none does, our own answer: 404 or 405.
+
+        A line break in a path would be answered by the framework's router, which takes none, in
+        words of its own.
+        """
+        if "\n" in path:
+            return self._refuse
         for function in self._functions:
             if any(route.method == method and route.match(path) is not None for route in function.routes):
                 return function.application

@@ -13,12 +13,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shared.errors import ConfigurationError
+from shared.quantities import quantity
 from shared.settings import Settings
 
 if TYPE_CHECKING:
     from shared.identity.model import IdentityVerifier
     from shared.sessions.access import SessionAccess
     from shared.sessions.auditor import Auditor
+    from shared.sessions.files import SessionFiles
     from shared.sessions.idempotency import IdempotentRequests
     from shared.sessions.job_ports import JobStore
     from shared.sessions.jobs import JobService
@@ -141,6 +143,18 @@ class App:
             namespace=self.settings.k8s_namespace,
             fallback=self.settings.session_fallback == "virtual",
             slots=ExecSlots(self.settings.max_execs_per_session),
+        )
+
+    @functools.cached_property
+    def files(self) -> SessionFiles:
+        """The use cases of sessions' files."""
+        from shared.sessions.files import SessionFiles
+
+        return SessionFiles(
+            access=self.access,
+            audit=self.auditor,
+            timeout_seconds=self.settings.max_exec_timeout_seconds,
+            max_bytes=int(quantity(self.settings.max_file_bytes)),
         )
 
     @functools.cached_property

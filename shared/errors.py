@@ -11,13 +11,16 @@
     │   └── VersionConflict            a compare-and-set met another version
     ├── PayloadTooLarge           413
     ├── UnsupportedMediaType      415
+    ├── RangeNotSatisfiable       416  none of the bytes asked for are there
     ├── UnprocessableRequest      422  understood, yet it cannot be done
     │   └── SessionStartFailed         Kubernetes says that the pod cannot start
     ├── TooManyRequests           429  a limit or a quota; tells when to try again
     ├── InternalError             500  a fault of ours; the detail stays in the log
     ├── ConfigurationError        500  settings that are missing or contradict each other
+    ├── InsufficientStorage       507  the session's disk is full
     └── Unavailable               503  a dependency that does not answer now
         ├── StoreUnavailable
+        ├── TransferFailed             a file did not get through as a whole
         ├── ClusterUnavailable         the Kubernetes API is not reached, or refuses us
         └── ConnectionFailed           no source of a cluster connection serves
 
@@ -142,6 +145,14 @@ class UnsupportedMediaType(GamguiError):
     default_reason = "UNSUPPORTED_MEDIA_TYPE"
 
 
+class RangeNotSatisfiable(GamguiError):
+    """None of the bytes asked for are there (RFC 9110, 15.5.17)."""
+
+    status = 416
+    title = "Range not satisfiable"
+    default_reason = "RANGE_NOT_SATISFIABLE"
+
+
 class UnprocessableRequest(GamguiError):
     """Well-formed, but it cannot be done."""
 
@@ -176,6 +187,14 @@ class ConfigurationError(GamguiError):
     default_reason = "CONFIGURATION_INVALID"
 
 
+class InsufficientStorage(GamguiError):
+    """The session's disk is full (RFC 4918, 11.5)."""
+
+    status = 507
+    title = "Insufficient storage"
+    default_reason = "DISK_FULL"
+
+
 class Unavailable(GamguiError):
     """A dependency does not answer now; a repetition may succeed."""
 
@@ -188,6 +207,12 @@ class StoreUnavailable(Unavailable):
     """The session store does not answer."""
 
     default_reason = "STORE_UNAVAILABLE"
+
+
+class TransferFailed(Unavailable):
+    """A file did not get through as a whole; an upload has changed nothing, unless its end was lost."""
+
+    default_reason = "TRANSFER_FAILED"
 
 
 class ClusterUnavailable(Unavailable):

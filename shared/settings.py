@@ -134,6 +134,10 @@ class Settings:
         "MAX_JOBS_PER_SESSION", 32, "Unfinished jobs of one session at once; more are refused with 429"
     )
 
+    max_file_bytes: str = _setting(
+        "MAX_FILE_BYTES", "2Gi", "Largest file that may be uploaded, as a Kubernetes quantity"
+    )
+
     use_mock_container_adapter: bool = _setting(
         "USE_MOCK_CONTAINER_ADAPTER", False, "`true`: virtual sessions, no cluster; commands are not executed"
     )
@@ -188,7 +192,8 @@ class Settings:
             )
         if not _DNS_LABEL.fullmatch(self.k8s_namespace):
             raise ConfigurationError("K8S_NAMESPACE is not a DNS label", variable="K8S_NAMESPACE")
-        sizes = {name: self._size(name) for name in ("session_disk", *_SIZES, *_SIZES.values())}
+        bounds = ("session_disk", "max_file_bytes", *_SIZES, *_SIZES.values())
+        sizes = {name: self._size(name) for name in bounds}
         for low, high in _SIZES.items():
             if sizes[low] > sizes[high]:
                 raise ConfigurationError(f"{low.upper()} is larger than {high.upper()}", variable=low.upper())

@@ -104,17 +104,21 @@ class Route:
 
     Attributes:
         public: Served without an identity.
+        rest: The last parameter takes all the rest of the path, slashes too; it may be empty.
     """
 
     method: str
     path: str
     handler: Handler
     public: bool = False
+    rest: bool = False
 
     def match(self, path: str) -> dict[str, str] | None:
         """The path's parameters, or None when it is another path."""
         pattern = _PARAMETER.sub(r"(?P<\1>[^/]+)", self.path)
-        found = re.fullmatch(pattern, path)
+        if self.rest:
+            pattern = pattern.removesuffix("[^/]+)") + ".*)"
+        found = re.fullmatch(pattern, path, re.DOTALL)
         return found.groupdict() if found else None
 
 

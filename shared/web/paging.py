@@ -7,7 +7,7 @@ import binascii
 import dataclasses
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
 
 from starlette.datastructures import QueryParams
@@ -29,7 +29,7 @@ class Page:
     after: Cursor | None
 
 
-def single_values(query: QueryParams, known: tuple[str, ...]) -> Mapping[str, str]:
+def single_values(query: QueryParams, known: Collection[str]) -> Mapping[str, str]:
     """The query's parameters, each of which may be given once.
 
     Raises:
@@ -55,11 +55,20 @@ def page_of(values: Mapping[str, str], is_id: Callable[[str], bool]) -> Page:
     Raises:
         InvalidRequest: One of them is malformed.
     """
-    size = values.get("page_size", str(_DEFAULT_PAGE))
-    if not (_PAGE_SIZE.fullmatch(size) and 1 <= int(size) <= MAX_PAGE):
-        raise InvalidRequest(f"page_size is not 1 to {MAX_PAGE}", reason="INVALID_FIELD", field="page_size")
     token = values.get("page_token")
-    return Page(int(size), _cursor(token, is_id) if token else None)
+    return Page(page_size(values), _cursor(token, is_id) if token else None)
+
+
+def page_size(values: Mapping[str, str], default: int = _DEFAULT_PAGE, most: int = MAX_PAGE) -> int:
+    """Reads ``page_size``.
+
+    Raises:
+        InvalidRequest: It is not 1 to ``most``.
+    """
+    size = values.get("page_size", str(default))
+    if not (_PAGE_SIZE.fullmatch(size) and 1 <= int(size) <= most):
+        raise InvalidRequest(f"page_size is not 1 to {most}", reason="INVALID_FIELD", field="page_size")
+    return int(size)
 
 
 def page_token(cursor: Cursor) -> str:

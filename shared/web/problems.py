@@ -71,6 +71,8 @@ def problem_response(error: Exception, *, instance: str, request_id: str) -> Pro
         headers["Retry-After"] = str(math.ceil(known.retry_after_seconds))
     if isinstance(known, Unauthenticated):
         headers["WWW-Authenticate"] = "Bearer"
+    if "content_range" in known.fields:
+        headers["Content-Range"] = str(known.fields["content_range"])
     if "allow" in known.fields:
         headers["Allow"] = str(known.fields["allow"])
     body = problem(known, instance=instance, request_id=request_id)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import abc
-import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any, TypeVar
@@ -17,6 +16,7 @@ from shared.web.events import EventObject, Format
 from shared.web.outbox import Outbox
 from shared.web.problems import as_known, instance_of, problem
 from shared.web.request_body import RequestBody
+from shared.web.streamed import send_pieces, while_connected
 
 NO_BUFFERING = {"Cache-Control": "no-cache, no-store", "X-Accel-Buffering": "no"}
 
@@ -40,19 +40,10 @@ class AttendedResponse(Response, abc.ABC):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Sends the response; ends early when the caller disconnects, whatever is being sent."""
-        work = asyncio.create_task(self.answer(scope, receive, send))
-        gone = asyncio.create_task(self._body.follow(receive))
         try:
-            await asyncio.wait((work, gone), return_when=asyncio.FIRST_COMPLETED)
+            await while_connected(self.answer(scope, receive, send), self._body.follow(receive))
         finally:
-            gone.cancel()
-            if not work.done():
-                work.cancel()
-            try:
-                with contextlib.suppress(asyncio.CancelledError, OSError):
-                    await work
-            finally:
-                await self._source.aclose()
+            await self._source.aclose()
 
     @abc.abstractmethod
     async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -87,17 +78,7 @@ class EventStream(AttendedResponse):
     async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See ``AttendedResponse``."""
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        outbox = Outbox()
-        filling = asyncio.create_task(self._fill(outbox))
-        try:
-            while body := await outbox.take():
-                await send({"type": "http.response.body", "body": body, "more_body": True})
-            await filling
-        finally:
-            # The events are closed only when nobody is waiting for one.
-            filling.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await filling
+        await send_pieces(self._fill, send)
         await send({"type": "http.response.body", "body": b""})
 
     async def _fill(self, outbox: Outbox) -> None:

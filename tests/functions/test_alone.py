@@ -22,6 +22,7 @@ REQUESTS = [
     ("list_sessions", "GET", "/v1/sessions", None, 200, None),
     ("delete_session", "DELETE", UNKNOWN, None, 404, "SESSION_NOT_FOUND"),
     ("exec_command", "POST", f"{UNKNOWN}/exec", {"command": ["true"]}, 404, "SESSION_NOT_FOUND"),
+    ("session_files", "GET", f"{UNKNOWN}/files/a/b", None, 404, "SESSION_NOT_FOUND"),
     ("health", "GET", "/readyz", None, 200, None),
 ]
 HEAVY = ("kubernetes", "google", "aiohttp", "grpc", "msgspec", "jwt", "aiosqlite", "sqlite3", "cryptography")

@@ -288,8 +288,8 @@ def _documented() -> set[str]:
 
 
 _CODE = re.compile(r"[A-Z][A-Z0-9]+(_[A-Z0-9]+)+")
-# Google's and Kubernetes' own words, which our code compares with or passes on.
-_NO_REASONS = {"ACCESS_TOKEN_SCOPE_INSUFFICIENT", "KUBERNETES_EXEC_INFO", "SERVICE_DISABLED"}
+# Google's, Kubernetes' and POSIX' own words, which our code compares with or passes on.
+_NO_REASONS = {"ACCESS_TOKEN_SCOPE_INSUFFICIENT", "KUBERNETES_EXEC_INFO", "LC_ALL", "SERVICE_DISABLED"}
 _VARIABLES = {field.metadata["env"] for field in dataclasses.fields(Settings)}
 
 

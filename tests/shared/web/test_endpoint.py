@@ -30,6 +30,17 @@ async def test_the_route_of_method_and_path_answers_with_the_paths_parameters() 
     assert answer.json()["caller"] == "alice@example.com"
 
 
+@pytest.mark.parametrize(
+    ("path", "rest"),
+    [("/deep/1/a/b", "a/b"), ("/deep/1/", ""), ("/deep/1/a%2Fb%0Ac/", "a/b\nc/"), ("/deep/1//", "/")],
+)
+async def test_a_last_parameter_may_take_the_rest_of_the_path(path: str, rest: str) -> None:
+    routes = [Route("GET", "/deep/{number}/{rest}", _told, rest=True)]
+    assert (await ask(serving(routes), path)).json()["params"] == {"number": "1", "rest": rest}
+    for other in ("/deep/1", "/deep//x", "/deep/1a"):
+        assert (await ask(serving(routes), other)).status_code == 404
+
+
 async def test_a_public_route_asks_for_no_identity_and_has_none() -> None:
     answer = await ask(serving(ROUTES), "/open", headers={"X-Dev-User": ""})
     assert (answer.status_code, answer.json()["caller"]) == (200, "")

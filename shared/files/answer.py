@@ -1,0 +1,141 @@
+"""What a script in the pod answers: a line at a time, then bytes; and what its failures mean."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import AsyncGenerator
+
+from shared.errors import (
+    Conflict,
+    GamguiError,
+    InsufficientStorage,
+    InvalidRequest,
+    NotFound,
+    PermissionDenied,
+    TransferFailed,
+)
+from shared.sessions.execution import ExecEvent, ExecResult, Exit, Output
+
+log = logging.getLogger(__name__)
+
+SHA256 = re.compile(r"[0-9a-f]{64}")
+"""A hash as scripts say it."""
+
+_MAX_LINE_BYTES = 4096
+_MAX_KEPT_STDERR = 1000
+
+
+class Answer:
+    """Reads the events of one script. Close it.
+
+    Args:
+        events: Of the script's command.
+        path: What the script works on, for messages.
+    """
+
+    def __init__(self, events: AsyncGenerator[ExecEvent, None], path: str) -> None:
+        self._events = events
+        self._path = path
+        self._rest = b""
+        self._errors = b""
+        self._exit: Exit | None = None
+
+    async def line(self) -> list[str]:
+        """The next line, as words.
+
+        Raises:
+            GamguiError: The script says that it cannot be done, or ended without having said a line.
+        """
+        read = b""
+        while b"\n" not in read:
+            piece = await self._next()
+            if piece is None or len(read) > _MAX_LINE_BYTES:
+                raise self._fault()
+            read += piece
+        line, _, self._rest = read.partition(b"\n")
+        words = line.decode(errors="replace").split(" ")
+        if words[0].startswith("!"):
+            await self.end_quietly()
+            raise self._refusal(words[0][1:], " ".join(words[1:]))
+        return words
+
+    async def chunks(self) -> AsyncGenerator[bytes, None]:
+        """All that follows, to the end of the script.
+
+        Raises:
+            GamguiError: The script did not end with success: what came is not all, or not right.
+        """
+        while (piece := await self._next()) is not None:
+            yield piece
+        if self._exit is None or (self._exit.result, self._exit.exit_code) != (ExecResult.EXITED, 0):
+            raise self._fault()
+
+    async def end_quietly(self) -> None:
+        """Waits for the end of a script that has nothing to say any more."""
+        while await self._next() is not None:
+            continue
+
+    async def aclose(self) -> None:
+        """Ends the script, if it still runs."""
+        await self._events.aclose()
+
+    async def _next(self) -> bytes | None:
+        """The next bytes, None when there are no more."""
+        if self._rest:
+            rest, self._rest = self._rest, b""
+            return rest
+        async for event in self._events:
+            if isinstance(event, Exit):
+                self._exit = event
+            elif isinstance(event, Output) and event.stream == "stdout":
+                return event.data
+            elif isinstance(event, Output):
+                self._errors = (self._errors + event.data)[-_MAX_KEPT_STDERR:]
+        return None
+
+    def _fault(self) -> GamguiError:
+        """Why the script did not end as it should have."""
+        end = self._exit
+        if end is not None and end.result is ExecResult.POD_LOST:
+            return NotFound(f"the session's pod does not run: {end.reason}", reason="POD_NOT_RUNNING")
+        log.warning("a file script ended unexpectedly: %s; stderr: %r", end, self._errors)
+        if end is not None and end.result is ExecResult.TIMED_OUT:
+            return TransferFailed("it took longer than a request may take", path=self._path)
+        return TransferFailed(
+            "the pod did not do its part to the end; look at the file, then try again", path=self._path
+        )
+
+    def _refusal(self, word: str, more: str) -> GamguiError:
+        """The error that a script's word stands for."""
+        path = self._path
+        errors: dict[str, GamguiError] = {
+            "missing": NotFound("there is no such file", reason="FILE_NOT_FOUND", path=path),
+            "folder": Conflict(
+                "it is a folder: list it with ?list=true, or accept application/x-tar",
+                reason="NOT_A_FILE",
+                path=path,
+            ),
+            "not-a-file": Conflict("it is neither file nor folder", reason="NOT_A_FILE", path=path),
+            "not-a-folder": Conflict(
+                "it, or what the path leads through, is not a folder", reason="NOT_A_FOLDER", path=path
+            ),
+            "not-empty": Conflict("the folder is not empty", reason="FOLDER_NOT_EMPTY", path=path),
+            "outside": PermissionDenied(
+                "the path leads out of the workspace", reason="PATH_OUTSIDE_WORKSPACE", path=path
+            ),
+            "denied": PermissionDenied(
+                "the file's or folder's permissions forbid it", reason="FILE_ACCESS_DENIED", path=path
+            ),
+            "full": InsufficientStorage("the session's disk is full", path=path),
+            "wrong-digest": InvalidRequest(
+                "the file is not what Repr-Digest says; nothing was stored",
+                reason="DIGEST_MISMATCH",
+                field="Repr-Digest",
+            ),
+            "broken": TransferFailed("what the pod wrote is not what was sent; try again", path=path),
+            "missing-tool": Conflict(
+                f"the session's image has no {more}, which files need", reason="IMAGE_UNSUITABLE", tool=more
+            ),
+        }
+        return errors.get(word) or self._fault()

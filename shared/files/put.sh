@@ -1,0 +1,175 @@
+# shellcheck shell=sh disable=SC2154 # walk.sh stands before this
+# Stores a file, whole or in pieces.
+#   $1     tag of this attempt, random
+#   $2     name of a resumable upload; empty: the input is the whole file
+#   $3 $4  where this piece begins in the file, and the size of the whole; empty as $2
+#   $5     SHA-256 that the whole must have; empty: nobody has said
+#   $6     how long the input will be, if it is long and somebody has said
+#   $7     name of the file; $8... its folder, which is made
+# Standard input is the piece, and behind it 64 characters: the SHA-256 of the piece. Input
+# that broke off does not end so, and changes nothing.
+#
+# Says "stored SIZE SHA256 created|replaced", or "have SIZE" when more pieces are to come, or
+# when this one does not follow on what is there; `*` as $3 only asks for that.
+#
+# .gamgui-upload-PID-TAG is written by process PID; .gamgui-upload-at-SIZE-NAME is the
+# beginning of a resumable upload. Renaming takes the one to the other: of two who want to add
+# to the same beginning only one gets it.
+
+set -C # what we open for writing we make
+needs stat date sha256sum mkdir mv rm cat dd head tail chmod
+tag=$1 upload=$2 first=$3 total=$4 whole=$5 length=$6 name=$7
+shift 7
+mine=./.gamgui-upload-$$-$tag
+sum=""
+size=""
+
+why_not() {
+  case $1 in
+  *'No space left'* | *'uota exceeded'*) fail full ;;
+  *'invalid option'*) fail 'missing-tool mv -T' ;; # as of an old busybox
+  *) fail denied ;;
+  esac
+}
+
+# Whether the bytes written are those that were sent; less the hash at their end then.
+check() {
+  size=$(($(stat -L -c %s /proc/self/fd/3) - 64))
+  if [ "$size" -lt 0 ] || [ "$size" != "${length:-$size}" ]; then fail broken; fi
+  { told=$(tail -c 64 </proc/self/fd/3); } 2>/dev/null # some shells remark on what is no text
+  dd if=/dev/null of=/proc/self/fd/3 bs=1 seek="$size" 2>/dev/null
+  if [ -z "$sum" ]; then hash; fi
+  if [ "$sum" != "$told" ]; then fail broken; fi
+}
+
+hash() {
+  sum=$(sha256sum </proc/self/fd/3)
+  sum=${sum%% *}
+}
+
+# Writes the input. A long one is read back and hashed while the rest of it still comes: for
+# each block that is written there is a line, which lets the other side go one block on.
+receive() {
+  if [ -z "$length" ]; then
+    if ! problem=$(cat 2>&1 >&3); then why_not "$problem"; fi
+    return
+  fi
+  exec 4</proc/self/fd/3
+  sum=$({ write_blocks | follow_blocks | sha256sum; } 5>&1)
+  case $sum in *[!0-9a-f\ -]*) why_not "$sum" ;; esac
+  sum=${sum%% *}
+}
+
+write_blocks() {
+  while :; do
+    if ! problem=$(dd bs=64k count=256 iflag=fullblock 2>&1 >&3); then
+      printf '%s\n' "$problem" >&5
+      return
+    fi
+    case $problem in 0+0\ *) return ;; esac # what it counted: the input is at its end
+    echo
+  done
+}
+
+follow_blocks() {
+  left=$length
+  while [ "$left" -ge 16777216 ] && read -r _; do
+    dd bs=64k count=256 <&4 2>/dev/null
+    left=$((left - 16777216))
+  done
+  cat >/dev/null # all is written when no more lines come
+  head -c "$left" <&4
+}
+
+# Finds the beginning of this upload, and how long it is: the longest, should two have begun it.
+find_beginning() {
+  have=0 beginning=
+  for found in "./.gamgui-upload-at-"*"-$upload"; do
+    if [ ! -f "$found" ]; then continue; fi
+    bytes=${found#./.gamgui-upload-at-}
+    bytes=${bytes%%-*}
+    if [ "$bytes" -gt "$have" ]; then have=$bytes beginning=$found; fi
+  done 2>/dev/null
+}
+
+say_how_far() {
+  printf 'have %s\n' "$have"
+  exit 0
+}
+
+# Puts the piece behind the beginning, which is ours alone meanwhile; should that go wrong,
+# the beginning is given back as it was.
+append() {
+  piece=$mine mine=$mine-all
+  if ! mv -T -- "$beginning" "$mine" 2>/dev/null; then
+    find_beginning
+    say_how_far
+  fi
+  { command exec 4<"$mine"; } 2>/dev/null || fail broken
+  # Somebody may have put another file or a link there: it must be the one that we know.
+  if [ "$(readlink /proc/self/fd/4)" != "$here/${mine#./}" ]; then fail broken; fi
+  if [ "$(stat -L -c '%s %F' /proc/self/fd/4)" != "$first regular file" ]; then fail broken; fi
+  if ! problem=$(cat </proc/self/fd/3 2>&1 >>/proc/self/fd/4); then
+    dd if=/dev/null of=/proc/self/fd/4 bs=1 seek="$first" 2>/dev/null
+    mv -T -- "$mine" "$beginning"
+    why_not "$problem"
+  fi
+  exec 3<&4
+  size=$((first + size))
+}
+
+leave() {
+  for rest in "$mine" ${piece:+"$piece"}; do
+    if [ -e "$rest" ]; then rm -f -- "$rest"; fi
+  done
+}
+
+for step; do
+  if [ ! -e "./$step" ]; then
+    check_inside
+    if ! problem=$(mkdir -- "./$step" 2>&1) && [ ! -e "./$step" ]; then
+      if [ -L "./$step" ]; then fail missing; fi
+      why_not "$problem"
+    fi
+  fi
+  enter "$step" || why_not_entered "$step"
+done
+check_inside
+if [ -d "./$name" ]; then fail folder; fi
+sweep
+if [ -n "$upload" ]; then
+  find_beginning
+  if [ "$first" != "$have" ]; then say_how_far; fi
+fi
+
+piece=
+trap leave EXIT
+trap 'exit 1' TERM HUP INT
+if ! { command exec 3>"$mine"; } 2>/dev/null; then
+  why_not "$({ command exec 3>"$mine"; } 2>&1)"
+fi
+# Where there is something else than a file, noclobber opens it.
+if [ ! -f /proc/self/fd/3 ]; then fail broken; fi
+receive
+check
+if [ "${first:-0}" != 0 ]; then append; fi
+if [ -n "$upload" ] && [ "$size" != "$total" ]; then
+  mv -T -- "$mine" "./.gamgui-upload-at-$size-$upload" || fail denied
+  have=$size
+  say_how_far
+fi
+if [ "${first:-0}" != 0 ]; then hash; fi
+if [ -n "$whole" ] && [ "$sum" != "$whole" ]; then fail wrong-digest; fi
+
+result=created
+if [ -e "./$name" ] || [ -L "./$name" ]; then result=replaced; fi
+if [ -f "./$name" ] && [ ! -L "./$name" ]; then
+  chmod "$(stat -c %a -- "./$name")" /proc/self/fd/3 2>/dev/null
+fi
+# -T: a folder, or a link to one, that has come to be here must not take the file in.
+if ! problem=$(mv -fT -- "$mine" "./$name" 2>&1); then
+  if [ -d "./$name" ]; then fail folder; fi
+  why_not "$problem"
+fi
+if [ -n "$upload" ]; then rm -f -- "./.gamgui-upload-at-"*"-$upload"; fi
+printf 'stored %s %s %s\n' "$size" "$sum" "$result"

@@ -1,0 +1,242 @@
+"""The use cases of a session's files: store, read, list, pack, delete.
+
+All of it is done by short scripts in the session's pod (shared/files), through the same port
+as commands: their supervision, their end with the caller and their backpressure are files' too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from typing import Literal, TypeAlias
+
+from shared.errors import Conflict, GamguiError, TransferFailed
+from shared.files.answer import Answer
+from shared.files.entries import Entry, first_entries
+from shared.files.opened import FileFacts, OpenFile
+from shared.files.paths import WorkspacePath
+from shared.files.scripts import Script, script_command
+from shared.files.upload import Piece, Progress, Stored, Upload, read_result, too_large
+from shared.sessions.access import SessionAccess
+from shared.sessions.auditor import Auditor
+from shared.sessions.model import Session
+
+Action: TypeAlias = Literal["put", "get", "archive", "delete"]
+
+_OPEN_SECONDS = 60.0
+"""To open a file takes no time; but what was a file a moment ago may be a pipe that nobody writes to."""
+
+
+class SessionFiles:
+    """Files in callers' sessions.
+
+    Args:
+        access: Which sessions a caller may use.
+        audit: Told of every transfer and deletion.
+        timeout_seconds: Longest that one request may take in the pod.
+        max_bytes: Largest file that is taken.
+    """
+
+    def __init__(
+        self,
+        *,
+        access: SessionAccess,
+        audit: Auditor,
+        timeout_seconds: float,
+        max_bytes: int,
+    ) -> None:
+        self._access = access
+        self._audit = audit
+        self._timeout_seconds = timeout_seconds
+        self._max_bytes = max_bytes
+
+    async def put(
+        self, owner: str, session_id: str, path: WorkspacePath, upload: Upload, piece: Piece | None = None
+    ) -> Stored | Progress:
+        """Stores a file, or adds a piece to a resumable upload.
+
+        Args:
+            owner: The verified identity of the caller.
+            session_id: The session.
+            path: Where; folders are made. What is there stays until the new file is whole.
+            upload: The body.
+            piece: Which part of the file the body is; None: all of it.
+
+        Returns:
+            The file, once the pod has read back what it wrote and has got the same hash as we;
+            or how much of a resumable upload is there.
+
+        Raises:
+            NotFound: No such session, or its pod is lost.
+            Conflict: The session is not running, or a folder is in the way.
+            PayloadTooLarge: The file is larger than may be.
+            InsufficientStorage: The session's disk is full.
+            InvalidRequest: The body is not what the caller announced.
+            TransferFailed: It did not get through; nothing has changed, unless the end was lost.
+        """
+        session = await self._session(owner, session_id)
+        announced = piece.total if piece is not None else upload.length
+        if announced is not None and announced > self._max_bytes:
+            raise too_large(self._max_bytes)
+        described = piece.arguments(path) if piece is not None else [""] * 4
+        arguments = [secrets.token_hex(8), *described, upload.known_to_be_long, *path.name_first()]
+        body = upload.sealed(self._max_bytes) if piece is None or piece.first is not None else None
+        async with self._audited(session, owner, "put", path) as detail:
+            answer = self._run(session, path, "put", *arguments, stdin=body)
+            try:
+                words = await answer.line()
+                await answer.end_quietly()
+            except GamguiError as error:
+                # The script says that its input broke off; what broke it is the reason.
+                raise upload.fault or error from None
+            finally:
+                await answer.aclose()
+            result = read_result(words)
+            if piece is None and not (isinstance(result, Stored) and upload.accepts(result)):
+                raise TransferFailed("what the pod stored is not what was sent", path=str(path))
+            detail["size"] = result.size
+            if isinstance(result, Stored):
+                detail["sha256"] = result.sha256
+        return result
+
+    async def open(self, owner: str, session_id: str, path: WorkspacePath) -> OpenFile:
+        """Opens a file in the pod.
+
+        Raises:
+            NotFound: No such session or file.
+            Conflict: The session is not running, or it is no file.
+            PermissionDenied: The path leads out of the workspace, or the file may not be read.
+        """
+        session = await self._session(owner, session_id)
+        wish: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        answer = self._run(session, path, "read", *path.name_first(), stdin=_once(wish))
+        try:
+            async with asyncio.timeout(_OPEN_SECONDS):
+                facts = FileFacts.read(" ".join(await answer.line()))
+        except TimeoutError as error:
+            await answer.aclose()
+            raise TransferFailed("the file cannot be opened", path=str(path)) from error
+        except GamguiError as error:
+            await answer.aclose()
+            await self._audit.record(session, owner, "session.file.get", error.reason, path=str(path))
+            raise
+
+        async def record(outcome: str, size: int) -> None:
+            await self._audit.record(session, owner, "session.file.get", outcome, path=str(path), size=size)
+
+        return OpenFile(answer, facts, wish, record)
+
+    async def entries(
+        self, owner: str, session_id: str, path: WorkspacePath, *, limit: int, after: bytes
+    ) -> tuple[Sequence[Entry], bool]:
+        """A page of a folder's entries, in the order of their names' bytes.
+
+        Args:
+            owner: The verified identity of the caller.
+            session_id: The session.
+            path: The folder.
+            limit: Most entries.
+            after: Name behind which the page begins.
+
+        Returns:
+            The entries, and whether there are more.
+
+        Raises:
+            NotFound: No such session or folder.
+            Conflict: The session is not running, or it is no folder.
+        """
+        session = await self._session(owner, session_id)
+        answer = self._run(session, path, "list", *path.parts)
+        try:
+            await answer.line()
+            found = await first_entries(answer.chunks(), limit=limit + 1, after=after)
+        finally:
+            await answer.aclose()
+        return found[:limit], len(found) > limit
+
+    async def archive(self, owner: str, session_id: str, path: WorkspacePath) -> AsyncGenerator[bytes, None]:
+        """A folder as a tar, as the pod's own tar makes it. It is passed on, never unpacked.
+
+        Raises:
+            NotFound: No such session or folder.
+            Conflict: The session is not running, or it is no folder.
+            TransferFailed: (while iterating) It is not whole: a file changed, or the connection broke.
+        """
+        session = await self._session(owner, session_id)
+        answer = self._run(session, path, "archive", *path.parts)
+        try:
+            await answer.line()
+        except BaseException:
+            await answer.aclose()
+            raise
+        return self._packed(session, owner, path, answer)
+
+    async def delete(self, owner: str, session_id: str, path: WorkspacePath) -> None:
+        """Removes a file, a link, or an empty folder.
+
+        Raises:
+            NotFound: No such session or file.
+            Conflict: The session is not running, or the folder is not empty.
+        """
+        session = await self._session(owner, session_id)
+        async with self._audited(session, owner, "delete", path):
+            answer = self._run(session, path, "delete", *path.name_first())
+            try:
+                await answer.line()
+                await answer.end_quietly()
+            finally:
+                await answer.aclose()
+
+    async def _packed(
+        self, session: Session, owner: str, path: WorkspacePath, answer: Answer
+    ) -> AsyncGenerator[bytes, None]:
+        async with self._audited(session, owner, "archive", path) as detail:
+            sent = 0
+            try:
+                async for data in answer.chunks():
+                    sent += len(data)
+                    yield data
+            finally:
+                detail["size"] = sent
+                await answer.aclose()
+
+    async def _session(self, owner: str, session_id: str) -> Session:
+        session = await self._access.running(owner, session_id)
+        if session.virtual:
+            raise Conflict(
+                "a virtual session has no pod and no files", reason="SESSION_VIRTUAL", session=session.id
+            )
+        return session
+
+    def _run(
+        self,
+        session: Session,
+        path: WorkspacePath,
+        script: Script,
+        *arguments: str,
+        stdin: AsyncIterator[bytes] | None = None,
+    ) -> Answer:
+        command = script_command(script, *arguments, timeout_seconds=self._timeout_seconds, stdin=stdin)
+        return Answer(self._access.runtime_of(session).execute(session, command), str(path))
+
+    @contextlib.asynccontextmanager
+    async def _audited(
+        self, session: Session, owner: str, action: Action, path: WorkspacePath
+    ) -> AsyncGenerator[dict[str, str | int | None], None]:
+        """Records how the block ended; what the block adds to the dict goes with it."""
+        detail: dict[str, str | int | None] = {"path": str(path)}
+        outcome = "cancelled"
+        try:
+            yield detail
+            outcome = "done"
+        except GamguiError as error:
+            outcome = error.reason
+            raise
+        finally:
+            await self._audit.record(session, owner, f"session.file.{action}", outcome, **detail)
+
+
+async def _once(wish: asyncio.Future[bytes]) -> AsyncGenerator[bytes, None]:
+    yield await wish

@@ -1,0 +1,96 @@
+"""Processes of the session exchange folders for links, as fast as they can, while the scripts work."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import multiprocessing
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.pod_scripts import Pod, names_in
+
+ROUNDS = 100
+SECRET = b"secret"
+OURS = b"public"
+_RENAME_EXCHANGE = 2
+_AT_FDCWD = -100
+
+
+def _exchange_for_ever(one: str, other: str) -> None:
+    """renameat2(2) with RENAME_EXCHANGE: at every moment there is either the one or the other."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    while True:
+        if libc.renameat2(_AT_FDCWD, one.encode(), _AT_FDCWD, other.encode(), _RENAME_EXCHANGE) != 0:
+            raise OSError(ctypes.get_errno(), "renameat2")
+
+
+@contextlib.contextmanager
+def exchanged(one: Path, other: Path) -> Iterator[None]:
+    process = multiprocessing.get_context("fork").Process(
+        target=_exchange_for_ever, args=(str(one), str(other)), daemon=True
+    )
+    process.start()
+    try:
+        yield
+        assert process.is_alive(), "the exchange did not go on"
+    finally:
+        process.kill()
+        process.join()
+
+
+@pytest.fixture
+def trap(pod: Pod) -> Iterator[Pod]:
+    """``way`` is a folder of the workspace one moment, and a link out of it the next."""
+    (pod.outside / "file").write_bytes(SECRET)
+    (pod.workspace / "way").mkdir()
+    (pod.workspace / "way/file").write_bytes(OURS)
+    (pod.workspace / "exit").symlink_to(pod.outside)
+    with exchanged(pod.workspace / "way", pod.workspace / "exit"):
+        yield pod
+
+
+def test_nothing_is_written_elsewhere(trap: Pod) -> None:
+    said = {trap.put("way/new", OURS).split()[0] for _ in range(ROUNDS)}
+    assert said >= {b"stored", b"!outside"}, "the race was not run"
+    assert names_in(trap.outside) == ["file"]
+
+
+def test_nothing_is_read_elsewhere(trap: Pod) -> None:
+    said = set()
+    for _ in range(ROUNDS):
+        _, answer = trap.read("way/file", f"0 {len(SECRET)}\n")
+        said.add(answer[0].split()[0])
+        assert SECRET not in answer
+    assert said >= {b"6", b"!outside"}, "the race was not run"
+
+
+def test_nothing_is_deleted_elsewhere(trap: Pod) -> None:
+    said = {trap.run("delete", "file", "way")[1] for _ in range(ROUNDS)}
+    assert b"!outside\n" in said, "the race was not run"
+    assert (trap.outside / "file").read_bytes() == SECRET
+
+
+def test_a_folder_that_takes_the_files_place_does_not_take_it_in(pod: Pod) -> None:
+    (pod.workspace / "file").write_bytes(OURS)
+    (pod.workspace / "exit").symlink_to(pod.outside)
+    with exchanged(pod.workspace / "file", pod.workspace / "exit"):
+        said = {pod.put("file", OURS).split()[0] for _ in range(ROUNDS)}
+    assert said <= {b"stored", b"!folder", b"!denied"}  # busybox' mv looks first; by then we see a file again
+    assert b"stored" in said
+    assert names_in(pod.outside) == []
+
+
+def test_a_file_that_becomes_a_link_out_is_not_read(pod: Pod) -> None:
+    (pod.outside / "file").write_bytes(SECRET)
+    (pod.workspace / "file").write_bytes(OURS)
+    (pod.workspace / "exit").symlink_to(pod.outside / "file")
+    said = set()
+    with exchanged(pod.workspace / "file", pod.workspace / "exit"):
+        for _ in range(ROUNDS):
+            _, answer = pod.read("file", f"0 {len(SECRET)}\n")
+            said.add(answer[0].split()[0])
+            assert SECRET not in answer
+    assert said >= {b"6", b"!outside"}, "the race was not run"

@@ -1,0 +1,119 @@
+"""The file scripts as processes on this machine, under every shell and set of tools that it has."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import os
+import shutil
+import subprocess
+from collections.abc import Iterable
+from pathlib import Path
+
+from shared.files.scripts import Script, script_command
+
+SECONDS = 30
+_APPLETS = "cat chmod date dd head mkdir mv readlink rm rmdir sh sha256sum stat tail tar"
+
+
+@dataclasses.dataclass(frozen=True)
+class Tools:
+    """A shell, and where the programs are that it starts."""
+
+    shell: list[str]
+    busybox: bool = False
+
+    @property
+    def name(self) -> str:
+        return " ".join(self.shell)
+
+
+SHELLS = [
+    Tools(shell, busybox=shell[0] == "busybox")
+    for shell in (["dash"], ["bash", "--posix"], ["busybox", "sh"])
+    if shutil.which(shell[0]) is not None
+]
+
+
+class Pod:
+    """A workspace, and beside it what is not to be reached."""
+
+    def __init__(self, folder: Path, tools: Tools) -> None:
+        self.tools = tools
+        self.workspace = folder / "workspace"
+        self.outside = folder / "outside"
+        for made in (self.workspace, self.outside):
+            made.mkdir()
+        self.environment = {"PATH": os.environ["PATH"], "LC_ALL": "C", "TZ": "UTC0", "CDPATH": "/"}
+        if tools.busybox:
+            programs = folder / "bin"
+            programs.mkdir()
+            busybox = shutil.which("busybox")
+            assert busybox is not None
+            for applet in _APPLETS.split():
+                (programs / applet).symlink_to(busybox)
+            self.environment["PATH"] = str(programs)
+
+    def start(self, script: Script, *arguments: str) -> subprocess.Popen[bytes]:
+        argv = script_command(script, *arguments, timeout_seconds=SECONDS).argv
+        shell = shutil.which(self.tools.shell[0])
+        assert shell is not None
+        return subprocess.Popen(
+            [shell, *self.tools.shell[1:], *argv[1:]],
+            cwd=self.workspace,
+            env=self.environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+
+    def run(self, script: Script, *arguments: str, stdin: bytes = b"") -> tuple[int, bytes]:
+        """Exit code and standard output."""
+        process = self.start(script, *arguments)
+        output, errors = process.communicate(stdin, timeout=SECONDS)
+        assert not errors, errors
+        return process.returncode, output
+
+    def put(
+        self,
+        path: str,
+        data: bytes,
+        *,
+        sealed: bytes | None = None,
+        piece: tuple[str, ...] = (),
+        length: int | str = "",
+    ) -> bytes:
+        """What put.sh says when it is sent a file, or a piece: (upload, first, total, digest)."""
+        *folder, name = path.split("/")
+        stdin = seal(data) if sealed is None else sealed
+        described = (*(piece or ("", "", "", "")), str(length))
+        _, output = self.run("put", "0123abcd", *described, name, *folder, stdin=stdin)
+        return output
+
+    def read(self, path: str, wish: str | None = None) -> tuple[int, list[bytes]]:
+        """Exit code, and what read.sh says: facts, hash, bytes."""
+        *folder, name = path.split("/")
+        if wish is None:
+            wish = f"0 {(self.workspace / path).stat().st_size}\n"
+        code, output = self.run("read", name, *folder, stdin=wish.encode())
+        return code, output.split(b"\n", 2)
+
+    def fill(self, names: Iterable[bytes], data: bytes) -> None:
+        """Makes files."""
+        for name in names:
+            Path(os.fsdecode(bytes(self.workspace) + b"/" + name)).write_bytes(data)
+
+    @property
+    def rests(self) -> list[str]:
+        """Unfinished uploads, anywhere."""
+        return sorted(found.name for found in self.workspace.rglob(".gamgui-upload-*"))
+
+
+def names_in(folder: Path) -> list[str]:
+    """What is in a folder."""
+    return sorted(found.name for found in folder.iterdir())
+
+
+def seal(data: bytes) -> bytes:
+    """Data as it is sent: with its hash at the end."""
+    return data + hashlib.sha256(data).hexdigest().encode()

@@ -17,6 +17,7 @@ from shared.sessions.job import Gap, JobCursor, JobEvent, JobRecord, JobReport, 
 _MAX_LINE = 4096
 _MAX_REASON = 1000
 _MAX_PIECE = 65536
+_MAX_DIGITS = 20
 _MAX_EPOCH = 10**14
 """Milliseconds: about the year 5138, far from where times overflow."""
 
@@ -193,7 +194,7 @@ class JobLog:
 
 
 def _number(text: str, most: int = 10**15) -> int:
-    if not (text.isascii() and text.isdecimal()) or int(text[:20]) > most:
+    if not (text.isascii() and text.isdecimal()) or len(text) > _MAX_DIGITS or int(text) > most:
         raise ValueError(f"{text[:40]!r} is not a number to {most}")
     return int(text)
 

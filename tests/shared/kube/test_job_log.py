@@ -123,6 +123,7 @@ def test_a_dead_supervisor_is_a_lost_job() -> None:
         b"o 0 99999999 1\n",
         b"s " + b"9" * 400 + b" 1\n",
         b"x exited 99999 1 0 0\n",
+        b"o " + b"0" * 30 + b"9" * 30 + b" 1 1\nx",
         b"x exited 0 1 0 " + b"9" * 40 + b"\n",
         "o ² 1 1\nx".encode(),
         b"t 999999999999999 9999999999\ns 1 1\n",

@@ -122,7 +122,7 @@ class ExecServer:
         listening = asyncio.create_task(_listen(socket, received, begun))
         frames = list(self.frames)
         if self.announce and frames:
-            frames.insert(1, b"\x02" + f"{command[-1]} 10 11\n".encode())
+            frames.insert(1, b"\x02" + f"{command[3]} 10 11\n".encode())
         try:
             for number, frame in enumerate(frames):
                 if number == self.cut_after:

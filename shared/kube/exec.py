@@ -29,6 +29,9 @@ HEARTBEAT_SECONDS = 15.0
 _STOP_SECONDS = 10.0
 """The command has five seconds to end after TERM; the rest is for the exec that sends it."""
 
+_BEGIN_SECONDS = 5.0
+"""A command whose caller has gone before it began has so long to begin, so that it can be ended."""
+
 _STATUS_SECONDS = 3.0
 _SHUTDOWN_SECONDS = 8.0
 """Cloud Run kills ten seconds after SIGTERM; the rest is for the answer."""
@@ -128,13 +131,8 @@ class Execution:
 
     async def _connect(self) -> aiohttp.ClientWebSocketResponse:
         params = [("command", word) for word in supervisor.supervisor_argv(self._tag)]
-        params += [
-            ("container", self._container.name),
-            ("stdin", "true"),
-            ("stdout", "true"),
-            ("stderr", "true"),
-        ]
-        params += [("tty", "false")]
+        params += [("container", self._container.name), ("tty", "false")]
+        params += [(stream, "true") for stream in ("stdin", "stdout", "stderr")]
         socket = await self._api.websocket(
             self._container.exec_path, params=params, protocols=(channels.V5, channels.V4)
         )
@@ -212,7 +210,9 @@ class Execution:
                 sending.cancel()
                 over.cancel()
             if sending.done() and not sending.cancelled() and sending.exception() is not None:
-                await self._stop_quietly()  # input that broke off must not look like input that ended
+                # Input that broke off must not look like input that ended.
+                await self._transcript.begun.wait()
+                await self._stop_quietly()
                 return
             await socket.send_bytes(channels.CLOSE_STDIN)
 
@@ -251,8 +251,21 @@ class Execution:
 
     async def _abandon(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         """Ends the command, then its connection: to be closed would look to it like input that ended."""
+        if self._command.stdin is not None:
+            with contextlib.suppress(TimeoutError, ConnectionError):
+                async with asyncio.timeout(_BEGIN_SECONDS):
+                    await self._until_begun(socket)
         await self._stop_quietly()
         await _close(socket)
+
+    async def _until_begun(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+        """Reads on until it is known which command is to be ended."""
+        while not self._transcript.begun.is_set():
+            message = await socket.receive()
+            if message.type is not aiohttp.WSMsgType.BINARY:
+                return
+            if message.data:
+                self._transcript.feed(message.data[0], message.data[1:])
 
     async def _stop_quietly(self) -> None:
         """Where the cluster does not answer, closing the socket is what is left to do."""

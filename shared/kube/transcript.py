@@ -21,12 +21,14 @@ class Transcript:
     Attributes:
         announced: The supervisor's first line; None before it, and when there was no supervisor.
         first_line: Where it ought to be: what a shell said that could not start it.
+        begun: Set with the supervisor's first line.
         input_over: Set when the command has ended and wants no more input.
     """
 
     def __init__(self, tag: str, *, has_input: bool) -> None:
         self.announced: supervisor.Announcement | None = None
         self.first_line = b""
+        self.begun = asyncio.Event()
         self.input_over = asyncio.Event()
         self._tag = tag
         self._end_of_input = supervisor.end_of_input(tag) if has_input else b""
@@ -69,6 +71,7 @@ class Transcript:
         if not newline and len(line) < _MAX_FIRST_LINE:
             return []
         self.announced = supervisor.read_announcement(self._tag, line)
+        self.begun.set()
         if self.announced is None or self.announced.failure is not None:
             return []
         events: list[ExecEvent] = [Started(self.announced.pid), *self._held]

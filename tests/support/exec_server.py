@@ -72,6 +72,7 @@ class ExecServer:
         protocols: What the server speaks.
         cut_after: Closes the connection, without a close frame, after so many frames.
         delay_seconds: How long the command runs before its status.
+        announce_when: The supervisor starts only then.
         stop_hangs: What comes to end a command gets no answer.
         received: Messages of the client, per exec.
         stopped: Execs that came to end a command.
@@ -84,6 +85,7 @@ class ExecServer:
     wait_for_input_end: bool = False
     stop_hangs: bool = False
     delay_seconds: float = 0
+    announce_when: asyncio.Event | None = None
     received: list[list[bytes]] = dataclasses.field(default_factory=list)
     commands: list[list[str]] = dataclasses.field(default_factory=list)
     stopped: list[list[str]] = dataclasses.field(default_factory=list)
@@ -131,6 +133,8 @@ class ExecServer:
                     return socket
                 if number == 1 and self.announce:
                     await begun.wait()  # the supervisor speaks after its first line of input
+                    if self.announce_when is not None:
+                        await self.announce_when.wait()
                 if frame[:1] == b"\x03":
                     await asyncio.sleep(self.delay_seconds)
                 if self.wait_for_input_end and frame[:1] == b"\x03":

@@ -186,6 +186,43 @@ async def test_input_that_breaks_off_ends_the_command_instead_of_its_input() -> 
     assert b"\xff\x00" not in server.received[0]
 
 
+async def test_input_that_breaks_off_before_the_command_has_begun_ends_it_when_it_begins() -> None:
+    broke = asyncio.Event()
+
+    async def broken() -> AsyncIterator[bytes]:
+        yield b"half"
+        broke.set()
+        raise ConnectionResetError("the caller is gone")
+
+    status = frames_of(recording("exec-basic", "killed by SIGKILL"))[-1]
+    command = Command(argv=["cat"], timeout_seconds=5, stdin=broken())
+    async with ExecServer([b"\x01", status], delay_seconds=0.5, announce_when=broke).running() as server:
+        await run(server.url, command)
+    assert len(server.stopped) == 1
+    assert b"\xff\x00" not in server.received[0]
+
+
+async def test_a_caller_that_goes_before_the_command_has_begun_is_no_input_that_ended() -> None:
+    async def endless() -> AsyncIterator[bytes]:
+        yield b"half"
+        await asyncio.get_running_loop().create_future()
+
+    gone = asyncio.Event()
+    status = frames_of(recording("exec-basic", "killed by SIGKILL"))[-1]
+    command = Command(argv=["cat"], timeout_seconds=30, stdin=endless())
+    async with ExecServer([b"\x01", status], delay_seconds=30, announce_when=gone).running() as server:
+        running = asyncio.create_task(run(server.url, command))
+        async with asyncio.timeout(5):
+            while not (server.received and server.received[0]):
+                await asyncio.sleep(0.01)
+        running.cancel()
+        await asyncio.sleep(0)
+        gone.set()
+        with contextlib.suppress(asyncio.CancelledError):
+            await running
+    assert len(server.stopped) == 1
+
+
 async def test_nothing_of_the_command_stands_in_the_url() -> None:
     frames = frames_of(recording("exec-basic", "no output"))
     command = Command(argv=["gam", "password", "hunter2"], timeout_seconds=20, env={"TOKEN": "s3cret"})

@@ -18,8 +18,11 @@ from shared.settings import Settings
 
 if TYPE_CHECKING:
     from shared.identity.model import IdentityVerifier
+    from shared.kube.api import KubeApi
     from shared.sessions.access import SessionAccess
     from shared.sessions.auditor import Auditor
+    from shared.sessions.credential_ports import CredentialStore
+    from shared.sessions.credentials import CredentialService
     from shared.sessions.files import SessionFiles
     from shared.sessions.idempotency import IdempotentRequests
     from shared.sessions.job_ports import JobStore
@@ -74,19 +77,25 @@ class App:
         )
 
     @functools.cached_property
+    def kube(self) -> KubeApi:
+        """The cluster."""
+        from shared.kube.api import KubeApi
+        from shared.kube.connector import ClusterConnector
+
+        return KubeApi(ClusterConnector(self.settings))
+
+    @functools.cached_property
     def runtime(self) -> PodRuntime:
         """Kubernetes, or nothing at all with ``USE_MOCK_CONTAINER_ADAPTER``."""
         if self.settings.use_mock_container_adapter:
             return self.virtual
-        from shared.kube.api import KubeApi
-        from shared.kube.connector import ClusterConnector
         from shared.kube.manifest import PodOptions
         from shared.kube.runtime import KubernetesRuntime
         from shared.shutdown import shutdown_event
 
-        api = KubeApi(ClusterConnector(self.settings))
         options = PodOptions.from_settings(self.settings)
-        return KubernetesRuntime(api, options, self.settings.k8s_pod_template, shutdown=shutdown_event())
+        template = self.settings.k8s_pod_template
+        return KubernetesRuntime(self.kube, options, template, shutdown=shutdown_event())
 
     @functools.cached_property
     def virtual(self) -> PodRuntime:
@@ -127,6 +136,34 @@ class App:
         )
 
     @functools.cached_property
+    def credential_store(self) -> CredentialStore:
+        """Secrets in Kubernetes, or memory with ``USE_MOCK_CONTAINER_ADAPTER``."""
+        if self.settings.use_mock_container_adapter:
+            from shared.sessions.virtual_credentials import MemoryCredentials
+
+            return MemoryCredentials()
+        from shared.kube.secrets import KubernetesSecrets
+
+        return KubernetesSecrets(self.kube, self.settings.k8s_namespace)
+
+    @functools.cached_property
+    def credentials(self) -> CredentialService:
+        """The use cases of credentials."""
+        from shared.kube.credentials import KubernetesCredentials
+        from shared.sessions.credentials import CredentialService
+        from shared.sessions.virtual_credentials import VirtualCredentials
+
+        return CredentialService(
+            store=self.credential_store,
+            runtime=KubernetesCredentials(self.runtime),
+            virtual=VirtualCredentials(),
+            sessions=self.store,
+            access=self.access,
+            audit=self.auditor,
+            clock=self.clock,
+        )
+
+    @functools.cached_property
     def sessions(self) -> SessionService:
         """The use cases of sessions."""
         from shared.sessions.concurrency import ExecSlots
@@ -138,6 +175,7 @@ class App:
             virtual=self.virtual,
             access=self.access,
             jobs=self.jobs,
+            credentials=self.credential_store,
             clock=self.clock,
             audit=self.auditor,
             namespace=self.settings.k8s_namespace,
@@ -173,7 +211,7 @@ class App:
 
     async def close(self) -> None:
         """Ends what runs and releases what was built. The instance is not used afterwards."""
-        for name in ("runtime", "store", "verifier"):
+        for name in ("runtime", "kube", "store", "verifier"):
             if name in self.__dict__:
                 await getattr(self, name).close()
 

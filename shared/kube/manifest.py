@@ -11,6 +11,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
+from shared.kube.credentials import COPY_SCRIPT, GAM_FOLDER, HOME, MOUNTED
 from shared.kube.diagnosis import CONTAINER
 from shared.kube.jobs import JOBS, JobLimits
 from shared.kube.supervisor import WORKSPACE
@@ -20,7 +21,6 @@ from shared.settings import Settings
 
 JsonObject: TypeAlias = dict[str, Any]
 
-HOME = "/home/gam"
 USER_ID = 1000
 GRACE_SECONDS = 5
 _DEADLINE_MARGIN_SECONDS = 120
@@ -28,9 +28,11 @@ _DEADLINE_MARGIN_SECONDS = 120
 _MOUNTS = {"workspace": WORKSPACE, "home": HOME, "tmp": "/tmp", "jobs": JOBS}  # noqa: S108 - the pod's own
 """Our volumes and where they are; the root is read-only."""
 
+_CREDENTIALS = "credentials"
+"""The volume with the owner's credentials: the one that is read-only."""
+
 START_SCRIPT = f"""\
-umask 077
-mkdir -p {HOME}/.gam
+{COPY_SCRIPT}\
 trap 'exit 0' TERM INT
 while :; do sleep 86400 & wait "$!"; done
 """
@@ -106,7 +108,10 @@ def _spec(session: Session, env: Mapping[str, str], options: PodOptions) -> Json
             "seccompProfile": {"type": "RuntimeDefault"},
         },
         "containers": [_container(session, env)],
-        "volumes": [{"name": name, "emptyDir": {"sizeLimit": size}} for name, size in sizes.items()],
+        "volumes": [
+            *({"name": name, "emptyDir": {"sizeLimit": size}} for name, size in sizes.items()),
+            _credentials(session),
+        ],
     }
     if options.service_account:
         spec["serviceAccountName"] = options.service_account
@@ -115,9 +120,15 @@ def _spec(session: Session, env: Mapping[str, str], options: PodOptions) -> Json
     return spec
 
 
+def _credentials(session: Session) -> JsonObject:
+    """The owner's Secret, if there is one when the pod starts. Its group is the pod's own: fsGroup."""
+    secret = {"secretName": names.credentials_name(session.owner), "optional": True, "defaultMode": 0o440}
+    return {"name": _CREDENTIALS, "secret": secret}
+
+
 def _container(session: Session, env: Mapping[str, str]) -> JsonObject:
     resources = {"cpu": session.resources.cpu, "memory": session.resources.memory}
-    variables = {**env, "HOME": HOME, "GAMCFGDIR": f"{HOME}/.gam"}
+    variables = {**env, "HOME": HOME, "GAMCFGDIR": GAM_FOLDER}
     return {
         "name": CONTAINER,
         "image": session.image,
@@ -132,7 +143,10 @@ def _container(session: Session, env: Mapping[str, str]) -> JsonObject:
             "readOnlyRootFilesystem": True,
             "capabilities": {"drop": ["ALL"]},
         },
-        "volumeMounts": [{"name": name, "mountPath": path} for name, path in _MOUNTS.items()],
+        "volumeMounts": [
+            *({"name": name, "mountPath": path} for name, path in _MOUNTS.items()),
+            {"name": _CREDENTIALS, "mountPath": MOUNTED, "readOnly": True},
+        ],
     }
 
 
@@ -143,7 +157,7 @@ def _cleaned(template: Mapping[str, Any]) -> JsonObject:
         for key, value in (template.get("spec") or {}).items()
         if key not in ("hostNetwork", "hostPID", "hostIPC", "shareProcessNamespace", "ephemeralContainers")
     }
-    spec["volumes"] = [v for v in spec.get("volumes") or [] if v.get("name") not in _MOUNTS]
+    spec["volumes"] = [v for v in spec.get("volumes") or [] if v.get("name") not in (*_MOUNTS, _CREDENTIALS)]
     spec["containers"] = [
         {
             key: value

@@ -43,6 +43,14 @@ finish() {
   kill -KILL "-$gamgui_pid"
 }
 
+# Kubernetes calls a pod ready when its main process has been started; credentials.py says when
+# that has made the home. It takes some milliseconds.
+gamgui_try=0
+while [ -d /var/lib/gamgui/credentials ] && [ ! -e /var/lib/gamgui/jobs/.copied ] && [ "$gamgui_try" -lt 100 ]; do
+  sleep 0.1 2>/dev/null || sleep 1
+  gamgui_try=$((gamgui_try + 1))
+done
+
 if [ "$gamgui_stdin" = caller ]; then
   setsid sh -c "$gamgui_launch" "$0" "$gamgui_env" "$gamgui_dir" "$@" 5>&2 <&3 3<&- &
 else

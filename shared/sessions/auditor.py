@@ -19,12 +19,12 @@ class Auditor:
         self._clock = clock
 
     async def record(
-        self, session: Session, actor: str, action: str, outcome: str, **detail: str | int | None
+        self, session: Session | None, actor: str, action: str, outcome: str, **detail: str | int | None
     ) -> None:
         """Writes one.
 
         Args:
-            session: What was acted on.
+            session: What was acted on; None when it is what an owner has beside sessions.
             actor: The verified identity that did it.
             action: Such as ``session.exec``.
             outcome: How it ended.
@@ -35,7 +35,7 @@ class Auditor:
                 at=self._clock.now(),
                 actor=actor,
                 action=action,
-                session_id=session.id,
+                session_id=session.id if session else "-",
                 outcome=outcome,
                 detail=detail,
             )

@@ -57,6 +57,8 @@ class Session:
             from; empty before it is stored. Every change is a compare-and-set on it.
         virtual: It has no pod; commands are answered, not executed.
         idle_seconds: Time without work after which cleanup may delete it.
+        credentials: Names of the credential files that were there when it was created, or
+            last copied into it.
     """
 
     id: str
@@ -77,6 +79,7 @@ class Session:
     deleted_at: datetime | None = None
     reason: str | None = None
     virtual: bool = False
+    credentials: tuple[str, ...] = ()
     version: str = ""
 
     def to(self, state: SessionState, now: datetime, reason: str | None = None) -> Session:

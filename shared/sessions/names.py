@@ -59,9 +59,19 @@ def owner_hash(owner: str) -> str:
     return hashlib.sha256(owner.encode()).hexdigest()[:32]
 
 
+def credentials_name(owner: str) -> str:
+    """The name of the Secret with the owner's credentials."""
+    return f"gam-credentials-{owner_hash(owner)}"
+
+
 def pod_labels(session_id: str, owner: str) -> dict[str, str]:
     """Our labels of a session's pod. They win over everybody else's."""
-    return {MANAGED_BY_LABEL: MANAGED_BY, SESSION_LABEL: session_id, OWNER_LABEL: owner_hash(owner)}
+    return {**owner_labels(owner), SESSION_LABEL: session_id}
+
+
+def owner_labels(owner: str) -> dict[str, str]:
+    """Our labels of everything that is one owner's."""
+    return {MANAGED_BY_LABEL: MANAGED_BY, OWNER_LABEL: owner_hash(owner)}
 
 
 def label_fault(labels: Mapping[str, str]) -> str | None:

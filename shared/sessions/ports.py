@@ -216,7 +216,11 @@ class Clock(Protocol):
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class AuditRecord:
-    """Who did what to which session, and how it ended. Never stdin, credentials or tokens."""
+    """Who did what to which session, and how it ended. Never stdin, credentials or tokens.
+
+    Attributes:
+        session_id: ``-`` for what concerns no session.
+    """
 
     at: datetime
     actor: str

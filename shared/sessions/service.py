@@ -20,6 +20,7 @@ from shared.sessions import names
 from shared.sessions.access import SessionAccess
 from shared.sessions.auditor import Auditor
 from shared.sessions.concurrency import ExecSlots
+from shared.sessions.credential_ports import CredentialStore
 from shared.sessions.execution import Command, ExecEvent, Exit
 from shared.sessions.jobs import JobService
 from shared.sessions.model import Resources, Session, SessionState
@@ -60,6 +61,7 @@ class SessionService:
         virtual: Runs virtual sessions.
         access: Finds a caller's sessions.
         jobs: Told when a session's pod is about to be deleted.
+        credentials: Says which credentials a new session gets.
         clock: The time of day.
         audit: Told of every act.
         namespace: Namespace of new pods.
@@ -75,6 +77,7 @@ class SessionService:
         virtual: PodRuntime,
         access: SessionAccess,
         jobs: JobService,
+        credentials: CredentialStore,
         clock: Clock,
         audit: Auditor,
         namespace: str,
@@ -88,6 +91,7 @@ class SessionService:
         self._states = SessionStates(store, clock)
         self._access = access
         self._jobs = jobs
+        self._credentials = credentials
         self._audit = audit
         self._namespace = namespace
         self._fallback = fallback
@@ -228,6 +232,8 @@ class SessionService:
     async def _document(self, owner: str, new: NewSession, session_id: str, runtime: PodRuntime) -> Session:
         now = self._clock.now()
         info = await runtime.connect()
+        # A virtual session that stands in for one on a cluster has none: they are on the cluster.
+        has = (await self._credentials.get(owner)).names if runtime is self._runtime else ()
         session = Session(
             id=session_id,
             owner=owner,
@@ -244,6 +250,7 @@ class SessionService:
             expires_at=now + timedelta(seconds=new.ttl_seconds),
             idle_seconds=new.idle_seconds,
             virtual=info.method == "virtual",
+            credentials=has,
         )
         try:
             return await self._store.create(session)

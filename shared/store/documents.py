@@ -31,7 +31,7 @@ def session_document(session: Session) -> Document:
     Raises:
         ValueError: A time has no zone, or the id cannot be a document's.
     """
-    return _document(session, session.id)
+    return {**_document(session, session.id), "credentials": " ".join(session.credentials)}
 
 
 def session_from(document: Mapping[str, Any], version: str) -> Session:
@@ -49,6 +49,7 @@ def session_from(document: Mapping[str, Any], version: str) -> Session:
         values["state"] = SessionState(values["state"])
         values["resources"] = Resources(**values["resources"])
         values["labels"] = dict(values["labels"])
+        values["credentials"] = tuple(str.split(values.get("credentials", "")))
         return Session(**values)
     except (KeyError, TypeError, ValueError) as error:
         raise _invalid("session") from error

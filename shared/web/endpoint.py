@@ -75,21 +75,23 @@ class Call:
         return media_type
 
     async def json_body(self) -> bytes:
-        """The body of a JSON request, bounded.
+        """The body of a JSON request, of at most 1 MiB; raises what ``body`` does."""
+        return await self.body(MAX_JSON_BYTES, "application/json")
+
+    async def body(self, max_bytes: int, *accepted: str) -> bytes:
+        """The whole body, bounded.
 
         Raises:
-            UnsupportedMediaType: It is not declared as JSON, or is compressed.
-            PayloadTooLarge: It is longer than 1 MiB.
+            UnsupportedMediaType: It is declared as none of those accepted, or is compressed.
+            PayloadTooLarge: It is longer than ``max_bytes``.
         """
-        self.media_type("application/json")
+        self.media_type(*accepted)
         body = bytearray()
         try:
             async for chunk in self.request.stream():
                 body += chunk
-                if len(body) > MAX_JSON_BYTES:
-                    raise PayloadTooLarge(
-                        f"the body is larger than {MAX_JSON_BYTES} bytes", max_bytes=MAX_JSON_BYTES
-                    )
+                if len(body) > max_bytes:
+                    raise PayloadTooLarge(f"the body is larger than {max_bytes} bytes", max_bytes=max_bytes)
         except ClientDisconnect as error:
             raise InvalidRequest("the connection broke before the body was complete") from error
         return bytes(body)

@@ -37,6 +37,7 @@ def session_json(session: Session) -> dict[str, Any]:
         "expires_at": rfc3339(session.expires_at),
         "idle_seconds": session.idle_seconds,
         "deleted_at": rfc3339(session.deleted_at),
+        "credentials": list(session.credentials),
         "virtual": session.virtual or None,
     }
     return {key: value for key, value in values.items() if value is not None}

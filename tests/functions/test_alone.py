@@ -16,6 +16,7 @@ UNKNOWN = "/v1/sessions/saaaaaaaaaaaaaaaa"
 # Function, method, path, body, status, reason.
 REQUESTS = [
     ("create_session", "POST", "/v1/sessions", {}, 201, None),
+    ("credentials", "GET", "/v1/credentials", None, 200, None),
     ("get_session", "GET", UNKNOWN, None, 404, "SESSION_NOT_FOUND"),
     ("job_output", "GET", f"{UNKNOWN}/jobs/j/output", None, 404, "SESSION_NOT_FOUND"),
     ("session_jobs", "POST", f"{UNKNOWN}/jobs", {"command": "true"}, 404, "SESSION_NOT_FOUND"),

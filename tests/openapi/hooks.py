@@ -10,8 +10,8 @@ from schemathesis.checks import CheckContext
 from schemathesis.core.failures import Failure
 
 # What a JSON schema cannot say: a quantity's bounds, what a page_token looks like (it is opaque),
-# that a number is to be written without fraction or exponent, that a key was used before, that
-# one header needs another and that the numbers in it are in order.
+# that a number is to be written without fraction or exponent, that one
+# header needs another and that the numbers in it are in order.
 _NOT_IN_THE_SCHEMA = (
     "resources.cpu",
     "resources.memory",
@@ -22,6 +22,8 @@ _NOT_IN_THE_SCHEMA = (
 )
 # Headers whose patterns the coverage phase does not keep: it sends 0.
 _NOT_KEPT = ("Content-Digest", "Repr-Digest")
+# A key that was used before; which of three files a path names.
+_REFUSED_BY_MEANING = ("IDEMPOTENCY_KEY_REUSED", "CREDENTIALS_INVALID")
 _REFUSED_BY_THE_SERVER = b"Invalid HTTP request received."
 
 
@@ -52,7 +54,7 @@ def described_data_is_accepted(ctx: CheckContext, response: Response, case: Case
     if response.content == _REFUSED_BY_THE_SERVER:
         return
     problem = response.json()
-    if problem["reason"] == "IDEMPOTENCY_KEY_REUSED":
+    if problem["reason"] in _REFUSED_BY_MEANING:
         return
     if problem.get("field") in _NOT_IN_THE_SCHEMA + _NOT_KEPT:
         return

@@ -20,10 +20,12 @@ import yaml
 
 import shared
 from shared.errors import GamguiError
+from shared.sessions.credential import NAMES, checked_file
 from shared.sessions.job import JobState
 from shared.sessions.model import Resources, Session, SessionState
 from shared.settings import Settings
 from shared.web.commands import ExecBody, ExecOptions, JobBody
+from shared.web.credentials import file_json
 from shared.web.jobs import job_json
 from shared.web.problems import problem
 from shared.web.schemas import CreateSessionBody
@@ -213,6 +215,15 @@ def test_a_session_is_described_member_by_member() -> None:
     for shown in (session_json(a_session()), least):
         validator(described).validate(json.loads(json.dumps(shown)))
     assert SCHEMAS["SessionState"]["enum"] == list(SessionState)
+
+
+def test_each_example_of_a_credential_file_is_one_that_is_kept() -> None:
+    body = OPERATIONS["PUT", "/v1/credentials/{file}"]["requestBody"]["content"]["application/json"]
+    examples = {example["summary"]: example["value"] for example in body["examples"].values()}
+    assert tuple(sorted(examples)) == tuple(SCHEMAS["CredentialFileName"]["enum"]) == NAMES
+    for name, content in examples.items():
+        kept = checked_file(name, json.dumps(content).encode(), datetime.now(UTC))
+        validator(SCHEMAS["CredentialFile"]).validate(json.loads(json.dumps(file_json(kept))))
 
 
 def test_a_job_is_described_member_by_member() -> None:

@@ -86,6 +86,7 @@ WHOLE = {
                     {"name": "home", "mountPath": "/home/gam"},
                     {"name": "tmp", "mountPath": "/tmp"},
                     {"name": "jobs", "mountPath": "/var/lib/gamgui/jobs"},
+                    {"name": "credentials", "mountPath": "/var/lib/gamgui/credentials", "readOnly": True},
                 ],
             }
         ],
@@ -94,6 +95,14 @@ WHOLE = {
             {"name": "home", "emptyDir": {"sizeLimit": "2Gi"}},
             {"name": "tmp", "emptyDir": {"sizeLimit": "2Gi"}},
             {"name": "jobs", "emptyDir": {"sizeLimit": "9663676416"}},
+            {
+                "name": "credentials",
+                "secret": {
+                    "secretName": "gam-credentials-71d4f55f72fa128dfb468a1a3901507c",
+                    "optional": True,
+                    "defaultMode": 0o440,
+                },
+            },
         ],
     },
 }

@@ -22,6 +22,7 @@ from shared.errors import (
 from shared.sessions.access import SessionAccess
 from shared.sessions.auditor import Auditor
 from shared.sessions.concurrency import ExecSlots
+from shared.sessions.credential import CredentialFile, Credentials
 from shared.sessions.execution import Command, ExecEvent, ExecResult, Exit, Output, Started
 from shared.sessions.jobs import JobService
 from shared.sessions.model import Resources, Session, SessionState
@@ -29,6 +30,7 @@ from shared.sessions.names import is_session_id, new_session_id
 from shared.sessions.ports import PodPhase, PodStatus
 from shared.sessions.service import NewSession, SessionService
 from shared.sessions.virtual import NOT_EXECUTED, VirtualRuntime
+from shared.sessions.virtual_credentials import MemoryCredentials
 from shared.sessions.virtual_jobs import VirtualJobs
 from shared.store.sqlite import SqliteStore
 from tests.shared.store.samples import NOON, SetClock
@@ -62,6 +64,12 @@ class World:
     clock: SetClock
     audit: KeptAudit
     journal: list[str]
+    credentials: MemoryCredentials
+
+    async def put_credentials(self, owner: str) -> None:
+        """One file of his."""
+        file = CredentialFile("oauth2.txt", b"{}", NOON)
+        await self.credentials.replace(owner, Credentials({file.name: file}))
 
     async def stored(self, session: Session | str) -> Session:
         found = await self.sqlite.get(session if isinstance(session, str) else session.id)
@@ -85,7 +93,7 @@ class World:
 def make_world(sqlite: SqliteStore, clock: SetClock, *, fallback: bool = False) -> World:
     journal: list[str] = []
     store, runtime, audit = JournalingStore(sqlite, journal), ScriptedRuntime(journal=journal), KeptAudit()
-    virtual, auditor = VirtualRuntime(), Auditor(audit, clock)
+    virtual, auditor, credentials = VirtualRuntime(), Auditor(audit, clock), MemoryCredentials()
     access = SessionAccess(store=store, runtime=runtime, virtual=virtual, clock=clock)
     jobs = JobService(
         store=sqlite,
@@ -101,13 +109,14 @@ def make_world(sqlite: SqliteStore, clock: SetClock, *, fallback: bool = False) 
         virtual=virtual,
         access=access,
         jobs=jobs,
+        credentials=credentials,
         clock=clock,
         audit=auditor,
         namespace="gamgui",
         fallback=fallback,
         slots=ExecSlots(2),
     )
-    return World(service, store, sqlite, runtime, clock, audit, journal)
+    return World(service, store, sqlite, runtime, clock, audit, journal, credentials)
 
 
 @pytest.fixture
@@ -121,6 +130,20 @@ def falling_back(sqlite: SqliteStore, clock: SetClock) -> World:
 
 
 # Create.
+
+
+async def test_a_session_says_which_credentials_it_was_made_with(world: World) -> None:
+    assert (await world.service.create(ALICE, NEW)).credentials == ()
+    await world.put_credentials(ALICE)
+    assert (await world.service.create(ALICE, NEW)).credentials == ("oauth2.txt",)
+    assert (await world.service.create(BOB, NEW)).credentials == ()
+
+
+async def test_a_virtual_session_in_a_clusters_place_has_no_credentials(falling_back: World) -> None:
+    await falling_back.put_credentials(ALICE)
+    falling_back.runtime.connect_error = ClusterUnavailable("away")
+    session = await falling_back.service.create(ALICE, NEW)
+    assert (session.virtual, session.credentials) == (True, ())
 
 
 async def test_create_writes_the_document_then_the_pod_then_running(world: World) -> None:

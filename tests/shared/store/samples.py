@@ -8,6 +8,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from shared.sessions.credential import NAMES
 from shared.sessions.job import Job, JobState
 from shared.sessions.model import Resources, Session, SessionState
 from shared.sessions.names import new_job_id, new_session_id, pod_name
@@ -101,6 +102,7 @@ sessions = st.builds(
     deleted_at=st.none() | _times,
     reason=st.none() | _text,
     virtual=st.booleans(),
+    credentials=st.lists(st.sampled_from(NAMES), unique=True).map(tuple),
     version=st.just(""),
 )
 

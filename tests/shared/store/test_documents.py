@@ -47,6 +47,7 @@ def test_session_as_a_document() -> None:
         "deleted_at": None,
         "reason": None,
         "virtual": False,
+        "credentials": "",
     }
 
 
@@ -59,13 +60,20 @@ def test_fields_of_a_newer_release_are_passed_over() -> None:
 def test_fields_with_a_default_may_be_missing() -> None:
     session = a_session()
     document = documents.session_document(session)
-    for name in ("ready_at", "deleted_at", "reason", "virtual"):
+    for name in ("ready_at", "deleted_at", "reason", "virtual", "credentials"):
         del document[name]
     assert documents.session_from(document, "") == session
 
 
 @pytest.mark.parametrize(
-    "change", [{"state": "resting"}, {"resources": None}, {"created_at": "yesterday"}, {"created_at": 7}]
+    "change",
+    [
+        {"state": "resting"},
+        {"credentials": 7},
+        {"resources": None},
+        {"created_at": "yesterday"},
+        {"created_at": 7},
+    ],
 )
 def test_document_that_is_no_session_is_told_without_its_content(change: dict[str, object]) -> None:
     document = {**documents.session_document(a_session()), **change}

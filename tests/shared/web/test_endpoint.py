@@ -41,6 +41,14 @@ async def test_a_last_parameter_may_take_the_rest_of_the_path(path: str, rest: s
         assert (await ask(serving(routes), other)).status_code == 404
 
 
+@pytest.mark.parametrize("colon", [":", "%3A"])
+async def test_a_path_may_end_in_a_verb_behind_a_colon(colon: str) -> None:
+    routes = [*ROUTES, Route("POST", "/things/{thing_id}/parts:count", _told)]
+    answer = await ask(serving(routes), f"/things/1/parts{colon}count", method="POST")
+    assert answer.json()["params"] == {"thing_id": "1"}
+    assert (await ask(serving(routes), "/things/1/parts", method="POST")).status_code == 404
+
+
 async def test_a_public_route_asks_for_no_identity_and_has_none() -> None:
     answer = await ask(serving(ROUTES), "/open", headers={"X-Dev-User": ""})
     assert (answer.status_code, answer.json()["caller"]) == (200, "")

@@ -1,0 +1,57 @@
+"""GAM's credential files of the caller: put, list, delete, and copy into a running session."""
+
+from __future__ import annotations
+
+import functions_framework.aio
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from shared.app import app
+from shared.web.endpoint import Call, Route, serve
+
+
+async def put(call: Call) -> Response:
+    """Keeps a file."""
+    from shared.web.credentials import file_body, file_json
+
+    return JSONResponse(
+        file_json(await app().credentials.put(call.caller, call.params["file"], await file_body(call)))
+    )
+
+
+async def get(call: Call) -> Response:
+    """Answers which files there are."""
+    from shared.web.credentials import credentials_json
+
+    return JSONResponse(credentials_json(await app().credentials.get(call.caller)))
+
+
+async def delete(call: Call) -> Response:
+    """Removes a file, or all, and answers what is left."""
+    from shared.web.credentials import credentials_json
+
+    return JSONResponse(
+        credentials_json(await app().credentials.delete(call.caller, call.params.get("file")))
+    )
+
+
+async def refresh(call: Call) -> Response:
+    """Copies the files into a running session."""
+    from shared.web.credentials import refreshed_json
+
+    return JSONResponse(refreshed_json(await app().credentials.refresh(call.caller, **call.params)))
+
+
+ROUTES = [
+    Route("PUT", "/v1/credentials/{file}", put),
+    Route("GET", "/v1/credentials", get),
+    Route("DELETE", "/v1/credentials", delete),
+    Route("DELETE", "/v1/credentials/{file}", delete),
+    Route("POST", "/v1/sessions/{session_id}/credentials:refresh", refresh),
+]
+
+
+@functions_framework.aio.http
+async def credentials(request: Request) -> Response:
+    """The Cloud Run function."""
+    return await serve(request, app, ROUTES, "credentials")

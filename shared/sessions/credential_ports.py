@@ -1,0 +1,49 @@
+"""What the use cases of credentials need from the outside, as Protocols."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from shared.sessions.credential import Credentials
+from shared.sessions.model import Session
+
+
+class CredentialStore(Protocol):
+    """Keeps each owner's credentials as one document. All changes are compare-and-set.
+
+    Every method raises ``ClusterUnavailable`` or ``ConnectionFailed`` when the store is not
+    reached. No error holds anything of the credentials, nor has it a cause that does.
+    """
+
+    async def get(self, owner: str) -> Credentials:
+        """The owner's credentials; without files and version when there are none."""
+        ...
+
+    async def replace(self, owner: str, credentials: Credentials) -> None:
+        """Puts all files in the place of those of ``credentials.version``; no files: removes them.
+
+        Raises:
+            VersionConflict: There is another version.
+            TooManyRequests: The namespace's quota is used up.
+        """
+        ...
+
+
+class CredentialRuntime(Protocol):
+    """Brings credentials into running sessions."""
+
+    async def copy(self, session: Session, credentials: Credentials, removed: Sequence[str]) -> None:
+        """Writes the files into the session's ``~/.gam``, each as a whole.
+
+        Args:
+            session: Whose pod.
+            credentials: The files.
+            removed: Names of files to remove.
+
+        Raises:
+            NotFound: The session has no running pod (reason ``POD_NOT_RUNNING``).
+            ClusterUnavailable: It is not known whether they were written.
+            UnprocessableRequest: The pod could not write them (reason ``CREDENTIALS_NOT_COPIED``).
+        """
+        ...

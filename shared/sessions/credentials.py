@@ -1,0 +1,163 @@
+"""The use cases of credentials: put, list, delete, and copy into a running session.
+
+An owner's credentials are one document that is replaced as a whole: read, change, compare
+and set. A repetition of any of them does the same once more, and nothing else.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+
+from shared.errors import GamguiError, VersionConflict
+from shared.sessions.access import SessionAccess
+from shared.sessions.auditor import Auditor
+from shared.sessions.credential import CredentialFile, Credentials, checked_file, require_name
+from shared.sessions.credential_ports import CredentialRuntime, CredentialStore
+from shared.sessions.model import Session
+from shared.sessions.ports import Clock, SessionStore
+
+_TRIES = 32
+"""Of many who change at once, one gets through each time."""
+
+_Change = Callable[[Mapping[str, CredentialFile]], Mapping[str, CredentialFile]]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Refreshed:
+    """What was done in a session: names of files."""
+
+    copied: Sequence[str]
+    removed: Sequence[str]
+
+
+class CredentialService:
+    """Everything that callers do to their credentials.
+
+    Args:
+        store: Keeps the credentials.
+        runtime: Brings them into pods.
+        virtual: Does nothing for virtual sessions.
+        sessions: Keeps the sessions.
+        access: Finds a caller's sessions.
+        audit: Told of every change.
+        clock: The time of day.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: CredentialStore,
+        runtime: CredentialRuntime,
+        virtual: CredentialRuntime,
+        sessions: SessionStore,
+        access: SessionAccess,
+        audit: Auditor,
+        clock: Clock,
+    ) -> None:
+        self._store = store
+        self._runtime = runtime
+        self._virtual = virtual
+        self._sessions = sessions
+        self._access = access
+        self._audit = audit
+        self._clock = clock
+
+    async def get(self, owner: str) -> Credentials:
+        """The owner's credentials.
+
+        Raises:
+            ClusterUnavailable: The store is not reached.
+        """
+        return await self._store.get(owner)
+
+    async def put(self, owner: str, name: str, data: bytes) -> CredentialFile:
+        """Keeps a file, in the place of the one with this name if there is one.
+
+        Raises:
+            NotFound: GAM has no such file.
+            InvalidRequest: It has not the shape that GAM expects.
+            VersionConflict: Too many others change the credentials.
+            TooManyRequests: The namespace's quota is used up.
+        """
+        file = checked_file(require_name(name), data, self._clock.now())
+        await self._change(owner, "credentials.put", name, lambda files: {**files, name: file})
+        return file
+
+    async def delete(self, owner: str, name: str | None) -> Credentials:
+        """Removes a file, or all. One that is not there is a success: repeating changes nothing.
+
+        Returns:
+            What is left.
+
+        Raises:
+            NotFound: GAM has no such file.
+            VersionConflict: Too many others change the credentials.
+        """
+        gone = None if name is None else require_name(name)
+
+        def without(files: Mapping[str, CredentialFile]) -> Mapping[str, CredentialFile]:
+            return {} if gone is None else {key: file for key, file in files.items() if key != gone}
+
+        return await self._change(owner, "credentials.delete", gone or "all", without)
+
+    async def refresh(self, owner: str, session_id: str) -> Refreshed:
+        """Copies the credentials into a running session.
+
+        Files that the session had from the credentials and that are no longer there are
+        removed from it; those that GAM made in the session itself stay.
+
+        Raises:
+            NotFound: The session is absent, another owner's, or without a running pod.
+            Conflict: The session is not running.
+            ClusterUnavailable: It is not known whether they were copied.
+            UnprocessableRequest: The pod could not write them.
+        """
+        session = await self._access.running(owner, session_id)
+        try:
+            credentials = await self._store.get(owner)
+            copied = credentials.names
+            removed = tuple(name for name in session.credentials if name not in copied)
+            await (self._virtual if session.virtual else self._runtime).copy(session, credentials, removed)
+            await self._note(session, copied)
+        except GamguiError as error:
+            await self._audit.record(session, owner, "credentials.refresh", error.reason)
+            raise
+        await self._audit.record(session, owner, "credentials.refresh", "copied", files=" ".join(copied))
+        return Refreshed(copied, removed)
+
+    async def _change(self, owner: str, action: str, name: str, change: _Change) -> Credentials:
+        try:
+            changed = await self._changed(owner, change)
+        except GamguiError as error:
+            await self._audit.record(None, owner, action, error.reason, file=name)
+            raise
+        await self._audit.record(None, owner, action, "done", file=name)
+        return changed
+
+    async def _changed(self, owner: str, change: _Change) -> Credentials:
+        for _ in range(_TRIES):
+            current = await self._store.get(owner)
+            changed = Credentials(change(current.files), current.version)
+            if not changed.files and not changed.version:
+                return changed
+            try:
+                await self._store.replace(owner, changed)
+            except VersionConflict:
+                continue
+            return changed
+        raise VersionConflict("the credentials are being changed by others; try again")
+
+    async def _note(self, session: Session, names: tuple[str, ...]) -> None:
+        """The session says which credentials it has."""
+        current: Session | None = session
+        for _ in range(_TRIES):
+            if current is None or current.credentials == names:
+                return
+            try:
+                await self._sessions.update(dataclasses.replace(current, credentials=names))
+            except VersionConflict:
+                current = await self._sessions.get(session.id)
+            else:
+                return
+        raise VersionConflict("the session is being changed by others; try again", session=session.id)

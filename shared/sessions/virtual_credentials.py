@@ -1,0 +1,35 @@
+"""Credentials for clients developed without a cluster: kept in memory, copied nowhere."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from shared.errors import VersionConflict
+from shared.sessions.credential import Credentials
+from shared.sessions.model import Session
+
+
+class MemoryCredentials:
+    """A ``CredentialStore`` that forgets everything with its process."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, Credentials] = {}
+        self._writes = 0
+
+    async def get(self, owner: str) -> Credentials:
+        """See ``CredentialStore``."""
+        return self._kept.get(owner, Credentials({}))
+
+    async def replace(self, owner: str, credentials: Credentials) -> None:
+        """See ``CredentialStore``."""
+        if (await self.get(owner)).version != credentials.version:
+            raise VersionConflict("the credentials were changed meanwhile")
+        self._writes += 1
+        self._kept[owner] = Credentials(credentials.files, str(self._writes) if credentials.files else "")
+
+
+class VirtualCredentials:
+    """A ``CredentialRuntime`` without pods."""
+
+    async def copy(self, session: Session, credentials: Credentials, removed: Sequence[str]) -> None:
+        """See ``CredentialRuntime``: there is nowhere to copy to."""

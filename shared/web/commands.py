@@ -14,7 +14,7 @@ from shared.sessions import names
 from shared.sessions.execution import Command
 from shared.sessions.job import NewJob
 from shared.settings import Settings
-from shared.web.schemas import BASE64, NO_NUL, PATH, Argument, EnvMap, Name, invalid, refuse
+from shared.web.schemas import BASE64, MAX_SECONDS, NO_NUL, PATH, Argument, EnvMap, Name, invalid, refuse
 
 Base64: TypeAlias = Annotated[str, msgspec.Meta(pattern=BASE64)]
 
@@ -88,7 +88,7 @@ class JobBody(CommandFields, forbid_unknown_fields=True, frozen=True):
 
     stdin: str | None = None
     stdin_base64: Base64 | None = None
-    timeout_seconds: Annotated[float, msgspec.Meta(gt=0)] | None = None
+    timeout_seconds: Annotated[float, msgspec.Meta(gt=0, le=MAX_SECONDS)] | None = None
     name: Name = ""
 
     def to_new_job(self, settings: Settings) -> NewJob:

@@ -24,7 +24,7 @@ _QUANTITY = r"^[0-9]{1,9}(\.[0-9]{1,9})?(m|Ki|Mi|Gi|Ti|k|M|G|T)?" + _END
 NO_NUL = r"^[^\x00]*" + _END
 PATH = r"^(/[^\x00\n]*)?" + _END
 BASE64 = r"^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?" + _END
-_MAX_SECONDS = 2**31 - 1
+MAX_SECONDS = 2**31 - 1
 _MAX_SHOWN = 300
 _PLACE = re.compile(r"`\$\.(?P<path>[^`]*)`$")
 _UNKNOWN = re.compile(r"Object contains unknown field `(?P<name>[^`]*)`")
@@ -39,7 +39,7 @@ EnvName = Annotated[str, msgspec.Meta(max_length=256)]
 EnvValue = Annotated[str, msgspec.Meta(max_length=32768, pattern=NO_NUL)]
 EnvMap = Annotated[dict[EnvName, EnvValue], msgspec.Meta(max_length=128)]
 Argument = Annotated[str, msgspec.Meta(max_length=131072, pattern=NO_NUL)]
-Seconds = Annotated[int, msgspec.Meta(ge=60, le=_MAX_SECONDS)]
+Seconds = Annotated[int, msgspec.Meta(ge=60, le=MAX_SECONDS)]
 _Body = TypeVar("_Body", bound=msgspec.Struct)
 
 

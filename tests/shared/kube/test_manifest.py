@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared.kube.credentials import MOUNTED
 from shared.kube.jobs import JOBS
 from shared.kube.manifest import START_SCRIPT, PodOptions, merge, pod_manifest
 from shared.sessions.model import Resources, Session, SessionState
@@ -171,7 +172,7 @@ def test_a_templates_placement_volumes_and_sidecars_survive() -> None:
     assert {"name": "shared", "configMap": {"name": "c"}} in spec["volumes"]
     assert [container["name"] for container in spec["containers"]] == ["session", "proxy"]
     mounts = [mount["mountPath"] for mount in spec["containers"][0]["volumeMounts"]]
-    assert mounts == ["/workspace", "/home/gam", "/tmp", JOBS, "/etc/shared"]
+    assert mounts == ["/workspace", "/home/gam", "/tmp", JOBS, MOUNTED, "/etc/shared"]
     assert spec["containers"][0]["resources"]["limits"] == {
         "ephemeral-storage": "1Gi",
         "cpu": "500m",

@@ -233,7 +233,7 @@ class SessionService:
         now = self._clock.now()
         info = await runtime.connect()
         # A virtual session that stands in for one on a cluster has none: they are on the cluster.
-        has = (await self._credentials.get(owner)).names if runtime is self._runtime else ()
+        has = await self._credential_names(owner) if runtime is self._runtime else ()
         session = Session(
             id=session_id,
             owner=owner,
@@ -259,6 +259,14 @@ class SessionService:
             if existing is None or existing.owner != owner:
                 raise
             return existing
+
+    async def _credential_names(self, owner: str) -> tuple[str, ...]:
+        """What the new session gets. Its pod mounts what there is, even if we may not look."""
+        try:
+            return (await self._credentials.get(owner)).names
+        except GamguiError:
+            log.warning("a new session's credentials cannot be named", exc_info=True)
+            return ()
 
     async def _fail(self, session: Session, error: GamguiError) -> None:
         """A create that failed leaves a failed session and no pod, as far as both can be reached."""

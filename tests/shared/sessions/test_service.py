@@ -90,10 +90,17 @@ class World:
         await self.sqlite.update(stored.to(state, self.clock.now()))
 
 
-def make_world(sqlite: SqliteStore, clock: SetClock, *, fallback: bool = False) -> World:
+def make_world(
+    sqlite: SqliteStore,
+    clock: SetClock,
+    *,
+    fallback: bool = False,
+    credentials: MemoryCredentials | None = None,
+) -> World:
     journal: list[str] = []
     store, runtime, audit = JournalingStore(sqlite, journal), ScriptedRuntime(journal=journal), KeptAudit()
-    virtual, auditor, credentials = VirtualRuntime(), Auditor(audit, clock), MemoryCredentials()
+    virtual, auditor = VirtualRuntime(), Auditor(audit, clock)
+    credentials = credentials or MemoryCredentials()
     access = SessionAccess(store=store, runtime=runtime, virtual=virtual, clock=clock)
     jobs = JobService(
         store=sqlite,
@@ -130,6 +137,21 @@ def falling_back(sqlite: SqliteStore, clock: SetClock) -> World:
 
 
 # Create.
+
+
+class HiddenCredentials(MemoryCredentials):
+    """Those of a function that may not read Secrets."""
+
+    async def get(self, owner: str) -> Credentials:
+        raise ClusterUnavailable("Kubernetes answered 403 to a request for credentials")
+
+
+async def test_credentials_that_cannot_be_looked_at_are_no_reason_not_to_create(
+    sqlite: SqliteStore, clock: SetClock
+) -> None:
+    world = make_world(sqlite, clock, credentials=HiddenCredentials())
+    session = await world.service.create(ALICE, NEW)
+    assert (session.state, session.credentials) == (SessionState.RUNNING, ())
 
 
 async def test_a_session_says_which_credentials_it_was_made_with(world: World) -> None:

@@ -15,7 +15,7 @@ from shared.sessions.model import Session
 from tests.shared.store.samples import a_job, a_session
 from tests.support.scripted_runtime import ScriptedRuntime
 
-SESSION, JOB = a_session(), a_job()
+SESSION, JOB = a_session(), a_job(id="jbbbbbbbbbbbbbbbb")
 LIMITS = JobLimits(disk_bytes=1000, unfinished=4, follow_seconds=60)
 NEW = NewJob(
     name="", argv=["gam", "info"], command="", env={"A": "it's"}, workdir="", stdin=b"", timeout_seconds=1.2

@@ -32,7 +32,7 @@ gateway: $(READY) ## All functions under one host, against what the environment 
 
 test: $(READY) ## All tests
 	@$(BIN)/python -m local.images >/dev/null
-	@$(BIN)/python -m pytest -q
+	@$(BIN)/python -m pytest -q --numprocesses auto --maxprocesses 4 --dist loadfile
 
 test-cluster: $(READY) ## Contract tests on a real cluster: KUBECONFIG=... SESSION_IMAGE=...
 	@test -n "$(KUBECONFIG)" || { echo "set KUBECONFIG and SESSION_IMAGE" >&2; exit 2; }

@@ -33,6 +33,8 @@ SHELLS = [
     for shell in (["dash"], ["bash", "--posix"], ["busybox", "sh"])
     if shutil.which(shell[0]) is not None
 ]
+SEPARATE = [tools for tools in SHELLS if not tools.busybox]
+"""Those whose programs a test can take away or replace: busybox runs its own wherever they are."""
 
 
 class Pod:

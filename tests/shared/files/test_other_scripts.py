@@ -13,7 +13,7 @@ import pytest
 from shared.files.entries import Entry, first_entries
 from shared.files.opened import FileFacts
 from tests.shared.files.test_put_script import NAMES
-from tests.support.pod_scripts import Pod, names_in
+from tests.support.pod_scripts import SEPARATE, Pod, names_in
 
 DATA = bytes(range(256)) * 300
 HOSTILE = [*(name.encode() for name in NAMES), b"line\nbreak", b"\n", b"not \xff utf-8", b"a\nb 81a4 1 1 c"]
@@ -243,8 +243,7 @@ def test_nothing_is_deleted_through_a_link_that_leads_out(pod: Pod) -> None:
     assert names_in(pod.outside) == ["file"]
 
 
+@pytest.mark.parametrize("pod", SEPARATE, ids=lambda tools: tools.name, indirect=True)
 def test_a_tool_that_the_image_lacks_is_named(pod: Pod) -> None:
-    if pod.tools.busybox:
-        pytest.skip("this busybox runs its own programs wherever they are")
     pod.environment["PATH"] = str(pod.outside)
     assert pod.run("list") == (1, b"!missing-tool readlink\n")

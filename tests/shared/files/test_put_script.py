@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from tests.support.pod_scripts import Pod, names_in, seal
+from tests.support.pod_scripts import SEPARATE, Pod, names_in, seal
 
 DATA = bytes(range(256)) * 300
 OTHER = b"old"
@@ -189,9 +189,8 @@ def test_what_is_in_the_way_is_named(pod: Pod, path: str, word: bytes) -> None:
     assert pod.rests == []
 
 
+@pytest.mark.parametrize("pod", SEPARATE, ids=lambda tools: tools.name, indirect=True)
 def test_an_mv_that_might_move_into_a_folder_is_not_made_do_with(pod: Pod) -> None:
-    if pod.tools.busybox:
-        pytest.skip("this busybox runs its own mv wherever it is")
     old = pod.outside / "mv"
     old.write_text("#!/bin/sh\necho \"mv: invalid option -- 'T'\" >&2\nexit 1\n")
     old.chmod(0o755)

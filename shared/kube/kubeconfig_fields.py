@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import binascii
 import dataclasses
+import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -36,6 +37,10 @@ def invalid(origin: Origin, problem: str) -> ConnectionFailed:
     return ConnectionFailed(f"{origin.label} {problem}", reason="KUBECONFIG_INVALID", file=origin.label)
 
 
+_BEGIN_NUMBERS = tuple("-+0123456789")
+_DECIMAL = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
+
+
 class _Loader(yaml.SafeLoader):
     """YAML as kubectl reads it: which plain words are no strings is up to go-yaml v2 (resolve.go).
 
@@ -44,6 +49,17 @@ class _Loader(yaml.SafeLoader):
 
     bool_values: ClassVar[dict[str, bool]] = {**yaml.SafeLoader.bool_values, "y": True, "n": False}
 
+    def resolve(self, kind: Any, value: Any, implicit: Any) -> Any:
+        """The tag of a plain word. In what begins as a number underscores do not count; one that
+        no 64 bits hold is text.
+        """
+        if kind is not yaml.ScalarNode or not implicit[0] or value[:1] not in _BEGIN_NUMBERS:
+            return super().resolve(kind, value, implicit)
+        number = value.replace("_", "")
+        if _DECIMAL.fullmatch(number) and math.isinf(float(number)):
+            return self.DEFAULT_SCALAR_TAG
+        return super().resolve(kind, number, implicit)
+
 
 _Loader.yaml_implicit_resolvers = {}
 for _kind, _first, _words in (
@@ -51,8 +67,8 @@ for _kind, _first, _words in (
     ("merge", ["<"], "<<"),
     ("bool", "tTfF", "[tT]rue|TRUE|[fF]alse|FALSE"),
     ("bool", "yYnNoO", "[yYnN]|[yY]es|YES|[nN]o|NO|[oO]n|ON|[oO]ff|OFF"),
-    ("int", "-+0123456789", "[-+]?(0[xX][0-9a-fA-F_]+|0[bB][01_]+|0[0-7_]*|[1-9][0-9_]*)"),
-    ("float", "-+.0123456789", r"[-+]?(\.[0-9]+|[0-9][0-9_]*(\.[0-9_]*)?)([eE][-+]?[0-9]+)?"),
+    ("int", "-+0123456789", "[-+]?(0[xX]0*[0-9a-fA-F]{1,16}|0[bB]0*[01]{1,64}|0[oO]?[0-7]+|0|[1-9][0-9]*)"),
+    ("float", "-+.0123456789", _DECIMAL.pattern),
     ("float", "-+.", r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)"),
 ):
     _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_kind}", re.compile(f"(?:{_words})$"), list(_first))

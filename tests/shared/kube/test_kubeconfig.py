@@ -71,7 +71,8 @@ FILES = some(
 # Plain words that some reader of YAML or other takes for something else than a string.
 WORDS = """
     y N on Off yes Yes yES ~ null = 1e 1e3 2E00 12:30 1:20:30 0x1f 0b11 017 09 0_0 1_000 +1 -1 -- .5 5. .
-    .inf -.Inf .nan 1.2.3 1970-01-01T00:00:00Z
+    0E0_ 1_e3 1_.5 .5_ -_5 -_.5 _5 0_x1f 0x_ 0x1_F 0b_1 0b 0o17 1__0 1_ 1._5 1e_3 1e1000 99999999999999999999
+    -0x1f +0b11 -017 0_17 .inf -.Inf .nan 1.2.3 1970-01-01T00:00:00Z
 """
 
 

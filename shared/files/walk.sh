@@ -51,7 +51,10 @@ sweep() {
     process=${rest#./.gamgui-upload-}
     process=${process%%-*}
     case $process in
-    at) if [ $(($(date +%s) - $(stat -c %Y -- "$rest"))) -gt 3600 ]; then rm -f -- "$rest"; fi ;;
+    at)
+      if ! since=$(stat -c %Y -- "$rest"); then continue; fi # it has just become another's
+      if [ $(($(date +%s) - since)) -gt 3600 ]; then rm -f -- "$rest"; fi
+      ;;
     *[!0-9]*) ;;
     *) if [ ! -e "/proc/$process" ]; then rm -f -- "$rest"; fi ;;
     esac

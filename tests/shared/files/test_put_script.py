@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import signal
 import stat
 import time
@@ -292,3 +293,13 @@ def test_a_beginning_that_nobody_goes_on_with_is_removed_after_an_hour(pod: Pod)
     os.utime(pod.workspace / pod.rests[0], (past, past))
     pod.put("new", DATA[:1000], piece=piece(0, 9000, upload="new"))
     assert [rest.rpartition("-")[2] for rest in pod.rests] == ["new"]
+
+
+@pytest.mark.parametrize("pod", SEPARATE, ids=lambda tools: tools.name, indirect=True)
+def test_a_beginning_that_goes_while_it_is_looked_at_is_no_fault(pod: Pod) -> None:
+    pod.put("theirs", DATA[:1000], piece=piece(0, 9000, upload="theirs"))
+    stat = pod.outside / "stat"
+    stat.write_text(f'#!/bin/sh\nrm -f "$PWD"/.gamgui-upload-at-*-theirs\nexec {shutil.which("stat")} "$@"\n')
+    stat.chmod(0o755)
+    pod.environment["PATH"] = f"{pod.outside}:{pod.environment['PATH']}"
+    assert pod.put("file", DATA) == said(DATA, "created")

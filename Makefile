@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run cluster gateway test test-cluster check bench docs format clean
+.PHONY: help demo run cluster gateway test fuzz test-cluster check bench docs format clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +33,9 @@ gateway: $(READY) ## All functions under one host, against what the environment 
 test: $(READY) ## All tests
 	@$(BIN)/python -m local.images >/dev/null
 	@$(BIN)/python -m pytest -q --numprocesses auto --maxprocesses 4 --dist loadfile
+
+fuzz: $(READY) ## Property tests with examples that no run has had before
+	@grep -rl "^@given" tests | xargs $(BIN)/python -m pytest -q --hypothesis-profile fuzz
 
 test-cluster: $(READY) ## Contract tests on a real cluster: KUBECONFIG=... SESSION_IMAGE=...
 	@test -n "$(KUBECONFIG)" || { echo "set KUBECONFIG and SESSION_IMAGE" >&2; exit 2; }

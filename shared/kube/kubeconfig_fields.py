@@ -54,11 +54,11 @@ class _Loader(yaml.SafeLoader):
         no 64 bits hold is text.
         """
         if kind is not yaml.ScalarNode or not implicit[0] or value[:1] not in _BEGIN_NUMBERS:
-            return super().resolve(kind, value, implicit)
+            return super().resolve(kind, value, implicit)  # type: ignore[no-untyped-call]
         number = value.replace("_", "")
         if _DECIMAL.fullmatch(number) and math.isinf(float(number)):
             return self.DEFAULT_SCALAR_TAG
-        return super().resolve(kind, number, implicit)
+        return super().resolve(kind, number, implicit)  # type: ignore[no-untyped-call]
 
 
 _Loader.yaml_implicit_resolvers = {}

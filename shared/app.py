@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import os
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from shared.sessions.jobs import JobService
     from shared.sessions.ports import PodRuntime
     from shared.sessions.service import SessionService
+    from shared.sessions.states import SessionStates
 
 
 class SystemClock:
@@ -117,7 +118,20 @@ class App:
         """Finds callers' sessions."""
         from shared.sessions.access import SessionAccess
 
-        return SessionAccess(store=self.store, runtime=self.runtime, virtual=self.virtual, clock=self.clock)
+        return SessionAccess(
+            store=self.store,
+            runtime=self.runtime,
+            virtual=self.virtual,
+            states=self.states,
+            clock=self.clock,
+        )
+
+    @functools.cached_property
+    def states(self) -> SessionStates:
+        """Moves sessions through their states."""
+        from shared.sessions.states import SessionStates
+
+        return SessionStates(self.store, self.clock, timedelta(days=self.settings.retention_days))
 
     @functools.cached_property
     def jobs(self) -> JobService:
@@ -174,6 +188,7 @@ class App:
             runtime=self.runtime,
             virtual=self.virtual,
             access=self.access,
+            states=self.states,
             jobs=self.jobs,
             credentials=self.credential_store,
             clock=self.clock,

@@ -113,6 +113,25 @@ class Settings:
     session_idle_seconds: int = _setting(
         "SESSION_IDLE_SECONDS", 3600, "Idle limit of a session that does not say"
     )
+    max_sessions_per_owner: int = _setting(
+        "MAX_SESSIONS_PER_OWNER", 10, "Sessions of one owner that are pending or running; more are refused"
+    )
+
+    cleanup_callers: tuple[str, ...] = _setting(
+        "CLEANUP_CALLERS",
+        (),
+        "E-mail addresses that may call `POST /v1/cleanup`, comma-separated: the scheduler's service account",
+    )
+    cleanup_seconds: int = _setting(
+        "CLEANUP_SECONDS", 120, "Time for one run of cleanup; what is left is for the next"
+    )
+    orphan_grace_seconds: int = _setting(
+        "ORPHAN_GRACE_SECONDS", 600, "Age from which a pod or secret without a session is deleted"
+    )
+    retention_days: int = _setting(
+        "RETENTION_DAYS", 30, "How long a deleted session can still be seen, with its jobs and audit records"
+    )
+
     exec_timeout_seconds: int = _setting(
         "EXEC_TIMEOUT_SECONDS", 300, "Time a command may take when the request does not say"
     )

@@ -5,13 +5,16 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 
-from shared.errors import Conflict, GamguiError, NotFound
+from shared.errors import Conflict, GamguiError, NotFound, VersionConflict
 from shared.sessions import names
 from shared.sessions.model import Session, SessionState
 from shared.sessions.ports import Clock, PodRuntime, SessionStore
 from shared.sessions.states import SessionStates
 
 _TOUCH_SECONDS = 30
+"""Less than the shortest idle limit: what is used now is never found idle for want of a note."""
+
+_TRIES = 5
 
 
 class SessionAccess:
@@ -21,17 +24,24 @@ class SessionAccess:
         store: Keeps the sessions.
         runtime: Runs the pods.
         virtual: Runs virtual sessions.
+        states: Moves them through their states.
         clock: The time of day.
     """
 
     def __init__(
-        self, *, store: SessionStore, runtime: PodRuntime, virtual: PodRuntime, clock: Clock
+        self,
+        *,
+        store: SessionStore,
+        runtime: PodRuntime,
+        virtual: PodRuntime,
+        states: SessionStates,
+        clock: Clock,
     ) -> None:
         self._store = store
         self._runtime = runtime
         self._virtual = virtual
         self._clock = clock
-        self._states = SessionStates(store, clock)
+        self._states = states
 
     def runtime_of(self, session: Session) -> PodRuntime:
         """What runs the session."""
@@ -57,27 +67,57 @@ class SessionAccess:
     async def running(self, owner: str, session_id: str) -> Session:
         """The session, to run something in its pod; notes that it is used.
 
+        Cleanup ends an idle session by a compare-and-set on the version that it found idle. So
+        either it finds this note, or this finds the session ended: nothing begins in a pod that
+        is about to be deleted.
+
         Raises:
             NotFound: Absent, or another owner's.
             Conflict: It is not running (reason ``SESSION_NOT_RUNNING``).
         """
-        session = await self.owned(owner, session_id)
-        if session.state is SessionState.PENDING:
-            session = await self.observed(session)
-        if session.state is not SessionState.RUNNING or session.expired(self._clock.now()):
-            state = "expired" if session.state is SessionState.RUNNING else str(session.state)
-            raise Conflict(
-                f"the session is {state}, not running" + (f": {session.reason}" if session.reason else ""),
-                reason="SESSION_NOT_RUNNING",
-                session=session.id,
-                state=state,
-            )
-        await self.touch(session)
-        return session
+        for _ in range(_TRIES):
+            session = await self.owned(owner, session_id)
+            if session.state is SessionState.PENDING:
+                session = await self.observed(session)
+            if session.state is not SessionState.RUNNING or session.expired(self._clock.now()):
+                raise _not_running(session)
+            if self._lately_used(session):
+                return session
+            try:
+                return await self._store.update(self._used_now(session))
+            except VersionConflict:
+                continue  # what changed it may have ended it
+            except GamguiError:
+                return session  # that the note cannot be made is no reason to refuse the work
+        raise VersionConflict("the session is being changed by others; try again", session=session_id)
 
     async def touch(self, session: Session) -> None:
-        """Notes that the session is used; not every time, as a write costs more than it tells."""
-        now = self._clock.now()
-        if (now - session.last_used_at).total_seconds() >= _TOUCH_SECONDS:
-            with contextlib.suppress(GamguiError):
-                await self._store.update(dataclasses.replace(session, last_used_at=now))
+        """Notes that the session was used until now; not every time, as a write costs more than it tells."""
+        with contextlib.suppress(GamguiError):
+            for _ in range(_TRIES):
+                if self._lately_used(session):
+                    return
+                try:
+                    await self._store.update(self._used_now(session))
+                    return
+                except VersionConflict:
+                    current = await self._store.get(session.id)
+                    if current is None or not current.live:
+                        return
+                    session = current
+
+    def _lately_used(self, session: Session) -> bool:
+        return (self._clock.now() - session.last_used_at).total_seconds() < _TOUCH_SECONDS
+
+    def _used_now(self, session: Session) -> Session:
+        return dataclasses.replace(session, last_used_at=self._clock.now())
+
+
+def _not_running(session: Session) -> Conflict:
+    state = "expired" if session.state is SessionState.RUNNING else str(session.state)
+    return Conflict(
+        f"the session is {state}, not running" + (f": {session.reason}" if session.reason else ""),
+        reason="SESSION_NOT_RUNNING",
+        session=session.id,
+        state=state,
+    )

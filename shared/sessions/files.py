@@ -124,6 +124,7 @@ class SessionFiles:
             raise
 
         async def record(outcome: str, size: int) -> None:
+            await self._access.touch(session)
             await self._audit.record(session, owner, "session.file.get", outcome, path=str(path), size=size)
 
         return OpenFile(answer, facts, wish, record)
@@ -235,6 +236,7 @@ class SessionFiles:
             outcome = error.reason
             raise
         finally:
+            await self._access.touch(session)
             await self._audit.record(session, owner, f"session.file.{action}", outcome, **detail)
 
 

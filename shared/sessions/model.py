@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from shared.errors import Conflict
 
@@ -30,6 +30,13 @@ TRANSITIONS: Mapping[SessionState, frozenset[SessionState]] = {
 """The one table of legal transitions."""
 
 
+LIVE = frozenset({SessionState.PENDING, SessionState.RUNNING})
+"""The states in which a session has a pod, or is about to; what an owner's limit counts."""
+
+UNFINISHED_SECONDS = 60
+"""What a request has begun it ends or gives up within this; then cleanup goes on with it."""
+
+
 class IllegalTransition(Conflict):
     """The session cannot go from its state to the one asked for."""
 
@@ -42,6 +49,23 @@ class Resources:
 
     cpu: str
     memory: str
+
+
+class Because(enum.StrEnum):
+    """Why cleanup does something to a session."""
+
+    EXPIRED = "expired"
+    IDLE = "idle"
+    UNFINISHED = "unfinished"
+    RETENTION = "retention"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Cleanup:
+    """What cleanup will do to a session if nothing happens until then: end it, or forget it."""
+
+    at: datetime
+    because: Because
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +81,8 @@ class Session:
             from; empty before it is stored. Every change is a compare-and-set on it.
         virtual: It has no pod; commands are answered, not executed.
         idle_seconds: Time without work after which cleanup may delete it.
+        changed_at: When it came into its state; None means with its creation.
+        purge_at: When a deleted session may be forgotten.
         credentials: Names of the credential files that were there when it was created, or
             last copied into it.
     """
@@ -77,6 +103,8 @@ class Session:
     idle_seconds: int
     ready_at: datetime | None = None
     deleted_at: datetime | None = None
+    changed_at: datetime | None = None
+    purge_at: datetime | None = None
     reason: str | None = None
     virtual: bool = False
     credentials: tuple[str, ...] = ()
@@ -100,10 +128,13 @@ class Session:
                 state=self.state,
             )
         if state is SessionState.RUNNING:
-            return dataclasses.replace(self, state=state, reason=None, ready_at=now, last_used_at=now)
+            return dataclasses.replace(
+                self, state=state, changed_at=now, reason=None, ready_at=now, last_used_at=now
+            )
         return dataclasses.replace(
             self,
             state=state,
+            changed_at=now,
             reason=reason or self.reason,
             deleted_at=now if state is SessionState.DELETED else self.deleted_at,
         )
@@ -111,3 +142,32 @@ class Session:
     def expired(self, now: datetime) -> bool:
         """Whether the session is past its hard end, whatever cleanup has done about it."""
         return now >= self.expires_at
+
+    @property
+    def live(self) -> bool:
+        """Whether it has a pod, or is about to."""
+        return self.state in LIVE
+
+    @property
+    def idle_at(self) -> datetime:
+        """When it has been without work for its idle limit."""
+        return self.last_used_at + timedelta(seconds=self.idle_seconds)
+
+    @property
+    def cleanup(self) -> Cleanup | None:
+        """What cleanup will do to it, as far as is known now; None when it stays as it is."""
+        if self.state is SessionState.DELETED:
+            return Cleanup(self.purge_at, Because.RETENTION) if self.purge_at else None
+        if self.state is SessionState.DELETING:
+            since = self.changed_at or self.created_at
+            return Cleanup(since + timedelta(seconds=UNFINISHED_SECONDS), Because.UNFINISHED)
+        if self.state is SessionState.PENDING or self.expires_at <= self.idle_at:
+            return Cleanup(self.expires_at, Because.EXPIRED)
+        return Cleanup(self.idle_at, Because.IDLE)
+
+    @property
+    def check_at(self) -> datetime | None:
+        """When cleanup looks at it next: what its query goes by. A deleted one is not looked at."""
+        if self.state is SessionState.PENDING:
+            return min(self.expires_at, self.created_at + timedelta(seconds=UNFINISHED_SECONDS))
+        return None if self.state is SessionState.DELETED or self.cleanup is None else self.cleanup.at

@@ -60,6 +60,7 @@ class SessionService:
         runtime: Runs the pods.
         virtual: Runs virtual sessions.
         access: Finds a caller's sessions.
+        states: Moves sessions through their states.
         jobs: Told when a session's pod is about to be deleted.
         credentials: Says which credentials a new session gets.
         clock: The time of day.
@@ -76,6 +77,7 @@ class SessionService:
         runtime: PodRuntime,
         virtual: PodRuntime,
         access: SessionAccess,
+        states: SessionStates,
         jobs: JobService,
         credentials: CredentialStore,
         clock: Clock,
@@ -88,7 +90,7 @@ class SessionService:
         self._runtime = runtime
         self._virtual = virtual
         self._clock = clock
-        self._states = SessionStates(store, clock)
+        self._states = states
         self._access = access
         self._jobs = jobs
         self._credentials = credentials
@@ -215,6 +217,7 @@ class SessionService:
             outcome = error.reason
             raise
         finally:
+            await self._access.touch(session)
             await self._audit.record(
                 session, owner, "session.exec", outcome, command=shlex.join(command.argv)
             )

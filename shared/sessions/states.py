@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+from datetime import timedelta
 
 from shared.errors import VersionConflict
-from shared.sessions.model import TRANSITIONS, Session, SessionState
+from shared.sessions.model import TRANSITIONS, UNFINISHED_SECONDS, Session, SessionState
 from shared.sessions.ports import Clock, PodPhase, PodStatus, SessionStore
 
 _TRIES = 5
-_MAKING_SECONDS = 60
-"""Between the document and the pod lies one request, which is given up after 20 s."""
 
 
 class SessionStates:
@@ -19,11 +18,13 @@ class SessionStates:
     Args:
         store: Keeps the sessions.
         clock: The time of day.
+        retention: How long a deleted session can still be seen.
     """
 
-    def __init__(self, store: SessionStore, clock: Clock) -> None:
+    def __init__(self, store: SessionStore, clock: Clock, retention: timedelta) -> None:
         self._store = store
         self._clock = clock
+        self._retention = retention
 
     async def observe(self, session: Session, status: PodStatus) -> Session:
         """What somebody learns who only looks: a pod may be absent because it is just being made."""
@@ -49,13 +50,13 @@ class SessionStates:
     def _may_be_in_the_making(self, session: Session) -> bool:
         """Whether another instance may be between the document and the pod."""
         age = self._clock.now() - session.created_at
-        return session.state is SessionState.PENDING and age.total_seconds() < _MAKING_SECONDS
+        return session.state is SessionState.PENDING and age.total_seconds() < UNFINISHED_SECONDS
 
     async def move(self, session: Session, state: SessionState, reason: str | None) -> Session:
         """A compare-and-set to another state. Who was faster wins, and we go on from there."""
         for _ in range(_TRIES):
             try:
-                return await self._store.update(session.to(state, self._clock.now(), reason))
+                return await self._store.update(self._changed(session, state, reason))
             except VersionConflict:
                 current = await self._store.get(session.id)
                 if current is None:
@@ -64,3 +65,10 @@ class SessionStates:
                 if session.state is state or state not in TRANSITIONS[session.state]:
                     return session
         raise VersionConflict("the session is being changed by others; try again", session=session.id)
+
+    def _changed(self, session: Session, state: SessionState, reason: str | None) -> Session:
+        now = self._clock.now()
+        changed = session.to(state, now, reason)
+        if state is SessionState.DELETED:
+            changed = dataclasses.replace(changed, purge_at=now + self._retention)
+        return changed

@@ -31,7 +31,13 @@ def session_document(session: Session) -> Document:
     Raises:
         ValueError: A time has no zone, or the id cannot be a document's.
     """
-    return {**_document(session, session.id), "credentials": " ".join(session.credentials)}
+    return {
+        **_document(session, session.id),
+        "credentials": " ".join(session.credentials),
+        # What queries go by, and the session itself derives.
+        "check_at": None if session.check_at is None else _utc(session.check_at),
+        "live": session.live,
+    }
 
 
 def session_from(document: Mapping[str, Any], version: str) -> Session:

@@ -24,11 +24,12 @@ from shared.sessions.credential import Credentials
 from shared.sessions.credentials import CredentialService, Refreshed
 from shared.sessions.execution import ExecEvent, ExecResult, Exit, Output, Started
 from shared.sessions.model import Session, SessionState
+from shared.sessions.states import SessionStates
 from shared.sessions.virtual import VirtualRuntime
 from shared.sessions.virtual_credentials import MemoryCredentials, VirtualCredentials
 from shared.store.sqlite import SqliteStore
 from shared.web.problems import as_known
-from tests.shared.store.samples import SetClock, a_session
+from tests.shared.store.samples import RETENTION, SetClock, a_session
 from tests.support.gam_files import gam_files
 from tests.support.scripted_runtime import KeptAudit, ScriptedRuntime
 
@@ -75,7 +76,13 @@ def world(sqlite: SqliteStore, clock: SetClock) -> World:
         runtime=KubernetesCredentials(runtime),
         virtual=VirtualCredentials(),
         sessions=sqlite,
-        access=SessionAccess(store=sqlite, runtime=runtime, virtual=VirtualRuntime(), clock=clock),
+        access=SessionAccess(
+            store=sqlite,
+            runtime=runtime,
+            virtual=VirtualRuntime(),
+            states=SessionStates(sqlite, clock, RETENTION),
+            clock=clock,
+        ),
         audit=Auditor(audit, clock),
         clock=clock,
     )

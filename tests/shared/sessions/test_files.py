@@ -16,9 +16,10 @@ from shared.sessions.auditor import Auditor
 from shared.sessions.execution import ExecEvent, Output, Started
 from shared.sessions.files import SessionFiles
 from shared.sessions.model import SessionState
+from shared.sessions.states import SessionStates
 from shared.sessions.virtual import VirtualRuntime
 from shared.store.sqlite import SqliteStore
-from tests.shared.store.samples import SetClock, a_session
+from tests.shared.store.samples import RETENTION, SetClock, a_session
 from tests.support.scripted_runtime import KeptAudit, ScriptedRuntime
 
 PATH = WorkspacePath(("folder", "file"), folder=False)
@@ -44,7 +45,13 @@ async def world(sqlite: SqliteStore, clock: SetClock, *, virtual: bool = False) 
     session = a_session(owner=OWNER, state=SessionState.RUNNING, virtual=virtual)
     await sqlite.create(session)
     runtime, audit = ScriptedRuntime(), KeptAudit()
-    access = SessionAccess(store=sqlite, runtime=runtime, virtual=VirtualRuntime(), clock=clock)
+    access = SessionAccess(
+        store=sqlite,
+        runtime=runtime,
+        virtual=VirtualRuntime(),
+        states=SessionStates(sqlite, clock, RETENTION),
+        clock=clock,
+    )
     files = SessionFiles(access=access, audit=Auditor(audit, clock), timeout_seconds=10, max_bytes=100)
     return World(files, runtime, audit, session.id)
 

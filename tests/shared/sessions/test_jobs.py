@@ -17,10 +17,11 @@ from shared.sessions.jobs import JobService
 from shared.sessions.model import Session, SessionState
 from shared.sessions.names import new_job_id
 from shared.sessions.ports import PodPhase, PodStatus
+from shared.sessions.states import SessionStates
 from shared.sessions.virtual import VirtualRuntime
 from shared.sessions.virtual_jobs import VirtualJobs
 from shared.store.sqlite import SqliteStore
-from tests.shared.store.samples import NOON, SetClock, a_session
+from tests.shared.store.samples import NOON, RETENTION, SetClock, a_session
 from tests.support.scripted_runtime import KeptAudit, ScriptedRuntime
 
 ALICE = "alice@example.com"
@@ -104,7 +105,13 @@ class World:
 async def world(sqlite: SqliteStore, clock: SetClock) -> World:
     pods, jobs, audit = ScriptedRuntime(journal=[]), ScriptedJobs(), KeptAudit()
     auditor = Auditor(audit, clock)
-    access = SessionAccess(store=sqlite, runtime=pods, virtual=VirtualRuntime(), clock=clock)
+    access = SessionAccess(
+        store=sqlite,
+        runtime=pods,
+        virtual=VirtualRuntime(),
+        states=SessionStates(sqlite, clock, RETENTION),
+        clock=clock,
+    )
     service = JobService(
         store=sqlite, access=access, runtime=jobs, virtual=VirtualJobs(), audit=auditor, clock=clock
     )

@@ -65,10 +65,11 @@ def test_a_transition_changes_nothing_but_state_times_and_reason(
     if target not in TRANSITIONS[session.state]:
         return
     changed = session.to(target, LATER, reason)
-    same = {"state", "reason", "ready_at", "last_used_at", "deleted_at"}
+    same = {"state", "reason", "ready_at", "last_used_at", "deleted_at", "changed_at"}
     for field in dataclasses.fields(Session):
         if field.name not in same:
             assert getattr(changed, field.name) == getattr(session, field.name)
+    assert changed.changed_at == LATER
     if target is S.RUNNING:
         assert (changed.ready_at, changed.last_used_at, changed.reason) == (LATER, LATER, None)
     else:

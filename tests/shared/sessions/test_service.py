@@ -29,11 +29,12 @@ from shared.sessions.model import Resources, Session, SessionState
 from shared.sessions.names import is_session_id, new_session_id
 from shared.sessions.ports import PodPhase, PodStatus
 from shared.sessions.service import NewSession, SessionService
+from shared.sessions.states import SessionStates
 from shared.sessions.virtual import NOT_EXECUTED, VirtualRuntime
 from shared.sessions.virtual_credentials import MemoryCredentials
 from shared.sessions.virtual_jobs import VirtualJobs
 from shared.store.sqlite import SqliteStore
-from tests.shared.store.samples import NOON, SetClock
+from tests.shared.store.samples import NOON, RETENTION, SetClock
 from tests.support.scripted_runtime import JournalingStore, KeptAudit, ScriptedRuntime
 
 ALICE, BOB = "alice@example.com", "bob@example.com"
@@ -101,7 +102,8 @@ def make_world(
     store, runtime, audit = JournalingStore(sqlite, journal), ScriptedRuntime(journal=journal), KeptAudit()
     virtual, auditor = VirtualRuntime(), Auditor(audit, clock)
     credentials = credentials or MemoryCredentials()
-    access = SessionAccess(store=store, runtime=runtime, virtual=virtual, clock=clock)
+    states = SessionStates(store, clock, RETENTION)
+    access = SessionAccess(store=store, runtime=runtime, virtual=virtual, states=states, clock=clock)
     jobs = JobService(
         store=sqlite,
         access=access,
@@ -115,6 +117,7 @@ def make_world(
         runtime=runtime,
         virtual=virtual,
         access=access,
+        states=states,
         jobs=jobs,
         credentials=credentials,
         clock=clock,
@@ -715,7 +718,7 @@ async def test_commands_note_that_the_session_is_used_but_not_each_of_them(world
         assert (await world.stored(session)).last_used_at == NOON + timedelta(seconds=noted)
 
 
-async def test_a_note_of_use_that_meets_another_change_is_let_go(world: World) -> None:
+async def test_a_command_does_not_begin_in_a_session_that_is_ended_meanwhile(world: World) -> None:
     session = await world.service.create(ALICE, NEW)
     world.clock.pass_seconds(60)
 
@@ -723,8 +726,21 @@ async def test_a_note_of_use_that_meets_another_change_is_let_go(world: World) -
         await world.change(session, SessionState.DELETING)
 
     world.store.before_update = deleted
-    assert isinstance((await world.run(session))[-1], Exit)
-    assert (await world.stored(session)).state is SessionState.DELETING
+    with pytest.raises(Conflict) as caught:
+        await world.run(session)
+    assert caught.value.reason == "SESSION_NOT_RUNNING"
+    assert "runtime.execute" not in world.journal
+
+
+async def test_a_long_command_counts_as_work_until_its_end(world: World) -> None:
+    session = await world.service.create(ALICE, NEW)
+
+    async def slowly(_: Session) -> None:
+        world.clock.pass_seconds(3000)
+
+    world.runtime.during["execute"] = slowly
+    await world.run(session)
+    assert (await world.stored(session)).last_used_at == NOON + timedelta(seconds=3000)
 
 
 async def test_commands_at_the_same_time_do_not_hinder_each_other(world: World) -> None:

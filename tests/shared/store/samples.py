@@ -15,6 +15,7 @@ from shared.sessions.names import new_job_id, new_session_id, pod_name
 from shared.sessions.ports import RequestRecord
 
 NOON = datetime(2026, 3, 1, 12, 0, 0, 123457, tzinfo=UTC)
+RETENTION = timedelta(days=30)
 
 
 @dataclasses.dataclass(slots=True)
@@ -100,6 +101,8 @@ sessions = st.builds(
     idle_seconds=st.integers(min_value=0, max_value=2**53),
     ready_at=st.none() | _times,
     deleted_at=st.none() | _times,
+    changed_at=st.none() | _times,
+    purge_at=st.none() | _times,
     reason=st.none() | _text,
     virtual=st.booleans(),
     credentials=st.lists(st.sampled_from(NAMES), unique=True).map(tuple),

@@ -196,6 +196,7 @@ class App:
             namespace=self.settings.k8s_namespace,
             fallback=self.settings.session_fallback == "virtual",
             slots=ExecSlots(self.settings.max_execs_per_session),
+            limit=self.settings.max_sessions_per_owner,
         )
 
     @functools.cached_property

@@ -71,6 +71,7 @@ class KubeApi:
         params: Params = (),
         body: JsonObject | None = None,
         content_type: str = "application/json",
+        accept: str = "",
         idempotent: bool | None = None,
         timeout_seconds: float = 20.0,
     ) -> JsonObject:
@@ -82,6 +83,7 @@ class KubeApi:
             params: Query parameters.
             body: Object to send.
             content_type: Of the body; PATCH has several.
+            accept: In what form the answer is preferred, before plain JSON.
             idempotent: Whether a repetition is safe; by default all but POST and PATCH.
             timeout_seconds: For everything, repetitions and waits included.
 
@@ -106,7 +108,7 @@ class KubeApi:
                 async for attempt in attempts:
                     with attempt:
                         try:
-                            return await self._once(method, path, params, body, content_type)
+                            return await self._once(method, path, params, body, content_type, accept)
                         except ClusterUnavailable as error:
                             failure = error
                             raise
@@ -203,10 +205,10 @@ class KubeApi:
         return self._session, connection
 
     async def _once(
-        self, method: str, path: str, params: Params, body: JsonObject | None, content_type: str
+        self, method: str, path: str, params: Params, body: JsonObject | None, content_type: str, accept: str
     ) -> JsonObject:
         timeout = aiohttp.ClientTimeout(sock_connect=_CONNECT_SECONDS)
-        async with self._send(method, path, params, body, content_type, timeout) as response:
+        async with self._send(method, path, params, body, content_type, timeout, accept) as response:
             answer = await response.json(content_type=None)
             if not isinstance(answer, dict):
                 raise ClusterUnavailable("the Kubernetes API answered something that is no object")
@@ -221,12 +223,14 @@ class KubeApi:
         body: JsonObject | None,
         content_type: str | None,
         timeout: aiohttp.ClientTimeout,
+        accept: str = "",
     ) -> AsyncGenerator[aiohttp.ClientResponse, None]:
         session, connection = await self._open()
         data = None if body is None else json.dumps(body).encode()
         for refresh in (False, True):
             # Not on an upgrade: the exec subresource answers 406 to it.
-            headers = {"Accept": "application/json", **await _headers(connection, refresh=refresh)}
+            accepted = ", ".join(part for part in (accept, "application/json") if part)
+            headers = {"Accept": accepted, **await _headers(connection, refresh=refresh)}
             if data is not None and content_type:
                 headers["Content-Type"] = content_type
             try:

@@ -28,6 +28,7 @@ class ApiError(ClusterUnavailable):
         code: HTTP status.
         kubernetes_reason: ``Status.reason``: NotFound, AlreadyExists, Forbidden, ...
         message: ``Status.message``, unabridged: for decisions and the log, not for callers.
+        continue_token: With 410, how a list goes on whose pages have expired; mostly empty.
     """
 
     default_reason = "CLUSTER_REFUSED"
@@ -45,6 +46,7 @@ class ApiError(ClusterUnavailable):
         self.code = code
         self.kubernetes_reason = kubernetes_reason
         self.message = message
+        self.continue_token = ""
 
     @classmethod
     def from_answer(cls, code: int, body: Any, headers: Mapping[str, str]) -> ApiError:
@@ -58,5 +60,9 @@ class ApiError(ClusterUnavailable):
         retry_after = headers.get("Retry-After", "")
         seconds = float(retry_after) if retry_after.isdecimal() else None
         if isinstance(body, dict):
-            return cls(code, str(body.get("reason") or "Unknown"), str(body.get("message") or ""), seconds)
+            reason, message = str(body.get("reason") or "Unknown"), str(body.get("message") or "")
+            error = cls(code, reason, message, seconds)
+            metadata = body.get("metadata")
+            error.continue_token = str(metadata.get("continue") or "") if isinstance(metadata, dict) else ""
+            return error
         return cls(code, "Unknown", str(body), seconds)

@@ -31,10 +31,12 @@ _MOUNTS = {"workspace": WORKSPACE, "home": HOME, "tmp": "/tmp", "jobs": JOBS}  #
 _CREDENTIALS = "credentials"
 """The volume with the owner's credentials: the one that is read-only."""
 
+NAP_SECONDS = 86400
+
 START_SCRIPT = f"""\
 {COPY_SCRIPT}\
 trap 'exit 0' TERM INT
-while :; do sleep 86400 & wait "$!"; done
+while :; do sleep {NAP_SECONDS} & wait "$!"; done
 """
 """The pod's main process: makes the home, then waits as PID 1. A shell that waits reaps orphans."""
 
@@ -50,6 +52,7 @@ class PodOptions:
     runtime_class: str
     disk: str
     jobs_disk_bytes: int
+    max_ttl_seconds: int
 
     @classmethod
     def from_settings(cls, settings: Settings) -> PodOptions:
@@ -59,6 +62,7 @@ class PodOptions:
             runtime_class=settings.session_runtime_class,
             disk=settings.session_disk,
             jobs_disk_bytes=JobLimits.from_settings(settings).room,
+            max_ttl_seconds=settings.max_ttl_seconds,
         )
 
 
@@ -89,7 +93,9 @@ def _metadata(session: Session) -> JsonObject:
 
 
 def _spec(session: Session, env: Mapping[str, str], options: PodOptions) -> JsonObject:
-    life = math.ceil((session.expires_at - session.created_at).total_seconds())
+    # Of a pod that is there it can only be shortened, but a session's life can be made longer.
+    asked = math.ceil((session.expires_at - session.created_at).total_seconds())
+    life = max(asked, options.max_ttl_seconds)
     # A volume that is overfull ends its pod; jobs keep to their room, and need a little besides.
     jobs_disk = str(options.jobs_disk_bytes * 9 // 8)
     sizes = {name: jobs_disk if name == "jobs" else options.disk for name in _MOUNTS}

@@ -90,6 +90,8 @@ class KubernetesRuntime:
             if error.code == 404:
                 return True
             raise
+        if timeout_seconds <= 0:
+            return False
         status = await self._wait(session, timeout_seconds, "", (PodPhase.GONE,))
         return status.phase is PodPhase.GONE
 

@@ -7,7 +7,7 @@ import enum
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
-from shared.errors import Conflict
+from shared.errors import Conflict, TooManyRequests
 
 
 class SessionState(enum.StrEnum):
@@ -49,6 +49,16 @@ class Resources:
 
     cpu: str
     memory: str
+
+
+def too_many_sessions(limit: int) -> TooManyRequests:
+    """What a create is refused with when its owner has ``limit`` live sessions."""
+    return TooManyRequests(
+        f"you have {limit} sessions, which is the most: delete one first",
+        reason="TOO_MANY_SESSIONS",
+        retry_after_seconds=60,
+        limit=limit,
+    )
 
 
 class Because(enum.StrEnum):

@@ -14,9 +14,9 @@ from shared.sessions.model import Session, SessionState
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Cursor:
-    """Where a page ended: sessions are listed newest first, by (created_at, id) descending."""
+    """Where a page ended, in a list that is ordered by a time and then by id."""
 
-    created_at: datetime
+    at: datetime
     id: str
 
 
@@ -52,14 +52,21 @@ class SessionStore(Protocol):
     Every method raises ``StoreUnavailable`` when the store does not answer.
     """
 
-    async def create(self, session: Session) -> Session:
+    async def create(self, session: Session, *, limit: int | None = None) -> Session:
         """Stores a new session.
+
+        Args:
+            session: The session, which is live.
+            limit: Its owner may have so many live sessions, this one included; None: any number.
+                That is exact, whoever creates at the same time; a session counts until the very
+                change that makes it something else than live.
 
         Returns:
             The session with its version.
 
         Raises:
             Conflict: A session with this id exists (reason ``SESSION_EXISTS``).
+            TooManyRequests: The owner has as many (reason ``TOO_MANY_SESSIONS``).
         """
         ...
 
@@ -181,6 +188,10 @@ class PodRuntime(Protocol):
 
     async def delete(self, session: Session, timeout_seconds: float) -> bool:
         """Deletes the pod and watches until it is gone or the time is over.
+
+        Args:
+            session: Whose pod.
+            timeout_seconds: Longest wait; with 0 only an absent pod is known to be gone.
 
         Returns:
             Whether the pod is gone. An absent pod is gone.

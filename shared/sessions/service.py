@@ -68,6 +68,7 @@ class SessionService:
         namespace: Namespace of new pods.
         fallback: Whether a create that finds no cluster makes a virtual session.
         slots: Bounds the commands at once in one session.
+        limit: Most live sessions of one owner.
     """
 
     def __init__(
@@ -85,6 +86,7 @@ class SessionService:
         namespace: str,
         fallback: bool,
         slots: ExecSlots,
+        limit: int,
     ) -> None:
         self._store = store
         self._runtime = runtime
@@ -98,6 +100,7 @@ class SessionService:
         self._namespace = namespace
         self._fallback = fallback
         self._slots = slots
+        self._limit = limit
 
     async def create(self, owner: str, new: NewSession, session_id: str | None = None) -> Session:
         """Creates a session and waits for it.
@@ -112,7 +115,8 @@ class SessionService:
 
         Raises:
             SessionStartFailed: Kubernetes says that the pod cannot start.
-            TooManyRequests: The namespace's quota is used up.
+            TooManyRequests: The owner has as many sessions as he may have, or the namespace's quota
+                is used up.
             ClusterUnavailable: The cluster is not reached; nothing is left behind.
             Conflict: The session was deleted meanwhile.
         """
@@ -256,7 +260,7 @@ class SessionService:
             credentials=has,
         )
         try:
-            return await self._store.create(session)
+            return await self._store.create(session, limit=self._limit)
         except Conflict:
             existing = await self._store.get(session_id)
             if existing is None or existing.owner != owner:

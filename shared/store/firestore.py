@@ -1,36 +1,53 @@
 """Sessions, jobs and idempotency records in Firestore: production's store, and its emulator.
 
-Collections ``sessions``, ``jobs`` and ``requests``; document ids are ours (session id, job
-id, record key).
+Collections ``sessions``, ``jobs``, ``requests`` and ``owners``; document ids are ours (session
+id, job id, record key, hash of the owner).
 
 Indexes: sessions by (owner, created_at desc) and by (owner, state, created_at desc), jobs by
-(session_id, created_at desc), ``expires_at`` of sessions and requests by itself.
+(session_id, created_at desc); ``check_at``, ``purge_at`` and ``live`` of sessions and
+``expires_at`` of requests by themselves.
+
+An owner's document holds the ids of his live sessions as marks. It changes in one commit with
+the session that becomes live or something else, so it is true at every moment, and whoever
+creates a session changes the very version in which he counted.
 """
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
+import weakref
 from collections.abc import Sequence
+from datetime import datetime
 
+import stamina
 from google.cloud.firestore_v1 import types
 
 from shared.errors import Conflict, StoreUnavailable, VersionConflict
 from shared.sessions.job import Job
-from shared.sessions.model import Session, SessionState
+from shared.sessions.model import Session, SessionState, too_many_sessions
+from shared.sessions.names import owner_hash
 from shared.sessions.ports import Clock, Cursor, RequestRecord
 from shared.store import documents
+from shared.store import firestore_queries as queries
 from shared.store.documents import Document
-from shared.store.firestore_documents import ABSENT, FirestoreDocuments, unchanged
+from shared.store.firestore_connection import OPERATION_SECONDS
+from shared.store.firestore_documents import ABSENT, MARKS, FirestoreDocuments, Mark, unchanged
 from shared.store.firestore_values import timestamp_of
 
 SESSIONS = "sessions"
+OWNERS = "owners"
 JOBS = "jobs"
 REQUESTS = "requests"
 MAX_TAKEOVER_ROUNDS = 8
 
 
+class _Contended(StoreUnavailable):
+    """Somebody else changed what was read; it is read again."""
+
+
 class FirestoreStore:
-    """A ``SessionStore`` and ``JobStore`` in a Firestore database; the first call connects, on its loop.
+    """A ``CleanupStore`` in a Firestore database; the first call connects, on its loop.
 
     Args:
         project: Google Cloud project; empty: the credentials' own.
@@ -44,14 +61,35 @@ class FirestoreStore:
     ) -> None:
         self._documents = FirestoreDocuments(project, database, emulator_host)
         self._clock = clock
+        self._creating: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
 
-    async def create(self, session: Session) -> Session:
+    async def create(self, session: Session, *, limit: int | None = None) -> Session:
         """See ``SessionStore.create``."""
         document = documents.session_document(session)
-        answer = await self._documents.write(SESSIONS, session.id, document, ABSENT)
-        if answer.version is None:
-            raise Conflict(f"Session {session.id} exists.", reason="SESSION_EXISTS", session=session.id)
-        return dataclasses.replace(session, version=answer.version)
+        owner = owner_hash(session.owner)
+        # Within an instance one after the other: who waits here does not contend there.
+        async with self._creating.setdefault(owner, asyncio.Lock()):
+            async for attempt in stamina.retry_context(
+                on=_Contended, attempts=None, timeout=OPERATION_SECONDS, wait_initial=0.02, wait_max=0.5
+            ):
+                with attempt:
+                    version = await self._create(session, document, owner, limit)
+        return dataclasses.replace(session, version=version)
+
+    async def _create(self, session: Session, document: Document, owner: str, limit: int | None) -> str:
+        counted = await self._documents.read(OWNERS, owner)
+        others = set(counted[0].get(MARKS, {})) - {session.id} if counted else set()
+        precondition = types.Precondition(update_time=timestamp_of(counted[1])) if counted else ABSENT
+        charge = Mark(OWNERS, owner, session.id, set=True, precondition=precondition)
+        if limit is None or len(others) < limit:
+            answer = await self._documents.write(SESSIONS, session.id, document, ABSENT, charge)
+            if answer.version is not None:
+                return answer.version
+            if answer.found is None:
+                raise _Contended("Too many requests contend for one owner's sessions.")
+        elif await self.get(session.id) is None:
+            raise too_many_sessions(limit)
+        raise Conflict(f"Session {session.id} exists.", reason="SESSION_EXISTS", session=session.id)
 
     async def get(self, session_id: str) -> Session | None:
         """See ``SessionStore.get``."""
@@ -63,7 +101,9 @@ class FirestoreStore:
     async def update(self, session: Session) -> Session:
         """See ``SessionStore.update``."""
         document = documents.session_document(session)
-        version = await self._replace(SESSIONS, session.id, document, session.version)
+        over = session.state in (SessionState.FAILED, SessionState.DELETING)
+        release = [Mark(OWNERS, owner_hash(session.owner), session.id, set=False)] if over else []
+        version = await self._replace(SESSIONS, session.id, document, session.version, *release)
         if version is None:
             raise VersionConflict(f"Session {session.id} was changed meanwhile.", session=session.id)
         return dataclasses.replace(session, version=version)
@@ -73,7 +113,9 @@ class FirestoreStore:
     ) -> Sequence[Session]:
         """See ``SessionStore.list_sessions``."""
         equal = {"owner": owner} if state is None else {"owner": owner, "state": state.value}
-        found = await self._documents.newest(SESSIONS, equal, limit=limit, after=after)
+        found = await self._documents.find(
+            lambda name_of: queries.newest(name_of, SESSIONS, equal, limit=limit, after=after)
+        )
         return [documents.session_from(*one) for one in found]
 
     async def create_job(self, job: Job) -> Job:
@@ -104,7 +146,9 @@ class FirestoreStore:
     async def list_jobs(self, session_id: str, *, limit: int, after: Cursor | None) -> Sequence[Job]:
         """See ``JobStore.list_jobs``."""
         equal = {"session_id": session_id}
-        found = await self._documents.newest(JOBS, equal, limit=limit, after=after)
+        found = await self._documents.find(
+            lambda name_of: queries.newest(name_of, JOBS, equal, limit=limit, after=after)
+        )
         return [documents.job_from(*one) for one in found]
 
     async def begin_request(self, record: RequestRecord) -> RequestRecord:
@@ -132,6 +176,42 @@ class FirestoreStore:
             raise VersionConflict("The idempotency record was changed meanwhile.")
         return dataclasses.replace(record, version=version)
 
+    async def due_sessions(self, now: datetime, *, limit: int, after: Cursor | None) -> Sequence[Session]:
+        """See ``CleanupStore.due_sessions``."""
+        return await self._due_sessions("check_at", now, limit, after)
+
+    async def forgettable_sessions(self, now: datetime, *, limit: int) -> Sequence[Session]:
+        """See ``CleanupStore.forgettable_sessions``."""
+        return await self._due_sessions("purge_at", now, limit, None)
+
+    async def count_live(self, first: str, end: str) -> int:
+        """See ``CleanupStore.count_live``."""
+        return await self._documents.count(
+            lambda name_of: queries.between(name_of, SESSIONS, "live", first, end)
+        )
+
+    async def live_sessions(self, first: str, end: str, *, limit: int) -> Sequence[Session]:
+        """See ``CleanupStore.live_sessions``."""
+        found = await self._documents.find(
+            lambda name_of: queries.between(name_of, SESSIONS, "live", first, end, limit=limit)
+        )
+        return [documents.session_from(*one) for one in found]
+
+    async def remove_session(self, session: Session) -> None:
+        """See ``CleanupStore.remove_session``."""
+        await self._documents.delete(SESSIONS, session.id, session.version)
+
+    async def expired_requests(self, now: datetime, *, limit: int) -> Sequence[RequestRecord]:
+        """See ``CleanupStore.expired_requests``."""
+        found = await self._documents.find(
+            lambda name_of: queries.due(name_of, REQUESTS, "expires_at", now, limit=limit, after=None)
+        )
+        return [documents.request_from(*one) for one in found]
+
+    async def remove_request(self, record: RequestRecord) -> None:
+        """See ``CleanupStore.remove_request``."""
+        await self._documents.delete(REQUESTS, record.key, record.version)
+
     async def ping(self) -> None:
         """See ``SessionStore.ping``: reads a document that need not be there."""
         await self._documents.read(SESSIONS, "ping")
@@ -140,8 +220,16 @@ class FirestoreStore:
         """See ``SessionStore.close``; may be called again."""
         await self._documents.close()
 
+    async def _due_sessions(
+        self, field: str, now: datetime, limit: int, after: Cursor | None
+    ) -> Sequence[Session]:
+        found = await self._documents.find(
+            lambda name_of: queries.due(name_of, SESSIONS, field, now, limit=limit, after=after)
+        )
+        return [documents.session_from(*one) for one in found]
+
     async def _replace(
-        self, collection: str, document_id: str, document: Document, version: str
+        self, collection: str, document_id: str, document: Document, version: str, *also: Mark
     ) -> str | None:
         """Replaces a document that still has this version.
 
@@ -151,4 +239,4 @@ class FirestoreStore:
         precondition = unchanged(version)
         if precondition is None:
             return None
-        return (await self._documents.write(collection, document_id, document, precondition)).version
+        return (await self._documents.write(collection, document_id, document, precondition, *also)).version

@@ -1,7 +1,7 @@
 """Documents in Firestore: conditional writes, reads and queries, each one call.
 
 A version is the document's ``update_time``. Every change is one ``Commit`` of one write
-with a precondition (https://cloud.google.com/firestore/docs/reference/rpc/google.firestore.v1#precondition),
+with a precondition, and sometimes of marks beside it (https://cloud.google.com/firestore/docs/reference/rpc/google.firestore.v1#precondition),
 no transaction: it locks nothing and takes one round trip.
 
 An answer may be lost after the write was applied. So every write carries a fresh
@@ -14,25 +14,25 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import secrets
-from collections.abc import Mapping, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 from google.api_core import exceptions as google_errors
 from google.cloud.firestore_v1 import types
 
 from shared.errors import StoreUnavailable
-from shared.sessions.ports import Cursor
-from shared.store import documents
 from shared.store.documents import Document
 from shared.store.firestore_connection import Connection, attempts, connect
-from shared.store.firestore_values import from_document, timestamp_of, to_fields, to_value, version_of
+from shared.store.firestore_queries import NameOf
+from shared.store.firestore_values import from_document, timestamp_of, to_fields, version_of
 
 ABSENT = types.Precondition(exists=False)
 
+MARKS = "marks"
+"""The field of a document that holds its marks."""
+
 _WRITE_ID = "write_id"
-_Filter = types.StructuredQuery.FieldFilter
-_EQUAL = _Filter.Operator.EQUAL
-_DESCENDING = types.StructuredQuery.Direction.DESCENDING
+_COUNT = "count"
 
 Found: TypeAlias = tuple[Document, str]
 """A stored document and its version."""
@@ -49,6 +49,22 @@ class Answer:
 
     version: str | None = None
     found: Found | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Mark:
+    """A name that is set or removed in a document which is nothing but a set of names.
+
+    Attributes:
+        name: A field name that needs no quotes.
+        precondition: What must be true of the document; none: whatever it is.
+    """
+
+    collection: str
+    id: str
+    name: str
+    set: bool
+    precondition: types.Precondition | None = None
 
 
 def unchanged(version: str) -> types.Precondition | None:
@@ -75,9 +91,22 @@ class FirestoreDocuments:
         self._closed = False
 
     async def write(
-        self, collection: str, document_id: str, document: Document, precondition: types.Precondition
+        self,
+        collection: str,
+        document_id: str,
+        document: Document,
+        precondition: types.Precondition,
+        *also: Mark,
     ) -> Answer:
-        """Replaces one document if the precondition holds; see the module about lost answers."""
+        """Replaces one document if the precondition holds; see the module about lost answers.
+
+        Args:
+            collection: Where it is.
+            document_id: Its id.
+            document: What it becomes.
+            precondition: What must be true of it.
+            also: Marks that are set or removed in the same moment, or not at all.
+        """
         connection = await self._connected()
         write_id = secrets.token_hex(8)
         write = types.Write(
@@ -87,7 +116,8 @@ class FirestoreDocuments:
             ),
             current_document=precondition,
         )
-        request = types.CommitRequest(database=connection.database, writes=[write])
+        marks = [_mark(connection, mark) for mark in also]
+        request = types.CommitRequest(database=connection.database, writes=[write, *marks])
 
         async def commit(timeout: float) -> str | None:
             try:
@@ -143,40 +173,40 @@ class FirestoreDocuments:
 
         return await attempts(read)
 
-    async def newest(
-        self, collection: str, equal: Mapping[str, str], *, limit: int, after: Cursor | None
-    ) -> Sequence[Found]:
-        """Documents whose fields have these values, by (created_at, id) descending.
-
-        Args:
-            collection: Where to look.
-            equal: Values by field.
-            limit: Most of them.
-            after: Only those behind this place.
-        """
+    async def find(self, query: Callable[[NameOf], types.StructuredQuery]) -> Sequence[Found]:
+        """The documents that a query of ``firestore_queries`` finds."""
         connection = await self._connected()
-        query = types.StructuredQuery(
-            from_=[types.StructuredQuery.CollectionSelector(collection_id=collection)],
-            where=types.StructuredQuery.Filter(
-                composite_filter=types.StructuredQuery.CompositeFilter(
-                    op=types.StructuredQuery.CompositeFilter.Operator.AND,
-                    filters=[_equals(field, value) for field, value in equal.items()],
-                )
-            ),
-            order_by=[_descending("created_at"), _descending("__name__")],
-            limit=limit,
+        request = types.RunQueryRequest(
+            parent=f"{connection.database}/documents", structured_query=query(connection.document)
         )
-        if after is not None:
-            documents.require_id(after.id)
-            name = types.Value(reference_value=connection.document(collection, after.id))
-            query.start_at = types.Cursor(values=[to_value(after.created_at), name], before=False)
-        request = types.RunQueryRequest(parent=f"{connection.database}/documents", structured_query=query)
 
         async def run(timeout: float) -> list[Found]:
             responses = await connection.client.run_query(
                 request, retry=None, timeout=timeout, metadata=connection.metadata
             )
             return [from_document(response.document) async for response in responses if response.document]
+
+        return await attempts(run)
+
+    async def count(self, query: Callable[[NameOf], types.StructuredQuery]) -> int:
+        """How many documents a query finds; costs one read for each 1,000 of them."""
+        connection = await self._connected()
+        count = types.StructuredAggregationQuery.Aggregation(
+            alias=_COUNT, count=types.StructuredAggregationQuery.Aggregation.Count()
+        )
+        request = types.RunAggregationQueryRequest(
+            parent=f"{connection.database}/documents",
+            structured_aggregation_query=types.StructuredAggregationQuery(
+                structured_query=query(connection.document), aggregations=[count]
+            ),
+        )
+
+        async def run(timeout: float) -> int:
+            responses = await connection.client.run_aggregation_query(
+                request, retry=None, timeout=timeout, metadata=connection.metadata
+            )
+            found = [response.result async for response in responses if response.result]
+            return int(found[0].aggregate_fields[_COUNT].integer_value)
 
         return await attempts(run)
 
@@ -197,13 +227,11 @@ class FirestoreDocuments:
             return self._connection
 
 
-def _equals(field: str, value: Any) -> types.StructuredQuery.Filter:
-    reference = types.StructuredQuery.FieldReference(field_path=field)
-    return types.StructuredQuery.Filter(
-        field_filter=_Filter(field=reference, op=_EQUAL, value=to_value(value))
+def _mark(connection: Connection, mark: Mark) -> types.Write:
+    fields = {mark.name: types.Value(boolean_value=True)} if mark.set else {}
+    marks = types.Value(map_value=types.MapValue(fields=fields))
+    return types.Write(
+        update=types.Document(name=connection.document(mark.collection, mark.id), fields={MARKS: marks}),
+        update_mask=types.DocumentMask(field_paths=[f"{MARKS}.{mark.name}"]),
+        current_document=mark.precondition,
     )
-
-
-def _descending(field: str) -> types.StructuredQuery.Order:
-    reference = types.StructuredQuery.FieldReference(field_path=field)
-    return types.StructuredQuery.Order(field=reference, direction=_DESCENDING)

@@ -10,19 +10,27 @@ import dataclasses
 import secrets
 import sqlite3
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 
 from shared.errors import Conflict, VersionConflict
 from shared.sessions.job import Job
-from shared.sessions.model import Session, SessionState
+from shared.sessions.model import Session, SessionState, too_many_sessions
 from shared.sessions.ports import Clock, Cursor, RequestRecord
 from shared.store import documents
 from shared.store.sqlite_file import SqliteFile
 
-_INSERT_SESSION = """INSERT INTO sessions (id, version, owner, state, created_at, expires_at, document)
-    VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING RETURNING 1"""
-_UPDATE_SESSION = """UPDATE sessions SET version = ?, owner = ?, state = ?, created_at = ?, expires_at = ?,
-    document = ? WHERE id = ? AND version = ? RETURNING 1"""
+_INSERT_SESSION = """INSERT INTO sessions
+    (id, version, owner, state, created_at, expires_at, check_at, purge_at, live, document)
+    SELECT :id, :new, :owner, :state, :created_at, :expires_at, :check_at, :purge_at, :live, :document
+    WHERE :limit IS NULL OR (SELECT count(*) FROM sessions WHERE owner = :owner AND live) < :limit
+    ON CONFLICT (id) DO NOTHING RETURNING 1"""
+_UPDATE_SESSION = """UPDATE sessions SET version = :new, owner = :owner, state = :state,
+    created_at = :created_at, expires_at = :expires_at, check_at = :check_at, purge_at = :purge_at,
+    live = :live, document = :document WHERE id = :id AND version = :version RETURNING 1"""
+_DUE_SESSIONS = """SELECT document, version FROM sessions WHERE check_at <= :now
+    AND (:at IS NULL OR (check_at, id) > (:at, :id)) ORDER BY check_at, id LIMIT :limit"""
+_LIVE_SESSIONS = "SELECT document, version FROM sessions WHERE live AND id >= ? AND (? = '' OR id < ?)"
 _LIST_SESSIONS = """SELECT document, version FROM sessions
     WHERE owner = :owner AND (:state IS NULL OR state = :state)
     AND (:at IS NULL OR (created_at, id) < (:at, :id))
@@ -41,7 +49,7 @@ _UPDATE_REQUEST = """UPDATE requests SET version = ?, expires_at = ?, document =
 
 
 class SqliteStore:
-    """A ``SessionStore`` and ``JobStore`` in one file, which is opened by the first call.
+    """A ``CleanupStore`` in one file, which is opened by the first call.
 
     Args:
         path: The file. It and its folders are made; it is readable by its owner only.
@@ -52,10 +60,13 @@ class SqliteStore:
         self._file = SqliteFile(path)
         self._clock = clock
 
-    async def create(self, session: Session) -> Session:
+    async def create(self, session: Session, *, limit: int | None = None) -> Session:
         """See ``SessionStore.create``."""
         version = _new_version()
-        if not await self._file.rows(_INSERT_SESSION, (session.id, version, *_session_columns(session))):
+        values = _session_columns(session, version)
+        if not await self._file.rows(_INSERT_SESSION, {**values, "limit": limit}):
+            if limit is not None and await self.get(session.id) is None:
+                raise too_many_sessions(limit)
             raise Conflict(f"Session {session.id} exists.", reason="SESSION_EXISTS", session=session.id)
         return dataclasses.replace(session, version=version)
 
@@ -69,8 +80,8 @@ class SqliteStore:
     async def update(self, session: Session) -> Session:
         """See ``SessionStore.update``."""
         version = _new_version()
-        columns = _session_columns(session)
-        if not await self._file.rows(_UPDATE_SESSION, (version, *columns, session.id, session.version)):
+        values = _session_columns(session, version)
+        if not await self._file.rows(_UPDATE_SESSION, {**values, "version": session.version}):
             raise VersionConflict(f"Session {session.id} was changed meanwhile.", session=session.id)
         return dataclasses.replace(session, version=version)
 
@@ -140,6 +151,44 @@ class SqliteStore:
             raise VersionConflict("The idempotency record was changed meanwhile.")
         return dataclasses.replace(record, version=version)
 
+    async def due_sessions(self, now: datetime, *, limit: int, after: Cursor | None) -> Sequence[Session]:
+        """See ``CleanupStore.due_sessions``."""
+        parameters = {"now": documents.microseconds(now), "limit": limit, **_behind(after)}
+        return [_session(row) for row in await self._file.rows(_DUE_SESSIONS, parameters)]
+
+    async def forgettable_sessions(self, now: datetime, *, limit: int) -> Sequence[Session]:
+        """See ``CleanupStore.forgettable_sessions``."""
+        select = "SELECT document, version FROM sessions WHERE purge_at <= ? ORDER BY purge_at LIMIT ?"
+        return [_session(row) for row in await self._file.rows(select, (documents.microseconds(now), limit))]
+
+    async def count_live(self, first: str, end: str) -> int:
+        """See ``CleanupStore.count_live``."""
+        count = f"SELECT count(*) FROM ({_LIVE_SESSIONS})"  # noqa: S608 - a constant
+        (row,) = await self._file.rows(count, (first, end, end))
+        return int(row[0])
+
+    async def live_sessions(self, first: str, end: str, *, limit: int) -> Sequence[Session]:
+        """See ``CleanupStore.live_sessions``."""
+        rows = await self._file.rows(f"{_LIVE_SESSIONS} ORDER BY id LIMIT ?", (first, end, end, limit))
+        return [_session(row) for row in rows]
+
+    async def remove_session(self, session: Session) -> None:
+        """See ``CleanupStore.remove_session``."""
+        await self._file.rows(
+            "DELETE FROM sessions WHERE id = ? AND version = ?", (session.id, session.version)
+        )
+
+    async def expired_requests(self, now: datetime, *, limit: int) -> Sequence[RequestRecord]:
+        """See ``CleanupStore.expired_requests``."""
+        select = "SELECT document, version FROM requests WHERE expires_at <= ? ORDER BY expires_at LIMIT ?"
+        return [_record(row) for row in await self._file.rows(select, (documents.microseconds(now), limit))]
+
+    async def remove_request(self, record: RequestRecord) -> None:
+        """See ``CleanupStore.remove_request``."""
+        await self._file.rows(
+            "DELETE FROM requests WHERE key = ? AND version = ?", (record.key, record.version)
+        )
+
     async def ping(self) -> None:
         """See ``SessionStore.ping``."""
         await self._file.rows("SELECT 1 FROM sessions LIMIT 1", ())
@@ -149,14 +198,19 @@ class SqliteStore:
         await self._file.close()
 
 
-def _session_columns(session: Session) -> tuple[str, str, int, int, str]:
-    return (
-        session.owner,
-        session.state.value,
-        documents.microseconds(session.created_at),
-        documents.microseconds(session.expires_at),
-        documents.to_json(documents.session_document(session)),
-    )
+def _session_columns(session: Session, version: str) -> dict[str, str | int | None]:
+    return {
+        "id": session.id,
+        "new": version,
+        "owner": session.owner,
+        "state": session.state.value,
+        "created_at": documents.microseconds(session.created_at),
+        "expires_at": documents.microseconds(session.expires_at),
+        "check_at": None if session.check_at is None else documents.microseconds(session.check_at),
+        "purge_at": None if session.purge_at is None else documents.microseconds(session.purge_at),
+        "live": session.live,
+        "document": documents.to_json(documents.session_document(session)),
+    }
 
 
 def _request_columns(record: RequestRecord) -> tuple[int, str]:
@@ -168,7 +222,7 @@ def _behind(after: Cursor | None) -> dict[str, int | str | None]:
     if after is None:
         return {"at": None, "id": None}
     documents.require_id(after.id)
-    return {"at": documents.microseconds(after.created_at), "id": after.id}
+    return {"at": documents.microseconds(after.at), "id": after.id}
 
 
 def _session(row: sqlite3.Row) -> Session:

@@ -73,7 +73,7 @@ def page_size(values: Mapping[str, str], default: int = _DEFAULT_PAGE, most: int
 
 def page_token(cursor: Cursor) -> str:
     """An opaque token for where a page ended."""
-    at = cursor.created_at.astimezone(UTC).isoformat()
+    at = cursor.at.astimezone(UTC).isoformat()
     return base64.urlsafe_b64encode(json.dumps([at, cursor.id]).encode()).decode()
 
 

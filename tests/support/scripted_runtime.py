@@ -130,9 +130,9 @@ class JournalingStore:
         self.fail_updates: GamguiError | None = None
         self.before_update: Hook = _nothing
 
-    async def create(self, session: Session) -> Session:
+    async def create(self, session: Session, *, limit: int | None = None) -> Session:
         self._journal.append(f"store.create {session.state}")
-        return await self._store.create(session)
+        return await self._store.create(session, limit=limit)
 
     async def get(self, session_id: str) -> Session | None:
         return await self._store.get(session_id)

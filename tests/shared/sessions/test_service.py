@@ -125,6 +125,7 @@ def make_world(
         namespace="gamgui",
         fallback=fallback,
         slots=ExecSlots(2),
+        limit=100,
     )
     return World(service, store, sqlite, runtime, clock, audit, journal, credentials)
 

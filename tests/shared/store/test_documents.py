@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from datetime import timedelta
 
 import pytest
 from hypothesis import given
@@ -45,9 +46,13 @@ def test_session_as_a_document() -> None:
         "idle_seconds": 3600,
         "ready_at": None,
         "deleted_at": None,
+        "changed_at": None,
+        "purge_at": None,
         "reason": None,
         "virtual": False,
         "credentials": "",
+        "check_at": NOON + timedelta(seconds=60),
+        "live": True,
     }
 
 
@@ -60,7 +65,7 @@ def test_fields_of_a_newer_release_are_passed_over() -> None:
 def test_fields_with_a_default_may_be_missing() -> None:
     session = a_session()
     document = documents.session_document(session)
-    for name in ("ready_at", "deleted_at", "reason", "virtual", "credentials"):
+    for name in ("ready_at", "deleted_at", "changed_at", "purge_at", "reason", "virtual", "credentials"):
         del document[name]
     assert documents.session_from(document, "") == session
 

@@ -20,7 +20,7 @@ from grpc import StatusCode
 from shared.errors import Conflict, GamguiError, InternalError, StoreUnavailable, VersionConflict
 from shared.store.firestore import FirestoreStore
 from tests.shared.store.faulty_firestore import Fault, FaultyFirestore
-from tests.shared.store.samples import SetClock, a_record, a_session
+from tests.shared.store.samples import NOON, SetClock, a_record, a_session
 from tests.support.firestore_emulator import firestore_emulator
 
 AMBIGUOUS = [
@@ -119,7 +119,7 @@ class TestRealConflicts:
         created = await store.create(a_session())
         await store.update(created)
         await store.begin_request(a_record())
-        assert firestore.calls == ["Commit"] * 3
+        assert firestore.calls == ["BatchGetDocuments", "Commit", "Commit", "Commit"]  # counts, then creates
 
 
 def calls_of(store: FirestoreStore) -> list[Callable[[], Awaitable[object]]]:
@@ -128,6 +128,11 @@ def calls_of(store: FirestoreStore) -> list[Callable[[], Awaitable[object]]]:
     session, record = a_session(version=version), a_record(version=version)
     return [
         lambda: store.create(session),
+        lambda: store.due_sessions(NOON, limit=1, after=None),
+        lambda: store.forgettable_sessions(NOON, limit=1),
+        lambda: store.count_live("s", ""),
+        lambda: store.live_sessions("s", "", limit=1),
+        lambda: store.expired_requests(NOON, limit=1),
         lambda: store.get(session.id),
         lambda: store.update(session),
         lambda: store.list_sessions("alice@example.com", state=None, limit=1, after=None),

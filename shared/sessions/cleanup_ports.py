@@ -1,0 +1,102 @@
+"""What cleanup needs from the outside, as Protocols. Adapters implement them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import AsyncGenerator, Sequence
+from datetime import datetime
+from typing import Protocol
+
+from shared.sessions.job_ports import JobStore
+from shared.sessions.model import Session
+from shared.sessions.ports import Cursor, PodStatus, RequestRecord
+
+
+class CleanupStore(JobStore, Protocol):
+    """Finds what is due by indexes: what is found costs, not what exists. Errors as in ``SessionStore``."""
+
+    async def due_sessions(self, now: datetime, *, limit: int, after: Cursor | None) -> Sequence[Session]:
+        """Sessions whose ``check_at`` has come, by (check_at, id), those behind ``after``."""
+        ...
+
+    async def forgettable_sessions(self, now: datetime, *, limit: int) -> Sequence[Session]:
+        """Sessions whose ``purge_at`` has come."""
+        ...
+
+    async def count_live(self, first: str, end: str) -> int:
+        """How many sessions of ids from ``first`` to before ``end`` (empty: no end) are live."""
+        ...
+
+    async def live_sessions(self, first: str, end: str, *, limit: int) -> Sequence[Session]:
+        """Those sessions themselves, by id."""
+        ...
+
+    async def remove_session(self, session: Session) -> None:
+        """Removes the stored session if it still has ``session.version``."""
+        ...
+
+    async def expired_requests(self, now: datetime, *, limit: int) -> Sequence[RequestRecord]:
+        """Idempotency records whose ``expires_at`` has come."""
+        ...
+
+    async def remove_request(self, record: RequestRecord) -> None:
+        """Removes the stored record if it still has ``record.version``."""
+        ...
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Belonging:
+    """A pod or secret in the cluster that says, by its labels, which session it belongs to.
+
+    Attributes:
+        kind: ``pod`` or ``secret``.
+        uid: Kubernetes' own id of the object, which a later one of the same name does not have.
+        leaving: It is being deleted.
+        status: What a pod is now; None for a secret.
+    """
+
+    kind: str
+    name: str
+    uid: str
+    session_id: str
+    created_at: datetime
+    leaving: bool = False
+    status: PodStatus | None = None
+
+
+class Inventory(Protocol):
+    """What there is in the cluster, whatever the store knows of it. Errors as in ``PodRuntime``."""
+
+    def pods(self) -> AsyncGenerator[Belonging, None]:
+        """All session pods, in pages."""
+        ...
+
+    def secrets(self) -> AsyncGenerator[Belonging, None]:
+        """All secrets that belong to a session; never what is in them."""
+        ...
+
+    async def delete(self, belonging: Belonging) -> None:
+        """Has the object deleted if it is still this very one. An absent one is a success."""
+        ...
+
+    async def gone(self, sessions: Sequence[Session], timeout_seconds: float) -> set[str]:
+        """Waits until the pods of these sessions, which are being deleted, are gone.
+
+        Returns:
+            Ids of those whose pods were gone in time.
+        """
+        ...
+
+
+class Activity(Protocol):
+    """Looks whether something goes on in a session."""
+
+    async def processes(self, session: Session) -> int:
+        """How many processes of the user's run in the pod: of commands, transfers, terminals and jobs,
+        and what they left behind.
+
+        Raises:
+            NotFound: The session has no running pod (reason ``POD_NOT_RUNNING``).
+            ClusterUnavailable: The pod cannot be asked.
+        """
+        ...

@@ -1,0 +1,165 @@
+"""What cleanup finds, and what an owner is charged with: the same tests on both stores."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from collections.abc import Callable
+from datetime import timedelta
+from typing import cast
+
+import pytest
+
+from shared.errors import Conflict, TooManyRequests, VersionConflict
+from shared.sessions.cleanup_ports import CleanupStore
+from shared.sessions.model import LIVE, Session, SessionState
+from shared.sessions.ports import Cursor, SessionStore
+from tests.shared.store.samples import NOON, RETENTION, SetClock, a_record, a_session
+
+S = SessionState
+LATER = NOON + timedelta(seconds=1)
+ONE_AND_ALL = ("s", "")
+
+
+@pytest.fixture
+def store(new_store: Callable[[], SessionStore]) -> CleanupStore:
+    return cast("CleanupStore", new_store())
+
+
+def ids(sessions: list[Session]) -> list[str]:
+    return [session.id for session in sessions]
+
+
+async def moved(store: CleanupStore, session: Session, *states: SessionState) -> Session:
+    for state in states:
+        session = await store.update(session.to(state, NOON))
+    return session
+
+
+class TestLimit:
+    async def test_of_many_creates_at_once_exactly_as_many_as_are_left_succeed(
+        self, new_store: Callable[[], SessionStore]
+    ) -> None:
+        stores = [new_store() for _ in range(5)]
+        for _ in range(4):
+            await stores[0].create(a_session(), limit=7)
+        creates = [store.create(a_session(), limit=7) for store in stores for _ in range(10)]
+        results = await asyncio.gather(*creates, return_exceptions=True)
+        made = [result for result in results if isinstance(result, Session)]
+        refused = [result for result in results if isinstance(result, TooManyRequests)]
+        assert (len(made), len(refused)) == (3, 47)
+        assert {error.reason for error in refused} == {"TOO_MANY_SESSIONS"}
+        found = await stores[0].list_sessions("alice@example.com", state=None, limit=100, after=None)
+        assert len(found) == 7
+
+    async def test_another_owner_is_not_charged(self, store: CleanupStore) -> None:
+        await store.create(a_session(), limit=1)
+        await store.create(a_session(owner="bob@example.com"), limit=1)
+
+    @pytest.mark.parametrize(
+        ("states", "counts"),
+        [
+            ((), True),
+            ((S.RUNNING,), True),
+            ((S.FAILED,), False),
+            ((S.RUNNING, S.FAILED), False),
+            ((S.DELETING,), False),
+            ((S.RUNNING, S.DELETING, S.DELETED), False),
+        ],
+        ids=str,
+    )
+    async def test_a_session_counts_while_it_is_live(
+        self, store: CleanupStore, states: tuple[SessionState, ...], counts: bool
+    ) -> None:
+        session = await moved(store, await store.create(a_session(), limit=1), *states)
+        assert (session.state in LIVE) is counts
+        if counts:
+            with pytest.raises(TooManyRequests):
+                await store.create(a_session(), limit=1)
+        else:
+            await store.create(a_session(), limit=1)
+
+    async def test_a_change_that_does_not_happen_releases_nothing(self, store: CleanupStore) -> None:
+        session = await store.create(a_session(), limit=1)
+        await store.update(session)
+        with pytest.raises(VersionConflict):
+            await store.update(session.to(S.FAILED, NOON))
+        with pytest.raises(TooManyRequests):
+            await store.create(a_session(), limit=1)
+
+    async def test_a_repeated_create_is_a_conflict_not_one_too_many(self, store: CleanupStore) -> None:
+        session = await store.create(a_session(), limit=1)
+        with pytest.raises(Conflict) as caught:
+            await store.create(dataclasses.replace(session), limit=1)
+        assert caught.value.reason == "SESSION_EXISTS"
+
+
+class TestDue:
+    async def test_sessions_are_due_from_the_moment_they_say(self, store: CleanupStore) -> None:
+        session = await moved(store, await store.create(a_session(idle_seconds=600)), S.RUNNING)
+        assert session.check_at == NOON + timedelta(seconds=600)
+        assert (
+            await store.due_sessions(session.check_at - timedelta(microseconds=1), limit=5, after=None) == []
+        )
+        assert await store.due_sessions(session.check_at, limit=5, after=None) == [session]
+
+    async def test_the_longest_due_come_first_in_pages(self, store: CleanupStore) -> None:
+        made = [
+            await store.create(a_session(created_at=NOON - timedelta(seconds=age))) for age in (1, 3, 2, 3, 0)
+        ]
+        expected = sorted(made, key=lambda one: (one.check_at, one.id))
+        seen: list[Session] = []
+        after: Cursor | None = None
+        while page := await store.due_sessions(NOON + timedelta(days=1), limit=2, after=after):
+            seen += page
+            assert page[-1].check_at is not None
+            after = Cursor(page[-1].check_at, page[-1].id)
+        assert seen == expected
+
+    async def test_a_deleted_session_is_due_no_more_but_can_be_forgotten(self, store: CleanupStore) -> None:
+        session = await moved(store, await store.create(a_session()), S.DELETING)
+        deleted = session.to(S.DELETED, NOON)
+        kept = await store.update(dataclasses.replace(deleted, purge_at=NOON + RETENTION))
+        assert await store.due_sessions(NOON + timedelta(days=99), limit=5, after=None) == []
+        assert await store.forgettable_sessions(NOON + RETENTION - timedelta(seconds=1), limit=5) == []
+        assert await store.forgettable_sessions(NOON + RETENTION, limit=5) == [kept]
+
+    async def test_a_session_is_removed_if_nobody_has_changed_it(self, store: CleanupStore) -> None:
+        session = await store.create(a_session())
+        changed = await store.update(session)
+        await store.remove_session(session)
+        assert await store.get(session.id) == changed
+        await store.remove_session(changed)
+        assert await store.get(session.id) is None
+        await store.remove_session(changed)
+
+    async def test_expired_requests_are_found_and_removed_if_nobody_took_them_over(
+        self, store: CleanupStore, clock: SetClock
+    ) -> None:
+        old = await store.begin_request(a_record(key="old", expires_at=NOON + timedelta(seconds=5)))
+        await store.begin_request(a_record(key="new"))
+        clock.pass_seconds(10)
+        assert await store.expired_requests(clock.now(), limit=5) == [old]
+        taken = await store.begin_request(a_record(key="old", expires_at=NOON + timedelta(seconds=60)))
+        await store.remove_request(old)
+        assert await store.begin_request(a_record(key="old")) == taken
+        clock.pass_seconds(60)
+        await store.remove_request(taken)
+        assert await store.expired_requests(clock.now(), limit=5) == []
+
+
+class TestLive:
+    async def test_live_sessions_are_counted_and_listed_by_ranges_of_ids(self, store: CleanupStore) -> None:
+        made = [await store.create(a_session()) for _ in range(6)]
+        gone = await moved(store, await store.create(a_session()), S.DELETING)
+        live = sorted(made, key=lambda one: one.id)
+        assert await store.count_live(*ONE_AND_ALL) == 6
+        assert await store.live_sessions(*ONE_AND_ALL, limit=9) == live
+        assert await store.live_sessions(*ONE_AND_ALL, limit=2) == live[:2]
+        assert gone not in live
+        for first in range(6):
+            for end in range(first, 6):
+                place = live[first].id, live[end].id
+                assert await store.count_live(*place) == end - first
+                assert await store.live_sessions(*place, limit=9) == live[first:end]
+            assert await store.count_live(live[first].id, "") == 6 - first

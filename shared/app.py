@@ -10,7 +10,7 @@ import os
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from shared.errors import ConfigurationError
 from shared.quantities import quantity
@@ -21,15 +21,17 @@ if TYPE_CHECKING:
     from shared.kube.api import KubeApi
     from shared.sessions.access import SessionAccess
     from shared.sessions.auditor import Auditor
+    from shared.sessions.cleanup import CleanupService
+    from shared.sessions.cleanup_ports import CleanupStore, Inventory
     from shared.sessions.credential_ports import CredentialStore
     from shared.sessions.credentials import CredentialService
     from shared.sessions.files import SessionFiles
     from shared.sessions.idempotency import IdempotentRequests
-    from shared.sessions.job_ports import JobStore
     from shared.sessions.jobs import JobService
     from shared.sessions.ports import PodRuntime
     from shared.sessions.service import SessionService
     from shared.sessions.states import SessionStates
+    from shared.sessions.upkeep import SessionUpkeep
 
 
 class SystemClock:
@@ -57,7 +59,7 @@ class App:
         return SystemClock()
 
     @functools.cached_property
-    def store(self) -> JobStore:
+    def store(self) -> CleanupStore:
         """The store that ``SESSION_STORE`` names."""
         if self.settings.session_store == "sqlite":
             if self.settings.on_cloud_run:
@@ -197,6 +199,51 @@ class App:
             fallback=self.settings.session_fallback == "virtual",
             slots=ExecSlots(self.settings.max_execs_per_session),
             limit=self.settings.max_sessions_per_owner,
+        )
+
+    @functools.cached_property
+    def upkeep(self) -> SessionUpkeep:
+        """What callers change of their sessions."""
+        from shared.sessions.upkeep import SessionUpkeep
+
+        return SessionUpkeep(store=self.store, access=self.access, audit=self.auditor, clock=self.clock)
+
+    @functools.cached_property
+    def inventory(self) -> Inventory:
+        """What there is in the namespace; nothing with ``USE_MOCK_CONTAINER_ADAPTER``."""
+        if self.settings.use_mock_container_adapter:
+            from shared.sessions.virtual_inventory import EmptyInventory
+
+            return EmptyInventory()
+        from shared.kube.inventory import KubernetesInventory
+
+        return KubernetesInventory(self.kube, self.settings.k8s_namespace)
+
+    @functools.cached_property
+    def cleanup(self) -> CleanupService:
+        """What ends sessions that nobody ends."""
+        from shared.kube.activity import KubernetesActivity
+        from shared.sessions.cleanup import CleanupService
+        from shared.sessions.cleanup_due import DueSessions
+        from shared.sessions.cleanup_strays import Strays
+
+        common: dict[str, Any] = {
+            "store": self.store,
+            "access": self.access,
+            "states": self.states,
+            "jobs": self.jobs,
+            "audit": self.auditor,
+            "clock": self.clock,
+        }
+        grace = timedelta(seconds=self.settings.orphan_grace_seconds)
+        return CleanupService(
+            due=DueSessions(**common, activity=KubernetesActivity(self.runtime)),
+            strays=Strays(**common, inventory=self.inventory, grace=grace),
+            store=self.store,
+            inventory=self.inventory,
+            jobs=self.jobs,
+            clock=self.clock,
+            seconds=self.settings.cleanup_seconds,
         )
 
     @functools.cached_property

@@ -9,6 +9,7 @@
     ├── NotAcceptable             406
     ├── Conflict                  409  the state of the resource forbids it, or somebody was faster
     │   └── VersionConflict            a compare-and-set met another version
+    ├── PreconditionFailed        412  it is not what the caller has seen
     ├── PayloadTooLarge           413
     ├── UnsupportedMediaType      415
     ├── RangeNotSatisfiable       416  none of the bytes asked for are there
@@ -127,6 +128,14 @@ class VersionConflict(Conflict):
     """A compare-and-set met another version than the one expected."""
 
     default_reason = "VERSION_CONFLICT"
+
+
+class PreconditionFailed(GamguiError):
+    """What the caller wants to change is not what he has seen."""
+
+    status = 412
+    title = "Precondition failed"
+    default_reason = "PRECONDITION_FAILED"
 
 
 class PayloadTooLarge(GamguiError):

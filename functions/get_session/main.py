@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functions_framework.aio
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from shared.app import app
 from shared.web.endpoint import Call, Route, serve
@@ -12,9 +12,9 @@ from shared.web.endpoint import Call, Route, serve
 
 async def handle(call: Call) -> Response:
     """Answers the session."""
-    from shared.web.sessions import session_json
+    from shared.web.sessions import session_response
 
-    return JSONResponse(session_json(await app().sessions.get(call.caller, call.params["session_id"])))
+    return session_response(await app().sessions.get(call.caller, call.params["session_id"]))
 
 
 ROUTES = [Route("GET", "/v1/sessions/{session_id}", handle)]

@@ -74,17 +74,20 @@ def account_domain(email: str, hosted_domain: object) -> str | None:
     return domain if domain == "gmail.com" or domain.endswith(".gserviceaccount.com") else None
 
 
-def require_domain(identity: Identity, allowed: tuple[str, ...]) -> Identity:
+def require_domain(identity: Identity, allowed: tuple[str, ...], services: tuple[str, ...] = ()) -> Identity:
     """The identity, if its domain may call.
 
     Args:
         identity: A verified identity.
         allowed: ``Settings.allowed_domains``; empty allows everybody.
+        services: Accounts that may call whatever their domain: the operator names each.
 
     Raises:
         PermissionDenied: The domain is not listed (reason ``DOMAIN_NOT_ALLOWED``).
     """
-    if allowed and identity.domain not in {lowered(domain) for domain in allowed}:
+    if not allowed or identity.email in {lowered(service) for service in services}:
+        return identity
+    if identity.domain not in {lowered(domain) for domain in allowed}:
         raise PermissionDenied(
             "Accounts of this domain may not call."
             if identity.domain

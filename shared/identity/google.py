@@ -30,6 +30,7 @@ class GoogleVerifier:
         self._rules = TokenRules(algorithm=ALGORITHM, issuers=ISSUERS, audience=settings.auth_audience)
         self._keys = KeySet(settings.auth_keys_url or KEYS_URL, algorithm=ALGORITHM)
         self._allowed_domains = settings.allowed_domains
+        self._services = settings.cleanup_callers
 
     async def verify(self, headers: Mapping[str, str], client_host: str | None) -> Identity:
         """See ``IdentityVerifier.verify``; a token without a verified e-mail is refused."""
@@ -44,7 +45,7 @@ class GoogleVerifier:
         identity = Identity(
             email=email, subject=claims["sub"], domain=account_domain(email, claims.get("hd"))
         )
-        return require_domain(identity, self._allowed_domains)
+        return require_domain(identity, self._allowed_domains, self._services)
 
     async def close(self) -> None:
         """See ``IdentityVerifier.close``."""

@@ -31,6 +31,7 @@ class IapVerifier:
         self._rules = TokenRules(algorithm=ALGORITHM, issuers=ISSUERS, audience=settings.auth_audience)
         self._keys = KeySet(settings.auth_keys_url or KEYS_URL, algorithm=ALGORITHM)
         self._allowed_domains = settings.allowed_domains
+        self._services = settings.cleanup_callers
 
     async def verify(self, headers: Mapping[str, str], client_host: str | None) -> Identity:
         """See ``IdentityVerifier.verify``; the proxy lets only verified e-mails pass."""
@@ -46,7 +47,7 @@ class IapVerifier:
         identity = Identity(
             email=email, subject=claims["sub"], domain=account_domain(email, claims.get("hd"))
         )
-        return require_domain(identity, self._allowed_domains)
+        return require_domain(identity, self._allowed_domains, self._services)
 
     async def close(self) -> None:
         """See ``IdentityVerifier.close``."""

@@ -5,6 +5,9 @@ from __future__ import annotations
 from shared.sessions.model import Session
 from shared.sessions.ports import AuditLog, AuditRecord, Clock
 
+CLEANUP = "cleanup"
+"""The actor of what nobody asked for."""
+
 
 class Auditor:
     """Writes audit records.

@@ -23,11 +23,11 @@ class CleanupStore(JobStore, Protocol):
         """Sessions whose ``purge_at`` has come."""
         ...
 
-    async def count_live(self, first: str, end: str) -> int:
-        """How many sessions of ids from ``first`` to before ``end`` (empty: no end) are live."""
+    async def count_on_cluster(self, first: str, end: str) -> int:
+        """How many sessions of ids from ``first`` to before ``end`` (empty: no end) are on the cluster."""
         ...
 
-    async def live_sessions(self, first: str, end: str, *, limit: int) -> Sequence[Session]:
+    async def sessions_on_cluster(self, first: str, end: str, *, limit: int) -> Sequence[Session]:
         """Those sessions themselves, by id."""
         ...
 

@@ -5,9 +5,6 @@ from __future__ import annotations
 import dataclasses
 import enum
 from collections import Counter
-from collections.abc import Iterator
-
-from shared.sessions.model import Session
 
 MAX_NAMED = 1000
 """So many things are named in a report; the counts are of all."""
@@ -22,11 +19,12 @@ class Action(enum.StrEnum):
     IN_USE = "in_use"
     WAITING = "waiting"
     LEFT = "left"
+    FORGOTTEN = "forgotten"
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """What became of one session, pod or secret.
+    """What became of one thing, or in a dry run what would.
 
     Attributes:
         kind: ``session``, ``pod`` or ``secret``.
@@ -48,42 +46,25 @@ class Report:
 
     Attributes:
         decisions: The first of them.
-        complete: Everything that is due was looked at.
+        faults: What could not be looked at, and why: it is for the next run.
     """
 
     def __init__(self, *, dry_run: bool) -> None:
         self.dry_run = dry_run
-        self.complete = True
         self.decisions: list[Decision] = []
+        self.faults: list[str] = []
         self._counts: Counter[tuple[str, Action]] = Counter()
-        self._forgotten: Counter[str] = Counter()
 
     def note(self, kind: str, name: str, action: Action, because: str) -> None:
         """Notes what became of something."""
-        self._counts[kind, action] += 1
+        self.add(kind, action)
         if len(self.decisions) < MAX_NAMED:
             self.decisions.append(Decision(kind=kind, name=name, action=action, because=because))
 
-    def session(self, session: Session, action: Action, because: str) -> None:
-        """Notes what became of a session."""
-        self.note("session", session.id, action, because)
-
-    def forgot(self, what: str, number: int = 1) -> None:
-        """Notes that old documents were removed: ``sessions`` or ``requests``."""
-        self._forgotten[what] += number
-
-    def counts(self) -> Iterator[tuple[str, str, int]]:
-        """Kind, action and how many, of all that was noted."""
-        for (kind, action), number in sorted(self._counts.items()):
-            yield kind, action, number
-        for what, number in sorted(self._forgotten.items()):
-            yield what, "forgotten", number
+    def add(self, kind: str, action: Action) -> None:
+        """Counts what is not worth naming."""
+        self._counts[kind, action] += 1
 
     def count(self, kind: str, action: Action) -> int:
         """How many of one kind met one end."""
         return self._counts[kind, action]
-
-    @property
-    def forgotten(self) -> dict[str, int]:
-        """How many old documents were removed, by what they were."""
-        return {what: self._forgotten[what] for what in ("sessions", "requests")}

@@ -149,3 +149,20 @@ class JobRecord:
     at: datetime | None
     begin: Place
     end: Place
+
+
+def lost(reason: str, job: Job, at: datetime | None = None) -> JobReport:
+    """What was known of a job, and that it is lost; mostly nobody knows when."""
+    known = {field.name: getattr(job, field.name) for field in dataclasses.fields(JobReport)}
+    return JobReport(**known | {"state": JobState.LOST, "reason": reason, "ended_at": at})
+
+
+def afterwards(job: Job, since: JobCursor) -> list[JobRecord]:
+    """What is left to tell of a job when its pod is gone: how much there was to read, and its end."""
+    events: list[JobEvent] = []
+    if job.stdout_bytes > since.stdout:
+        events.append(Gap("stdout", since.stdout, job.stdout_bytes - since.stdout))
+    if job.stderr_bytes > since.stderr:
+        events.append(Gap("stderr", since.stderr, job.stderr_bytes - since.stderr))
+    place = Place()
+    return [JobRecord(event, job.ended_at, place, place) for event in [*events, job]]

@@ -16,7 +16,16 @@ from shared.errors import Conflict, GamguiError, NotFound, VersionConflict
 from shared.sessions import names
 from shared.sessions.access import SessionAccess
 from shared.sessions.auditor import Auditor
-from shared.sessions.job import Gap, Job, JobCursor, JobEvent, JobRecord, JobReport, JobState, NewJob, Place
+from shared.sessions.job import (
+    Job,
+    JobCursor,
+    JobRecord,
+    JobReport,
+    JobState,
+    NewJob,
+    afterwards,
+    lost,
+)
 from shared.sessions.job_ports import JobRuntime, JobStore
 from shared.sessions.model import Session, SessionState
 from shared.sessions.ports import Clock, Cursor
@@ -167,25 +176,48 @@ class JobService:
                 session=session.id,
                 state=session.state,
             )
-        for record in _afterwards(job, since):
+        for record in afterwards(job, since):
             yield record
 
     async def conclude(self, session: Session) -> None:
         """Before a session's pod is deleted: notes how its jobs ended; those that run are lost."""
-        after: Cursor | None = None
         now = self._clock.now()
+        unfinished = await self._unfinished(session)
+        reports: Mapping[str, JobReport] = {}
+        if unfinished:
+            with contextlib.suppress(GamguiError):
+                reports = await self._runtime_of(session).reports(session, [job.id for job in unfinished])
+        for job in unfinished:
+            seen = await self._settled(session, job, reports.get(job.id, job))
+            await self._settled(session, seen, lost(_why(session), seen, now))
+
+    async def settle_ended(self, session: Session) -> datetime | None:
+        """Notes how the jobs ended of a session in which nothing runs.
+
+        Returns:
+            When the last one ended of those of which nobody knew; None if there was none.
+
+        Raises:
+            ClusterUnavailable: The pod cannot be asked.
+        """
+        settled = await self._refreshed(session, await self._unfinished(session))
+        return max((job.ended_at for job in settled if job.ended_at is not None), default=None)
+
+    async def forget(self, session: Session) -> None:
+        """Removes what is stored of a session's jobs."""
+        while page := await self._store.list_jobs(session.id, limit=_PAGE, after=None):
+            for job in page:
+                await self._store.remove_job(job)
+
+    async def _unfinished(self, session: Session) -> list[Job]:
+        """A session's jobs that are not known to be over."""
+        after: Cursor | None = None
+        found: list[Job] = []
         while True:
             page = await self._store.list_jobs(session.id, limit=_PAGE, after=after)
-            unfinished = [job for job in page if not job.state.over]
-            if unfinished:
-                reports: Mapping[str, JobReport] = {}
-                with contextlib.suppress(GamguiError):
-                    reports = await self._runtime_of(session).reports(session, [job.id for job in unfinished])
-                for job in unfinished:
-                    seen = await self._settled(session, job, reports.get(job.id, job))
-                    await self._settled(session, seen, _lost(_why(session), seen, now))
+            found += [job for job in page if not job.state.over]
             if len(page) < _PAGE:
-                return
+                return found
             after = Cursor(page[-1].created_at, page[-1].id)
 
     async def _document(self, session: Session, new: NewJob, job_id: str) -> Job:
@@ -228,9 +260,9 @@ class JobService:
                 session = await self._access.observed(session)
             else:
                 unknown = [job for job in jobs if job.id not in reports and not self._may_be_starting(job)]
-                return {**reports, **{job.id: _lost("the pod knows nothing of it", job) for job in unknown}}
+                return {**reports, **{job.id: lost("the pod knows nothing of it", job) for job in unknown}}
         if session.state in (SessionState.DELETED, SessionState.FAILED):
-            return {job.id: _lost(_why(session), job) for job in jobs}
+            return {job.id: lost(_why(session), job) for job in jobs}
         return {}
 
     def _may_be_starting(self, job: Job) -> bool:
@@ -265,20 +297,3 @@ class JobService:
 def _why(session: Session) -> str:
     """Why a session's jobs are lost: its pod failed, in Kubernetes' words, or it was deleted."""
     return session.reason or "the session was deleted"
-
-
-def _lost(reason: str, job: Job, at: datetime | None = None) -> JobReport:
-    """What was known of a job, and that it is lost; mostly nobody knows when."""
-    known = {field.name: getattr(job, field.name) for field in dataclasses.fields(JobReport)}
-    return JobReport(**known | {"state": JobState.LOST, "reason": reason, "ended_at": at})
-
-
-def _afterwards(job: Job, since: JobCursor) -> list[JobRecord]:
-    """What is left to tell of a job when its pod is gone: how much there was to read, and its end."""
-    events: list[JobEvent] = []
-    if job.stdout_bytes > since.stdout:
-        events.append(Gap("stdout", since.stdout, job.stdout_bytes - since.stdout))
-    if job.stderr_bytes > since.stderr:
-        events.append(Gap("stderr", since.stderr, job.stderr_bytes - since.stderr))
-    place = Place()
-    return [JobRecord(event, job.ended_at, place, place) for event in [*events, job]]

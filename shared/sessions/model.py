@@ -159,6 +159,11 @@ class Session:
         return self.state in LIVE
 
     @property
+    def on_cluster(self) -> bool:
+        """Whether there ought to be a pod of it in the cluster."""
+        return self.live and not self.virtual
+
+    @property
     def idle_at(self) -> datetime:
         """When it has been without work for its idle limit."""
         return self.last_used_at + timedelta(seconds=self.idle_seconds)

@@ -36,7 +36,7 @@ def session_document(session: Session) -> Document:
         "credentials": " ".join(session.credentials),
         # What queries go by, and the session itself derives.
         "check_at": None if session.check_at is None else _utc(session.check_at),
-        "live": session.live,
+        "on_cluster": session.on_cluster,
     }
 
 

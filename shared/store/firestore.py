@@ -4,7 +4,7 @@ Collections ``sessions``, ``jobs``, ``requests`` and ``owners``; document ids ar
 id, job id, record key, hash of the owner).
 
 Indexes: sessions by (owner, created_at desc) and by (owner, state, created_at desc), jobs by
-(session_id, created_at desc); ``check_at``, ``purge_at`` and ``live`` of sessions and
+(session_id, created_at desc); ``check_at``, ``purge_at`` and ``on_cluster`` of sessions and
 ``expires_at`` of requests by themselves.
 
 An owner's document holds the ids of his live sessions as marks. It changes in one commit with
@@ -184,16 +184,16 @@ class FirestoreStore:
         """See ``CleanupStore.forgettable_sessions``."""
         return await self._due_sessions("purge_at", now, limit, None)
 
-    async def count_live(self, first: str, end: str) -> int:
-        """See ``CleanupStore.count_live``."""
+    async def count_on_cluster(self, first: str, end: str) -> int:
+        """See ``CleanupStore.count_on_cluster``."""
         return await self._documents.count(
-            lambda name_of: queries.between(name_of, SESSIONS, "live", first, end)
+            lambda name_of: queries.between(name_of, SESSIONS, "on_cluster", first, end)
         )
 
-    async def live_sessions(self, first: str, end: str, *, limit: int) -> Sequence[Session]:
-        """See ``CleanupStore.live_sessions``."""
+    async def sessions_on_cluster(self, first: str, end: str, *, limit: int) -> Sequence[Session]:
+        """See ``CleanupStore.sessions_on_cluster``."""
         found = await self._documents.find(
-            lambda name_of: queries.between(name_of, SESSIONS, "live", first, end, limit=limit)
+            lambda name_of: queries.between(name_of, SESSIONS, "on_cluster", first, end, limit=limit)
         )
         return [documents.session_from(*one) for one in found]
 

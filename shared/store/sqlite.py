@@ -21,16 +21,18 @@ from shared.store import documents
 from shared.store.sqlite_file import SqliteFile
 
 _INSERT_SESSION = """INSERT INTO sessions
-    (id, version, owner, state, created_at, expires_at, check_at, purge_at, live, document)
-    SELECT :id, :new, :owner, :state, :created_at, :expires_at, :check_at, :purge_at, :live, :document
+    (id, version, owner, state, created_at, expires_at, check_at, purge_at, live, on_cluster, document)
+    SELECT :id, :new, :owner, :state, :created_at, :expires_at, :check_at, :purge_at, :live, :on_cluster,
+    :document
     WHERE :limit IS NULL OR (SELECT count(*) FROM sessions WHERE owner = :owner AND live) < :limit
     ON CONFLICT (id) DO NOTHING RETURNING 1"""
 _UPDATE_SESSION = """UPDATE sessions SET version = :new, owner = :owner, state = :state,
     created_at = :created_at, expires_at = :expires_at, check_at = :check_at, purge_at = :purge_at,
-    live = :live, document = :document WHERE id = :id AND version = :version RETURNING 1"""
+    live = :live, on_cluster = :on_cluster, document = :document
+    WHERE id = :id AND version = :version RETURNING 1"""
 _DUE_SESSIONS = """SELECT document, version FROM sessions WHERE check_at <= :now
     AND (:at IS NULL OR (check_at, id) > (:at, :id)) ORDER BY check_at, id LIMIT :limit"""
-_LIVE_SESSIONS = "SELECT document, version FROM sessions WHERE live AND id >= ? AND (? = '' OR id < ?)"
+_ON_CLUSTER = "SELECT document, version FROM sessions WHERE on_cluster AND id >= ? AND (? = '' OR id < ?)"
 _LIST_SESSIONS = """SELECT document, version FROM sessions
     WHERE owner = :owner AND (:state IS NULL OR state = :state)
     AND (:at IS NULL OR (created_at, id) < (:at, :id))
@@ -161,15 +163,15 @@ class SqliteStore:
         select = "SELECT document, version FROM sessions WHERE purge_at <= ? ORDER BY purge_at LIMIT ?"
         return [_session(row) for row in await self._file.rows(select, (documents.microseconds(now), limit))]
 
-    async def count_live(self, first: str, end: str) -> int:
-        """See ``CleanupStore.count_live``."""
-        count = f"SELECT count(*) FROM ({_LIVE_SESSIONS})"  # noqa: S608 - a constant
+    async def count_on_cluster(self, first: str, end: str) -> int:
+        """See ``CleanupStore.count_on_cluster``."""
+        count = f"SELECT count(*) FROM ({_ON_CLUSTER})"  # noqa: S608 - a constant
         (row,) = await self._file.rows(count, (first, end, end))
         return int(row[0])
 
-    async def live_sessions(self, first: str, end: str, *, limit: int) -> Sequence[Session]:
-        """See ``CleanupStore.live_sessions``."""
-        rows = await self._file.rows(f"{_LIVE_SESSIONS} ORDER BY id LIMIT ?", (first, end, end, limit))
+    async def sessions_on_cluster(self, first: str, end: str, *, limit: int) -> Sequence[Session]:
+        """See ``CleanupStore.sessions_on_cluster``."""
+        rows = await self._file.rows(f"{_ON_CLUSTER} ORDER BY id LIMIT ?", (first, end, end, limit))
         return [_session(row) for row in rows]
 
     async def remove_session(self, session: Session) -> None:
@@ -209,6 +211,7 @@ def _session_columns(session: Session, version: str) -> dict[str, str | int | No
         "check_at": None if session.check_at is None else documents.microseconds(session.check_at),
         "purge_at": None if session.purge_at is None else documents.microseconds(session.purge_at),
         "live": session.live,
+        "on_cluster": session.on_cluster,
         "document": documents.to_json(documents.session_document(session)),
     }
 

@@ -44,15 +44,17 @@ _SCHEMAS = (
         "ALTER TABLE sessions ADD COLUMN check_at INTEGER",
         "ALTER TABLE sessions ADD COLUMN purge_at INTEGER",
         "ALTER TABLE sessions ADD COLUMN live INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE sessions ADD COLUMN on_cluster INTEGER NOT NULL DEFAULT 0",
         # Cleanup looks at what there was and writes it anew; what was deleted it forgets at once.
         "UPDATE sessions SET check_at = created_at WHERE state != 'deleted'",
         "UPDATE sessions SET purge_at = created_at WHERE state = 'deleted'",
-        "UPDATE sessions SET live = 1 WHERE state IN ('pending', 'running')",
+        """UPDATE sessions SET live = 1, on_cluster = NOT json_extract(document, '$.virtual')
+            WHERE state IN ('pending', 'running')""",
         "DROP INDEX sessions_by_expiry",
         "CREATE INDEX sessions_by_check ON sessions (check_at, id) WHERE check_at IS NOT NULL",
         "CREATE INDEX sessions_by_purge ON sessions (purge_at) WHERE purge_at IS NOT NULL",
         "CREATE INDEX live_sessions ON sessions (owner) WHERE live",
-        "CREATE INDEX live_sessions_by_id ON sessions (id) WHERE live",
+        "CREATE INDEX sessions_on_cluster ON sessions (id) WHERE on_cluster",
     ),
 )
 """What each release added; the file knows in user_version how many it has."""

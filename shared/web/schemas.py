@@ -7,12 +7,14 @@ from collections.abc import Mapping
 from typing import Annotated, TypeVar
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from shared.errors import InvalidRequest, PermissionDenied
 from shared.quantities import quantity
 from shared.sessions import names
 from shared.sessions.model import Resources
 from shared.sessions.service import NewSession
+from shared.sessions.upkeep import Changes
 from shared.settings import Settings
 
 # Patterns are ECMA 262's, as openapi.yaml has them: what Python's ``$`` would let pass, a line
@@ -100,6 +102,31 @@ class CreateSessionBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True)
             if not quantity(least) <= quantity(value) <= quantity(most):
                 raise invalid(f"resources.{field}", f"is not between {least} and {most}")
         return Resources(cpu, memory)
+
+
+class ChangeSessionBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """Body of ``PATCH /v1/sessions/{session_id}``; what is not in it stays as it is."""
+
+    name: Name | UnsetType = UNSET
+    labels: LabelMap | UnsetType = UNSET
+    ttl_seconds: Seconds | UnsetType = UNSET
+    idle_seconds: Seconds | UnsetType = UNSET
+
+    def to_changes(self, settings: Settings) -> Changes:
+        """Checks what the shape alone does not say.
+
+        Raises:
+            InvalidRequest: A value breaks a rule, or there is none.
+        """
+        given = {
+            name: value for name in self.__struct_fields__ if (value := getattr(self, name)) is not UNSET
+        }
+        if not given:
+            raise InvalidRequest("there is nothing to change", reason="MISSING_FIELD")
+        refuse("labels", names.label_fault(given.get("labels", {})), "INVALID_LABEL")
+        if given.get("ttl_seconds", 0) > settings.max_ttl_seconds:
+            raise invalid("ttl_seconds", f"is more than {settings.max_ttl_seconds}")
+        return Changes(**given)
 
 
 def decode(body: bytes, shape: type[_Body]) -> _Body:

@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from starlette.datastructures import QueryParams
+from starlette.responses import JSONResponse
 
 from shared.errors import InvalidRequest
 from shared.sessions import names
-from shared.sessions.model import Session, SessionState
+from shared.sessions.model import Cleanup, Session, SessionState
 from shared.sessions.ports import Cursor
 from shared.sessions.service import NewSession, SessionService
+from shared.sessions.upkeep import etag_of
 from shared.web.creation import Created, Creation
 from shared.web.paging import page_of, page_token, single_values
 from shared.web.text import rfc3339
@@ -37,10 +39,21 @@ def session_json(session: Session) -> dict[str, Any]:
         "expires_at": rfc3339(session.expires_at),
         "idle_seconds": session.idle_seconds,
         "deleted_at": rfc3339(session.deleted_at),
+        "cleanup": cleanup_json(session.cleanup),
         "credentials": list(session.credentials),
         "virtual": session.virtual or None,
     }
     return {key: value for key, value in values.items() if value is not None}
+
+
+def cleanup_json(cleanup: Cleanup | None) -> dict[str, Any] | None:
+    """When cleanup acts on a session, and why."""
+    return None if cleanup is None else {"at": rfc3339(cleanup.at), "because": cleanup.because}
+
+
+def session_response(session: Session) -> JSONResponse:
+    """A session with the entity tag that a change of it can be made to depend on."""
+    return JSONResponse(session_json(session), headers={"ETag": etag_of(session)})
 
 
 def session_creation(service: SessionService, owner: str, new: NewSession) -> Creation:

@@ -6,6 +6,8 @@ names; SESSION_IMAGE is then an image that its nodes have. The tests know neithe
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import dataclasses
 import os
 import secrets
@@ -93,12 +95,11 @@ async def kube(target: Target) -> AsyncIterator[KubeApi]:
     await api.close()
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _namespace_removed(target: Target) -> Iterator[None]:
-    """A real cluster outlives the tests: the namespace must not."""
+@contextlib.contextmanager
+def namespace_removed(target: Target) -> Iterator[None]:
+    """A real cluster outlives the tests: a namespace of theirs must not."""
     yield
     if os.environ.get("CONTRACT_CLUSTER") == "real":
-        import asyncio
 
         async def remove() -> None:
             settings = Settings.from_env({"AUTH_MODE": "dev", "KUBECONFIG": target.kubeconfig})
@@ -107,3 +108,9 @@ def _namespace_removed(target: Target) -> Iterator[None]:
             await api.close()
 
         asyncio.run(remove())
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _namespace_removed(target: Target) -> Iterator[None]:
+    with namespace_removed(target):
+        yield

@@ -149,17 +149,19 @@ class TestDue:
 
 
 class TestLive:
-    async def test_live_sessions_are_counted_and_listed_by_ranges_of_ids(self, store: CleanupStore) -> None:
+    async def test_sessions_on_cluster_are_counted_and_listed_by_ranges_of_ids(
+        self, store: CleanupStore
+    ) -> None:
         made = [await store.create(a_session()) for _ in range(6)]
         gone = await moved(store, await store.create(a_session()), S.DELETING)
         live = sorted(made, key=lambda one: one.id)
-        assert await store.count_live(*ONE_AND_ALL) == 6
-        assert await store.live_sessions(*ONE_AND_ALL, limit=9) == live
-        assert await store.live_sessions(*ONE_AND_ALL, limit=2) == live[:2]
+        assert await store.count_on_cluster(*ONE_AND_ALL) == 6
+        assert await store.sessions_on_cluster(*ONE_AND_ALL, limit=9) == live
+        assert await store.sessions_on_cluster(*ONE_AND_ALL, limit=2) == live[:2]
         assert gone not in live
         for first in range(6):
             for end in range(first, 6):
                 place = live[first].id, live[end].id
-                assert await store.count_live(*place) == end - first
-                assert await store.live_sessions(*place, limit=9) == live[first:end]
-            assert await store.count_live(live[first].id, "") == 6 - first
+                assert await store.count_on_cluster(*place) == end - first
+                assert await store.sessions_on_cluster(*place, limit=9) == live[first:end]
+            assert await store.count_on_cluster(live[first].id, "") == 6 - first

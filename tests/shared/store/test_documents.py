@@ -52,7 +52,7 @@ def test_session_as_a_document() -> None:
         "virtual": False,
         "credentials": "",
         "check_at": NOON + timedelta(seconds=60),
-        "live": True,
+        "on_cluster": True,
     }
 
 

@@ -1,0 +1,40 @@
+"""PATCH /v1/sessions/{session_id} and its keepalive: a session stays as its owner wants it."""
+
+from __future__ import annotations
+
+import functions_framework.aio
+from starlette.requests import Request
+from starlette.responses import Response
+
+from shared.app import app
+from shared.web.endpoint import Call, Route, serve
+
+
+async def change(call: Call) -> Response:
+    """Changes name, labels or times."""
+    from shared.web.schemas import ChangeSessionBody, decode
+    from shared.web.sessions import session_response
+    from shared.web.upkeep import if_match
+
+    changes = decode(await call.json_body(), ChangeSessionBody).to_changes(app().settings)
+    session_id, etags = call.params["session_id"], if_match(call.request.headers)
+    return session_response(await app().upkeep.change(call.caller, session_id, changes, etags))
+
+
+async def keepalive(call: Call) -> Response:
+    """Begins the idle time anew."""
+    from shared.web.sessions import session_response
+
+    return session_response(await app().upkeep.keepalive(call.caller, call.params["session_id"]))
+
+
+ROUTES = [
+    Route("PATCH", "/v1/sessions/{session_id}", change),
+    Route("POST", "/v1/sessions/{session_id}/keepalive", keepalive),
+]
+
+
+@functions_framework.aio.http
+async def update_session(request: Request) -> Response:
+    """The Cloud Run function."""
+    return await serve(request, app, ROUTES, "update_session")

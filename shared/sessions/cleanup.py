@@ -1,0 +1,140 @@
+"""One run of cleanup: what is due, what has strayed, what is gone, what can be forgotten.
+
+Any number of runs may go on at once and each may die anywhere: nothing is remembered but in the
+sessions themselves, every step can be repeated, and one that two take is a success for both.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable
+
+from shared.errors import GamguiError
+from shared.sessions.cleanup_due import DueSessions
+from shared.sessions.cleanup_ports import CleanupStore, Inventory
+from shared.sessions.cleanup_report import Action, Report
+from shared.sessions.cleanup_strays import Strays
+from shared.sessions.jobs import JobService
+from shared.sessions.model import Session
+from shared.sessions.ports import Clock
+
+log = logging.getLogger(__name__)
+
+_DUE, _STRAYS, _GONE = 0.6, 0.8, 0.9
+"""Parts of the run's time at which each step must be over: none starves those behind it."""
+
+_GONE_SECONDS = 15.0
+"""Longest wait for pods to go; each has 5 s for its processes."""
+
+_PAGE = 100
+
+
+class CleanupService:
+    """Runs cleanup.
+
+    Args:
+        due: Sessions whose time has come.
+        strays: What belongs to no session.
+        store: Finds what can be forgotten.
+        inventory: Knows which pods are gone.
+        jobs: Forgets a session's jobs with it.
+        clock: The time of day.
+        seconds: How long a run may take.
+    """
+
+    def __init__(
+        self,
+        *,
+        due: DueSessions,
+        strays: Strays,
+        store: CleanupStore,
+        inventory: Inventory,
+        jobs: JobService,
+        clock: Clock,
+        seconds: float,
+    ) -> None:
+        self._due = due
+        self._strays = strays
+        self._store = store
+        self._inventory = inventory
+        self._jobs = jobs
+        self._clock = clock
+        self._seconds = seconds
+
+    async def run(self, *, dry_run: bool) -> Report:
+        """Does what there is to do, within its time.
+
+        Args:
+            dry_run: Only says what would be done.
+
+        Returns:
+            What was done and what is left. What could not be reached is in it, not raised.
+        """
+        report = Report(dry_run=dry_run)
+        begun = asyncio.get_running_loop().time()
+        leaving: list[Session] = []
+
+        async def due() -> None:
+            leaving.extend(await self._due.run(report, begun + _DUE * self._seconds))
+
+        await self._step("the sessions that are due", due(), report, begun + self._seconds)
+        strays = self._strays.run(report, begun + _STRAYS * self._seconds)
+        await self._step("what is in the cluster", strays, report, begun + self._seconds)
+        if leaving:
+            gone = self._wait(leaving, report, begun + _GONE * self._seconds)
+            await self._step("the pods that are being deleted", gone, report, begun + self._seconds)
+        if not dry_run:
+            await self._step("what is old", self._forget(report), report, begun + self._seconds)
+        return report
+
+    async def _step(self, what: str, work: Awaitable[None], report: Report, until: float) -> None:
+        """One step; what goes wrong in it is no reason to leave out the others."""
+        try:
+            async with asyncio.timeout_at(until):
+                await work
+        except GamguiError as error:
+            log.warning("cleanup of %s failed", what, exc_info=True)
+            report.faults.append(f"{what}: {error.reason}: {error.detail}")
+        except TimeoutError:
+            report.faults.append(f"{what}: the time of this run is over")
+
+    async def _wait(self, leaving: list[Session], report: Report, until: float) -> None:
+        """Waits for pods that were told to go, all at once, and notes which are gone."""
+        left = max(0.0, until - asyncio.get_running_loop().time())
+        gone: set[str] = set()
+        try:
+            gone = await self._inventory.gone(leaving, min(_GONE_SECONDS, left))
+        finally:
+            for session in leaving:
+                if session.id not in gone:
+                    report.note("session", session.id, Action.LEFT, "its pod is not gone yet")
+        for session in leaving:
+            if session.id in gone:
+                await self._gone(session, report)
+
+    async def _gone(self, session: Session, report: Report) -> None:
+        try:
+            await self._due.gone(session, report)
+        except GamguiError as error:
+            report.note("session", session.id, Action.LEFT, f"{error.reason}: {error.detail}")
+
+    async def _forget(self, report: Report) -> None:
+        """Removes what is old. What belongs to a session goes before it, so that it is found again."""
+        while True:
+            sessions = await self._store.forgettable_sessions(self._clock.now(), limit=_PAGE)
+            for session in sessions:
+                await self._jobs.forget(session)
+                await self._store.remove_session(session)
+                report.add("session", Action.FORGOTTEN)
+            if len(sessions) < _PAGE:
+                break
+        while True:
+            requests = await self._store.expired_requests(self._clock.now(), limit=_PAGE)
+            with contextlib.suppress(GamguiError):
+                await asyncio.gather(*(self._store.remove_request(record) for record in requests))
+            for _ in requests:
+                report.add("request", Action.FORGOTTEN)
+            if len(requests) < _PAGE:
+                return

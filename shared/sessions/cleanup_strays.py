@@ -1,0 +1,147 @@
+"""What is in the cluster and in no session, and the sessions of which nothing is there any more."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable
+from datetime import timedelta
+
+from shared.errors import GamguiError
+from shared.sessions.access import SessionAccess
+from shared.sessions.auditor import CLEANUP, Auditor
+from shared.sessions.cleanup_ports import Belonging, CleanupStore, Inventory
+from shared.sessions.cleanup_report import Action, Report
+from shared.sessions.differences import differences
+from shared.sessions.jobs import JobService
+from shared.sessions.model import Session, SessionState
+from shared.sessions.names import is_session_id
+from shared.sessions.ports import Clock, PodPhase, PodStatus
+from shared.sessions.states import SessionStates
+
+log = logging.getLogger(__name__)
+
+_AT_ONCE = 16
+
+
+class Strays:
+    """Deletes orphans, and fails sessions whose pods have ended or are gone.
+
+    Args:
+        store: Knows the sessions.
+        inventory: Knows the cluster.
+        access: Asks a session's pod.
+        states: Moves sessions through their states.
+        jobs: Told when a session's pod is gone.
+        audit: Told of every act.
+        clock: The time of day.
+        grace: How old an orphan must be: its session may be just in the making.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: CleanupStore,
+        inventory: Inventory,
+        access: SessionAccess,
+        states: SessionStates,
+        jobs: JobService,
+        audit: Auditor,
+        clock: Clock,
+        grace: timedelta,
+    ) -> None:
+        self._store = store
+        self._inventory = inventory
+        self._access = access
+        self._states = states
+        self._jobs = jobs
+        self._audit = audit
+        self._clock = clock
+        self._grace = grace
+        self._slots = asyncio.Semaphore(_AT_ONCE)
+
+    async def run(self, report: Report, until: float) -> None:
+        """Goes through the cluster once.
+
+        Args:
+            report: Takes what became of what was found.
+            until: Time on the loop's clock after which nothing more is begun.
+        """
+        ended: list[Belonging] = []
+        present: dict[str, Belonging] = {}
+        async for pod in self._inventory.pods():
+            over = pod.status is not None and pod.status.phase is PodPhase.FAILED and not pod.leaving
+            if over or not is_session_id(pod.session_id):
+                ended.append(pod)
+            else:
+                present[pod.session_id] = pod
+        found = await differences(list(present), self._store)
+        secrets = [secret async for secret in self._inventory.secrets()]
+        strangers = [present[session_id] for session_id in found.unknown]
+        await asyncio.gather(
+            *(self._guarded("pod", pod.name, self._ended(pod, report), report, until) for pod in ended),
+            *(
+                self._guarded(one.kind, one.name, self._orphan(one, report), report, until)
+                for one in [*strangers, *secrets]
+            ),
+            *(
+                self._guarded("session", session.id, self._missing(session, report), report, until)
+                for session in found.missing
+            ),
+        )
+
+    async def _guarded(
+        self, kind: str, name: str, work: Awaitable[None], report: Report, until: float
+    ) -> None:
+        async with self._slots:
+            try:
+                async with asyncio.timeout_at(until):
+                    await work
+            except GamguiError as error:
+                report.note(kind, name, Action.LEFT, f"{error.reason}: {error.detail}")
+            except TimeoutError:
+                report.note(kind, name, Action.LEFT, "the time of this run is over")
+            except Exception:
+                log.exception("cleanup of %s %s failed", kind, name)
+                report.note(kind, name, Action.LEFT, "a fault of ours: see the log")
+
+    async def _ended(self, pod: Belonging, report: Report) -> None:
+        """A pod that runs no more: its session has failed, for Kubernetes' reason."""
+        session = await self._store.get(pod.session_id)
+        if session is None or not session.live or session.pod_name != pod.name:
+            await self._orphan(pod, report)
+            return
+        assert pod.status is not None  # it is a pod
+        await self._fail(session, pod.status, report)
+        if not report.dry_run:
+            await self._inventory.delete(pod)
+
+    async def _missing(self, session: Session, report: Report) -> None:
+        """A session without a pod, as it seemed. It may have been made, or ended, since."""
+        if session.state is not SessionState.RUNNING:
+            return  # it is looked at when it is due
+        status = await self._access.runtime_of(session).status(session)
+        if status.phase is PodPhase.GONE:
+            await self._fail(session, status, report)
+
+    async def _fail(self, session: Session, status: PodStatus, report: Report) -> None:
+        if not report.dry_run:
+            session = await self._states.settle(session, status)
+            if session.state is not SessionState.FAILED:
+                return
+            await self._jobs.conclude(session)
+            await self._audit.record(session, CLEANUP, "session.fail", session.state)
+        report.note("session", session.id, Action.FAILED, status.reason or "its pod has ended")
+
+    async def _orphan(self, belonging: Belonging, report: Report) -> None:
+        if belonging.leaving or self._clock.now() - belonging.created_at < self._grace:
+            return
+        session = await self._store.get(belonging.session_id)
+        if session is not None and (session.live or session.state is SessionState.DELETING):
+            return  # made meanwhile, or on its way out already
+        if not report.dry_run:
+            await self._inventory.delete(belonging)
+            action = f"{belonging.kind}.delete"
+            await self._audit.record(session, CLEANUP, action, "orphan", name=belonging.name)
+        because = f"its session is {session.state}" if session else "there is no such session"
+        report.note(belonging.kind, belonging.name, Action.DELETED, because)

@@ -1,0 +1,52 @@
+"""Who may run cleanup, and what it did as JSON."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starlette.datastructures import QueryParams
+
+from shared.errors import InvalidRequest, PermissionDenied
+from shared.sessions.cleanup_report import Action, Report
+from shared.settings import Settings
+from shared.web.paging import single_values
+
+
+def require_caller(caller: str, settings: Settings) -> None:
+    """Refuses who is none of ``CLEANUP_CALLERS``.
+
+    Raises:
+        PermissionDenied: He is not (reason ``CLEANUP_NOT_ALLOWED``).
+    """
+    if caller not in settings.cleanup_callers:
+        raise PermissionDenied("only CLEANUP_CALLERS may run cleanup", reason="CLEANUP_NOT_ALLOWED")
+
+
+def dry_run(query: QueryParams) -> bool:
+    """Reads ``dry_run``.
+
+    Raises:
+        InvalidRequest: It is neither ``true`` nor ``false``, or there is another parameter.
+    """
+    value = single_values(query, ("dry_run",)).get("dry_run", "false")
+    if value not in ("true", "false"):
+        raise InvalidRequest("dry_run is true or false", reason="INVALID_FIELD", field="dry_run")
+    return value == "true"
+
+
+def report_json(report: Report) -> dict[str, Any]:
+    """What one run did, counted, and each thing by name as far as the report names them."""
+    left = [decision for decision in report.decisions if decision.action is Action.LEFT]
+    rest = [decision for decision in report.decisions if decision.action is not Action.LEFT]
+    return {
+        "dry_run": report.dry_run,
+        "complete": not report.faults and not left,
+        "sessions": {action: report.count("session", action) for action in Action},
+        "orphans": {kind: report.count(kind, Action.DELETED) for kind in ("pod", "secret")},
+        "requests": {Action.FORGOTTEN: report.count("request", Action.FORGOTTEN)},
+        "faults": report.faults,
+        "left": [{"kind": one.kind, "name": one.name, "because": one.because} for one in left],
+        "done": [
+            {"kind": one.kind, "name": one.name, "action": one.action, "because": one.because} for one in rest
+        ],
+    }

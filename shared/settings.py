@@ -114,7 +114,7 @@ class Settings:
         "SESSION_IDLE_SECONDS", 3600, "Idle limit of a session that does not say"
     )
     max_sessions_per_owner: int = _setting(
-        "MAX_SESSIONS_PER_OWNER", 10, "Sessions of one owner that are pending or running; more are refused"
+        "MAX_SESSIONS_PER_OWNER", 50, "Sessions of one owner that are pending or running; more are refused"
     )
 
     cleanup_callers: tuple[str, ...] = _setting(

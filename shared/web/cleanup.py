@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 from starlette.datastructures import QueryParams
@@ -45,8 +46,6 @@ def report_json(report: Report) -> dict[str, Any]:
         "orphans": {kind: report.count(kind, Action.DELETED) for kind in ("pod", "secret")},
         "requests": {Action.FORGOTTEN: report.count("request", Action.FORGOTTEN)},
         "faults": report.faults,
-        "left": [{"kind": one.kind, "name": one.name, "because": one.because} for one in left],
-        "done": [
-            {"kind": one.kind, "name": one.name, "action": one.action, "because": one.because} for one in rest
-        ],
+        "left": [dataclasses.asdict(one) for one in left],
+        "done": [dataclasses.asdict(one) for one in rest],
     }

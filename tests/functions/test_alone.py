@@ -17,6 +17,8 @@ UNKNOWN = "/v1/sessions/saaaaaaaaaaaaaaaa"
 REQUESTS = [
     ("create_session", "POST", "/v1/sessions", {}, 201, None),
     ("credentials", "GET", "/v1/credentials", None, 200, None),
+    ("cleanup_sessions", "POST", "/v1/cleanup", None, 403, "CLEANUP_NOT_ALLOWED"),
+    ("update_session", "POST", f"{UNKNOWN}/keepalive", None, 404, "SESSION_NOT_FOUND"),
     ("get_session", "GET", UNKNOWN, None, 404, "SESSION_NOT_FOUND"),
     ("job_output", "GET", f"{UNKNOWN}/jobs/j/output", None, 404, "SESSION_NOT_FOUND"),
     ("session_jobs", "POST", f"{UNKNOWN}/jobs", {"command": "true"}, 404, "SESSION_NOT_FOUND"),

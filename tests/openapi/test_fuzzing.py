@@ -39,6 +39,8 @@ _OPTIONS = (
 )
 # As wide as the description: an operator's narrower bounds are not a client's to know.
 _WIDE = {
+    "CLEANUP_CALLERS": ALICE["X-Dev-User"],
+    "MAX_SESSIONS_PER_OWNER": "1000000",
     "MAX_TTL_SECONDS": "2147483647",
     "MAX_EXEC_TIMEOUT_SECONDS": "3600",
     "MAX_SESSION_CPU": "999999999T",

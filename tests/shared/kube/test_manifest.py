@@ -16,7 +16,9 @@ from shared.kube.manifest import START_SCRIPT, PodOptions, merge, pod_manifest
 from shared.sessions.model import Resources, Session, SessionState
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
-OPTIONS = PodOptions(service_account="", runtime_class="", disk="2Gi", jobs_disk_bytes=8 * 1024**3)
+OPTIONS = PodOptions(
+    service_account="", runtime_class="", disk="2Gi", jobs_disk_bytes=8 * 1024**3, max_ttl_seconds=86400
+)
 SESSION = Session(
     id="saaaaaaaaaaaaaaaa",
     owner="ann@example.com",
@@ -49,7 +51,7 @@ WHOLE = {
     },
     "spec": {
         "restartPolicy": "Never",
-        "activeDeadlineSeconds": 8 * 3600 + 120,
+        "activeDeadlineSeconds": 86400 + 120,
         "terminationGracePeriodSeconds": 5,
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,

@@ -19,7 +19,9 @@ from tests.support.exec_server import api_at
 from tests.support.kube_server import Answer, KubeServer, events, failure
 
 NEVER = asyncio.Event()
-OPTIONS = PodOptions(service_account="", runtime_class="", disk="1Gi", jobs_disk_bytes=2**30)
+OPTIONS = PodOptions(
+    service_account="", runtime_class="", disk="1Gi", jobs_disk_bytes=2**30, max_ttl_seconds=86400
+)
 
 
 def pod(version: str, ready: bool = False, session: str = SESSION.id, **metadata: Any) -> dict[str, Any]:

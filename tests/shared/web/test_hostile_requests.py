@@ -244,14 +244,15 @@ def test_what_is_no_session_id_is_a_session_that_does_not_exist(url: str, sessio
     ("path", "allow"),
     [
         ("/v1/sessions", "GET, POST"),
-        ("/v1/sessions/x", "DELETE, GET"),
+        ("/v1/sessions/x", "DELETE, GET, PATCH"),
+        ("/v1/cleanup", "POST"),
         ("/v1/sessions/x/exec", "POST"),
         ("/healthz", "GET"),
         ("/readyz", "GET"),
         ("/v1/status", "GET"),
     ],
 )
-@pytest.mark.parametrize("method", ["PUT", "PATCH", "OPTIONS", "TRACE", "CONNECT", "QUERY", "get"])
+@pytest.mark.parametrize("method", ["PUT", "PURGE", "OPTIONS", "TRACE", "CONNECT", "QUERY", "get"])
 def test_another_method_is_405_and_says_which_are_allowed(
     url: str, path: str, allow: str, method: str
 ) -> None:

@@ -89,6 +89,8 @@ class KubernetesInventory:
                 async with asyncio.timeout(min(left, WATCH_STALL_SECONDS)):
                     await self._watch_gone(namespace, since, names)
                     return names
+            if loop.time() >= end:
+                return names
             # The watch broke, or said nothing for a while: look again, which says why.
             await asyncio.sleep(0.1)
 

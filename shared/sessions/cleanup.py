@@ -12,12 +12,11 @@ import logging
 from collections.abc import Awaitable
 
 from shared.errors import GamguiError
-from shared.sessions.cleanup_due import DueSessions
+from shared.sessions.cleanup_due import DueSessions, Leaving
 from shared.sessions.cleanup_ports import CleanupStore, Inventory
 from shared.sessions.cleanup_report import Action, Report
 from shared.sessions.cleanup_strays import Strays
 from shared.sessions.jobs import JobService
-from shared.sessions.model import Session
 from shared.sessions.ports import Clock
 
 log = logging.getLogger(__name__)
@@ -74,7 +73,7 @@ class CleanupService:
         """
         report = Report(dry_run=dry_run)
         begun = asyncio.get_running_loop().time()
-        leaving: list[Session] = []
+        leaving: list[Leaving] = []
 
         async def due() -> None:
             leaving.extend(await self._due.run(report, begun + _DUE * self._seconds))
@@ -100,25 +99,25 @@ class CleanupService:
         except TimeoutError:
             report.faults.append(f"{what}: the time of this run is over")
 
-    async def _wait(self, leaving: list[Session], report: Report, until: float) -> None:
+    async def _wait(self, leaving: list[Leaving], report: Report, until: float) -> None:
         """Waits for pods that were told to go, all at once, and notes which are gone."""
         left = max(0.0, until - asyncio.get_running_loop().time())
         gone: set[str] = set()
         try:
-            gone = await self._inventory.gone(leaving, min(_GONE_SECONDS, left))
+            gone = await self._inventory.gone([one.session for one in leaving], min(_GONE_SECONDS, left))
         finally:
-            for session in leaving:
-                if session.id not in gone:
-                    report.note("session", session.id, Action.LEFT, "its pod is not gone yet")
-        for session in leaving:
-            if session.id in gone:
-                await self._gone(session, report)
+            for one in leaving:
+                if one.session.id not in gone:
+                    report.note("session", one.session.id, Action.LEFT, "its pod is not gone yet")
+        for one in leaving:
+            if one.session.id in gone:
+                await self._gone(one, report)
 
-    async def _gone(self, session: Session, report: Report) -> None:
+    async def _gone(self, leaving: Leaving, report: Report) -> None:
         try:
-            await self._due.gone(session, report)
+            await self._due.gone(leaving, report)
         except GamguiError as error:
-            report.note("session", session.id, Action.LEFT, f"{error.reason}: {error.detail}")
+            report.note("session", leaving.session.id, Action.LEFT, f"{error.reason}: {error.detail}")
 
     async def _forget(self, report: Report) -> None:
         """Removes what is old. What belongs to a session goes before it, so that it is found again."""

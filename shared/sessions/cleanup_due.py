@@ -30,6 +30,14 @@ _ONE_SECONDS = 60.0
 """One session that hangs must not take the time of all."""
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Leaving:
+    """A session that is being deleted, whose pod was told to go and may still be there."""
+
+    session: Session
+    because: str
+
+
 class DueSessions:
     """Does what is due.
 
@@ -63,7 +71,7 @@ class DueSessions:
         self._clock = clock
         self._slots = asyncio.Semaphore(_AT_ONCE)
 
-    async def run(self, report: Report, until: float) -> list[Session]:
+    async def run(self, report: Report, until: float) -> list[Leaving]:
         """Goes through all that is due.
 
         Args:
@@ -71,15 +79,15 @@ class DueSessions:
             until: Time on the loop's clock after which nothing more is begun.
 
         Returns:
-            Sessions whose pods were told to go and may still be there.
+            What is to be waited for.
         """
         now = self._clock.now()
         after: Cursor | None = None
-        leaving: list[Session] = []
+        leaving: list[Leaving] = []
         while True:
             page = await self._store.due_sessions(now, limit=_PAGE, after=after)
             results = await asyncio.gather(*(self._one(session, report, until) for session in page))
-            leaving += [session for session in results if session is not None]
+            leaving += [one for one in results if one is not None]
             if len(page) < _PAGE:
                 return leaving
             if asyncio.get_running_loop().time() >= until:
@@ -89,7 +97,7 @@ class DueSessions:
             assert last.check_at is not None  # it was found by it
             after = Cursor(last.check_at, last.id)
 
-    async def _one(self, session: Session, report: Report, until: float) -> Session | None:
+    async def _one(self, session: Session, report: Report, until: float) -> Leaving | None:
         async with self._slots:
             if asyncio.get_running_loop().time() >= until:
                 report.note("session", session.id, Action.LEFT, "the time of this run is over")
@@ -108,7 +116,7 @@ class DueSessions:
                 report.note("session", session.id, Action.LEFT, "a fault of ours: see the log")
         return None
 
-    async def _handle(self, session: Session, report: Report) -> Session | None:
+    async def _handle(self, session: Session, report: Report) -> Leaving | None:
         if session.state is SessionState.DELETING:
             return await self._finish(session, report, "its deletion had been begun")
         if session.expired(self._clock.now()):
@@ -162,7 +170,7 @@ class DueSessions:
         report.note("session", session.id, Action.IN_USE, "a job has ended since")
         return True
 
-    async def _end(self, session: Session, report: Report, because: Because) -> Session | None:
+    async def _end(self, session: Session, report: Report, because: Because) -> Leaving | None:
         words = {
             Because.EXPIRED: "Expired: its time is over",
             Because.IDLE: f"Idle: no work for {session.idle_seconds} seconds",
@@ -177,7 +185,7 @@ class DueSessions:
 
     async def _finish(
         self, session: Session, report: Report, because: str, *, jobs_over: bool = False
-    ) -> Session | None:
+    ) -> Leaving | None:
         """The rest of a deletion; None when there is nothing left to wait for.
 
         Args:
@@ -193,12 +201,13 @@ class DueSessions:
             await self._jobs.conclude(session)
         gone = await self._access.runtime_of(session).delete(session, 0)
         await self._audit.record(session, CLEANUP, "session.delete", session.state, because=because)
+        leaving = Leaving(session, because)
         if not gone:
-            return session
-        await self.gone(session, report, because)
+            return leaving
+        await self.gone(leaving, report)
         return None
 
-    async def gone(self, session: Session, report: Report, because: str = "") -> None:
+    async def gone(self, leaving: Leaving, report: Report) -> None:
         """The last step: the pod of a session that is being deleted is gone."""
-        await self._states.move(session, SessionState.DELETED, None)
-        report.note("session", session.id, Action.DELETED, because or session.reason or "it was deleted")
+        await self._states.move(leaving.session, SessionState.DELETED, None)
+        report.note("session", leaving.session.id, Action.DELETED, leaving.because)

@@ -1,0 +1,127 @@
+"""Lists, deletions and waits of cleanup, on an API server that misbehaves."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from shared.errors import ClusterUnavailable
+from shared.kube.inventory import KubernetesInventory
+from shared.sessions.cleanup_ports import Belonging
+from tests.shared.kube.test_api import closing
+from tests.shared.store.samples import NOON, a_session
+from tests.support.exec_server import api_at
+from tests.support.kube_server import Answer, KubeServer, events, failure
+
+PODS = "/api/v1/namespaces/gamgui/pods"
+POD = Belonging(kind="pod", name="gam-x", uid="7-7", session_id="x", created_at=NOON)
+
+
+def an_object(name: str, **metadata: Any) -> dict[str, Any]:
+    labels = {"gamgui.io/session": name.removeprefix("gam-")}
+    created = "2026-03-01T12:00:00Z"
+    return {
+        "metadata": {
+            "name": name,
+            "uid": f"u-{name}",
+            "labels": labels,
+            "creationTimestamp": created,
+            **metadata,
+        },
+        "status": {"phase": "Running"},
+    }
+
+
+def a_list(*names: str, **metadata: str) -> Answer:
+    found = {"items": [an_object(name) for name in names], "metadata": {"resourceVersion": "9", **metadata}}
+    return Answer(body=found)
+
+
+async def listed(*script: Answer) -> tuple[list[str], list[dict[str, str]]]:
+    """Names that were listed, and the queries that it took."""
+    async with KubeServer(list(script)).running() as server, closing(api_at(server.url)) as api:
+        names = [pod.name async for pod in KubernetesInventory(api, "gamgui").pods()]
+        return names, [dict(request.query) for request in server.requests]
+
+
+async def test_pods_are_listed_in_pages_by_their_labels() -> None:
+    names, queries = await listed(a_list("a", "b", **{"continue": "more"}), a_list("c"))
+    assert names == ["a", "b", "c"]
+    selector = "app.kubernetes.io/managed-by=gamgui,gamgui.io/session"
+    assert queries == [
+        {"labelSelector": selector, "limit": "500"},
+        {"labelSelector": selector, "limit": "500", "continue": "more"},
+    ]
+
+
+async def test_a_list_whose_pages_have_expired_goes_on_as_the_server_says() -> None:
+    expired = failure(410, "Expired")
+    expired.body["metadata"] = {"continue": "anew"}
+    names, queries = await listed(a_list("a", **{"continue": "old"}), expired, a_list("b"))
+    assert names == ["a", "b"]
+    assert [query.get("continue") for query in queries] == [None, "old", "anew"]
+
+
+async def test_a_list_that_cannot_go_on_is_a_fault() -> None:
+    with pytest.raises(ClusterUnavailable):
+        await listed(a_list("a", **{"continue": "old"}), failure(410, "Expired"))
+
+
+async def test_of_secrets_only_the_metadata_are_asked_for() -> None:
+    secret = {**an_object("gam-y"), "data": {"oauth2.txt": "Y2FuYXJ5"}}
+    script = [Answer(body={"items": [secret], "metadata": {"resourceVersion": "9"}})]
+    async with KubeServer(script).running() as server, closing(api_at(server.url)) as api:
+        (found,) = [one async for one in KubernetesInventory(api, "gamgui").secrets()]
+        assert (found.kind, found.session_id, found.status) == ("secret", "y", None)
+        (request,) = server.requests
+        assert request.headers["Accept"].startswith("application/json;as=PartialObjectMetadataList")
+
+
+async def test_only_the_very_object_that_was_seen_is_deleted() -> None:
+    script = [Answer()]
+    async with KubeServer(script).running() as server, closing(api_at(server.url)) as api:
+        await KubernetesInventory(api, "gamgui").delete(POD)
+        assert [(request.method, request.path) for request in server.requests] == [
+            ("DELETE", f"{PODS}/gam-x")
+        ]
+        assert json.loads(server.bodies[0])["preconditions"] == {"uid": "7-7"}
+
+
+@pytest.mark.parametrize("answer", [failure(404, "NotFound"), failure(409, "Conflict")])
+async def test_an_object_that_is_gone_or_another_one_now_is_let_be(answer: Answer) -> None:
+    async with KubeServer([answer]).running() as server, closing(api_at(server.url)) as api:
+        await KubernetesInventory(api, "gamgui").delete(POD)
+
+
+async def gone(*script: Answer, names: str = "ab", timeout_seconds: float = 5.0) -> tuple[set[str], int]:
+    """Which pods were gone, and how many requests that took."""
+    sessions = [a_session(id=name, pod_name=f"gam-{name}") for name in names]
+    async with KubeServer(list(script)).running() as server, closing(api_at(server.url)) as api:
+        found = await KubernetesInventory(api, "gamgui").gone(sessions, timeout_seconds)
+        return found, len(server.requests)
+
+
+def deleted(name: str) -> list[bytes]:
+    return events(("DELETED", an_object(name)))
+
+
+async def test_pods_that_are_not_listed_are_gone_without_a_watch() -> None:
+    assert await gone(a_list("gam-c")) == ({"a", "b"}, 1)
+
+
+async def test_one_watch_waits_for_all_of_them() -> None:
+    watch = Answer(lines=[*deleted("gam-b"), *deleted("gam-a")], hangs=True)
+    assert await gone(a_list("gam-a", "gam-b"), watch) == ({"a", "b"}, 2)
+
+
+@pytest.mark.parametrize("broken", [Answer(lines=[], torn=True), failure(410, "Expired"), Answer(lines=[])])
+async def test_after_a_watch_that_broke_it_looks_again(broken: Answer) -> None:
+    found, requests = await gone(a_list("gam-a", "gam-b"), broken, a_list("gam-b"), broken, a_list())
+    assert (found, requests) == ({"a", "b"}, 5)
+
+
+async def test_those_that_do_not_go_in_time_are_not_gone() -> None:
+    watch = Answer(lines=deleted("gam-b"), hangs=True)
+    assert (await gone(a_list("gam-a", "gam-b"), watch, timeout_seconds=0.5))[0] == {"b"}

@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 
 from bench.bulk import bulk_rate
+from bench.cleanup import cleanup_cost
 from bench.files import file_rate
 from bench.jobs import job_latency
 from bench.laboratory import laboratory
@@ -29,6 +30,7 @@ _BENCHMARKS = {
     "stream": stream_rate,
     "bulk": bulk_rate,
     "files": file_rate,
+    "cleanup": cleanup_cost,
 }
 
 

@@ -70,7 +70,9 @@ class Strays:
         ended: list[Belonging] = []
         present: dict[str, Belonging] = {}
         async for pod in self._inventory.pods():
-            over = pod.status is not None and pod.status.phase is PodPhase.FAILED and not pod.leaving
+            over = pod.status is not None and pod.status.phase is PodPhase.FAILED
+            if pod.leaving:
+                continue  # mostly of sessions that were ended a moment ago
             if over or not is_session_id(pod.session_id):
                 ended.append(pod)
             else:
@@ -134,7 +136,7 @@ class Strays:
         report.note("session", session.id, Action.FAILED, status.reason or "its pod has ended")
 
     async def _orphan(self, belonging: Belonging, report: Report) -> None:
-        if belonging.leaving or self._clock.now() - belonging.created_at < self._grace:
+        if self._clock.now() - belonging.created_at < self._grace:
             return
         session = await self._store.get(belonging.session_id)
         if session is not None and (session.live or session.state is SessionState.DELETING):

@@ -45,7 +45,7 @@ async def main(arguments: list[str]) -> int:
             os.environ["KUBECONFIG"] = await stack.enter_async_context(local_cluster())
             os.environ.setdefault("SESSION_IMAGE", LOCAL_IMAGE)
         try:
-            return await _serve(os.environ.get("PORT") or "8080")
+            return await _serve(os.environ.get("PORT") or "8080", laptop=options.laptop)
         except ConfigurationError as error:
             print(f"{error.reason}: {error.detail}", file=sys.stderr)
             return 2
@@ -81,8 +81,9 @@ def _listen(port: str) -> socket.socket:
     return listener
 
 
-async def _serve(port: str) -> int:
+async def _serve(port: str, *, laptop: bool) -> int:
     from local.gateway import Gateway, load_functions
+    from local.scheduler import scheduled
     from shared.app import app
 
     gateway = Gateway(load_functions(), app())
@@ -90,7 +91,8 @@ async def _serve(port: str) -> int:
     config = uvicorn.Config(gateway, log_level="warning", timeout_graceful_shutdown=10, proxy_headers=False)
     server = _Server(config)
     print(f"GAMGUI session functions: http://localhost:{listener.getsockname()[1]}", flush=True)
-    await server.serve(sockets=[listener])
+    async with scheduled(app().cleanup) if laptop else contextlib.nullcontext():
+        await server.serve(sockets=[listener])
     return 0
 
 

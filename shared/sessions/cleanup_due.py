@@ -24,7 +24,7 @@ from shared.sessions.states import SessionStates
 
 log = logging.getLogger(__name__)
 
-_PAGE = 100
+_PAGE = 200
 _AT_ONCE = 16
 _ONE_SECONDS = 60.0
 """One session that hangs must not take the time of all."""

@@ -10,7 +10,7 @@ import os
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from shared.errors import ConfigurationError
 from shared.quantities import quantity
@@ -30,8 +30,10 @@ if TYPE_CHECKING:
     from shared.sessions.jobs import JobService
     from shared.sessions.ports import PodRuntime
     from shared.sessions.service import SessionService
+    from shared.sessions.session_audit import SessionAudit
     from shared.sessions.states import SessionStates
     from shared.sessions.upkeep import SessionUpkeep
+    from shared.web.rates import RequestRates
 
 
 class SystemClock:
@@ -110,14 +112,15 @@ class App:
     @functools.cached_property
     def auditor(self) -> Auditor:
         """Writes audit records."""
-        from shared.audit.log import LogAudit
+        from shared.audit.trail import AuditTrail
         from shared.sessions.auditor import Auditor
 
-        return Auditor(LogAudit(), self.clock)
+        return Auditor(AuditTrail(self.store.audit), self.clock)
 
     @functools.cached_property
     def access(self) -> SessionAccess:
         """Finds callers' sessions."""
+        from shared.identity.claims import lowered
         from shared.sessions.access import SessionAccess
 
         return SessionAccess(
@@ -126,6 +129,7 @@ class App:
             virtual=self.virtual,
             states=self.states,
             clock=self.clock,
+            administrators=[lowered(email) for email in self.settings.admin_emails],
         )
 
     @functools.cached_property
@@ -224,27 +228,26 @@ class App:
         """What ends sessions that nobody ends."""
         from shared.kube.activity import KubernetesActivity
         from shared.sessions.cleanup import CleanupService
-        from shared.sessions.cleanup_due import DueSessions
-        from shared.sessions.cleanup_strays import Strays
 
-        common: dict[str, Any] = {
-            "store": self.store,
-            "access": self.access,
-            "states": self.states,
-            "jobs": self.jobs,
-            "audit": self.auditor,
-            "clock": self.clock,
-        }
-        grace = timedelta(seconds=self.settings.orphan_grace_seconds)
         return CleanupService(
-            due=DueSessions(**common, activity=KubernetesActivity(self.runtime)),
-            strays=Strays(**common, inventory=self.inventory, grace=grace),
             store=self.store,
-            inventory=self.inventory,
+            access=self.access,
+            states=self.states,
             jobs=self.jobs,
+            activity=KubernetesActivity(self.runtime),
+            inventory=self.inventory,
+            audit=self.auditor,
             clock=self.clock,
+            grace=timedelta(seconds=self.settings.orphan_grace_seconds),
             seconds=self.settings.cleanup_seconds,
         )
+
+    @functools.cached_property
+    def session_audit(self) -> SessionAudit:
+        """Reads audit records."""
+        from shared.sessions.session_audit import SessionAudit
+
+        return SessionAudit(access=self.access, store=self.store.audit, audit=self.auditor)
 
     @functools.cached_property
     def files(self) -> SessionFiles:
@@ -271,6 +274,15 @@ class App:
         from shared.identity import identity_verifier
 
         return identity_verifier(self.settings)
+
+    @functools.cached_property
+    def rates(self) -> RequestRates:
+        """How many requests one owner may make."""
+        from shared.web.rates import RequestRates
+
+        return RequestRates(
+            per_minute=self.settings.request_rate_per_minute, burst=self.settings.request_burst
+        )
 
     async def close(self) -> None:
         """Ends what runs and releases what was built. The instance is not used afterwards."""

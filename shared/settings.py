@@ -48,6 +48,12 @@ class Settings:
     allowed_domains: tuple[str, ...] = _setting(
         "ALLOWED_DOMAINS", (), "Workspace domains whose users may call, comma-separated; empty: any"
     )
+    admin_emails: tuple[str, ...] = _setting(
+        "ADMIN_EMAILS",
+        (),
+        "Callers who may list, look at and delete everybody's sessions and read their audit records, "
+        "comma-separated; commands, files, jobs and credentials stay their owners'",
+    )
     auth_keys_url: str = _setting(
         "AUTH_KEYS_URL", "", "Where the issuer's public keys are, as a JWK set; empty: Google's own address"
     )
@@ -157,6 +163,15 @@ class Settings:
         "MAX_FILE_BYTES", "2Gi", "Largest file that may be uploaded, as a Kubernetes quantity"
     )
 
+    request_rate_per_minute: int = _setting(
+        "REQUEST_RATE_PER_MINUTE",
+        600,
+        "Requests a minute of one caller to one function; more get 429. Each instance counts its own",
+    )
+    request_burst: int = _setting(
+        "REQUEST_BURST", 300, "Requests at once, before REQUEST_RATE_PER_MINUTE counts"
+    )
+
     use_mock_container_adapter: bool = _setting(
         "USE_MOCK_CONTAINER_ADAPTER", False, "`true`: virtual sessions, no cluster; commands are not executed"
     )
@@ -209,6 +224,8 @@ class Settings:
                 f"GKE lookup needs both GKE_CLUSTER_NAME and GKE_CLUSTER_LOCATION; {missing} is not set",
                 variable=missing,
             )
+        if not all("@" in email for email in self.admin_emails):
+            raise ConfigurationError("ADMIN_EMAILS holds what is no e-mail address", variable="ADMIN_EMAILS")
         if not _DNS_LABEL.fullmatch(self.k8s_namespace):
             raise ConfigurationError("K8S_NAMESPACE is not a DNS label", variable="K8S_NAMESPACE")
         bounds = ("session_disk", "max_file_bytes", *_SIZES, *_SIZES.values())

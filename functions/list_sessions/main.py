@@ -1,4 +1,4 @@
-"""GET /v1/sessions: the caller's sessions, newest first, in pages."""
+"""GET /v1/sessions: the caller's sessions, or those he may see, newest first, in pages."""
 
 from __future__ import annotations
 
@@ -12,10 +12,12 @@ from shared.web.endpoint import Call, Route, serve
 
 async def handle(call: Call) -> Response:
     """Answers one page."""
-    from shared.web.sessions import page_json, page_query
+    from shared.web.sessions import listing_of, page_json
 
-    state, limit, after = page_query(call.request.query_params)
-    page = await app().sessions.list_sessions(call.caller, state=state, limit=limit, after=after)
+    asked = listing_of(call.request.query_params, call.caller)
+    page = await app().sessions.list_sessions(
+        call.caller, owner=asked.owner, state=asked.state, limit=asked.limit, after=asked.after
+    )
     return JSONResponse(page_json(*page))
 
 

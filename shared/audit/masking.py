@@ -1,10 +1,15 @@
-"""Secrets in a command's arguments: found by the names before them or by their own shape."""
+"""Secrets in a command's arguments: found by the names before them or by their own shape.
+
+Which those are, ``shared.audit.secrets`` says. Whatever stores or shows a command goes through here.
+"""
 
 from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+
+from shared.audit.secrets import HARMLESS, NAMES, OPTIONS, SHAPES
 
 MASK = "***"
 MAX_CHARACTERS = 2000
@@ -13,20 +18,19 @@ MAX_CHARACTERS = 2000
 _MAX_SEARCHED = 4000
 _DEEPEST = 6
 
-_NAMES = (
-    r"password|passwd|passphrase|secret|token|api[_-]?key|private[_-]?key|credentials?|authorization|"
-    r"recoveryemail|recoveryphone|hashfunction"
+
+def _any_of(words: Iterable[str]) -> str:
+    return "|".join("_?".join("[_-]?" if letter == "-" else letter for letter in word) for word in words)
+
+
+_NAME_PATTERN = (
+    rf"(?<![\w-])(?!(?:{_any_of(HARMLESS)})(?![\w=:-]))"
+    rf"(?:[\w-]*(?:{_any_of(NAMES)})|(?P<option>(?:[\w-]*[_-])?(?:{_any_of(OPTIONS)})))[0-9_-]*(?![\w-])"
 )
-# GAM's changepassword takes true or false.
-_NAME = re.compile(rf"(?i)(?<![\w-])(?!changepassword\b)[\w-]*(?:{_NAMES})[0-9_-]*(?![\w-])")
-_ASSIGNED = re.compile(rf"{_NAME.pattern}[=:]\s*")
+_NAME = re.compile(_NAME_PATTERN, re.IGNORECASE)
+_ASSIGNED = re.compile(rf"[^\s\"']*?{_NAME_PATTERN}[=:]\s*", re.IGNORECASE)
 _SCHEMES = ("bearer", "basic", "digest", "negotiate")
-_SHAPES = re.compile(
-    r"(?<=://)[^/\s:@\"']*:[^/\s@\"']+(?=@)"  # user and password of a URL
-    r"|\beyJ[\w-]+\.[\w-]+\.[\w-]*"  # JWT
-    r"|\bya29\.[\w.-]+|\b1//[\w-]{20,}|\bGOCSPX-[\w-]+|\bAIza[\w-]{30,}"  # Google's own
-    r"|-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----(?s:.)*?(?:-----END [A-Z ]{0,40}PRIVATE KEY-----|\Z)"
-)
+_SHAPES = re.compile("|".join(SHAPES.values()))
 
 
 def masked(command: str) -> str:
@@ -64,8 +68,12 @@ def masked_words(words: Sequence[str]) -> list[str]:
             secret = False
             continue
         clean = _SHAPES.sub(MASK, word[:_MAX_SEARCHED])
-        lines = any(character.isspace() for character in clean) and _is_line(clean)
-        text, secret = (_line(clean, 1), False) if lines else _word(clean, 0)
+        if assigned := _assigned(clean):
+            text = assigned + MASK
+        elif _is_line(clean):
+            text = _line(clean, 1)
+        else:
+            text, secret = _word(clean, 0)
         shown.append((text if MASK in text else word)[:MAX_CHARACTERS])
     return shown
 
@@ -96,15 +104,16 @@ def _line(text: str, depth: int) -> str:
 
 def _word(word: str, depth: int) -> tuple[str, bool]:
     """A word as it may be shown, and whether the next one is a secret."""
-    if any(character.isspace() for character in word) and (assigned := _ASSIGNED.match(word)):
-        # Where the value ends and a line goes on cannot be told: PASSWORD='a b', PASSWORD=a command.
-        return shlex.quote(assigned[0] + MASK), False
+    if assigned := _assigned(word):
+        return shlex.quote(assigned + MASK), False
     if _is_line(word):
         return (MASK if depth == _DEEPEST else shlex.quote(_line(word, depth + 1))), False
     if word.lower() == "bearer":
         return word, True
     for name in _NAME.finditer(word):
         rest = word[name.end() :]
+        if name["option"] and not (name[0].startswith("-") or rest.lstrip("\"'\\ ").startswith(("=", ":"))):
+            continue
         value = rest.lstrip("\"'\\=: ")
         between = rest.removesuffix(value)
         if not value:
@@ -113,6 +122,17 @@ def _word(word: str, depth: int) -> tuple[str, bool]:
             known = value.lower() in _SCHEMES
             return word if known else word.removesuffix(value) + MASK, known
     return (shlex.quote(word) if any(c.isspace() or c in "\"'" for c in word) else word), False
+
+
+def _assigned(word: str) -> str:
+    """What stands before the secret of a word that begins with ``name=`` and goes on behind a space.
+
+    Where the value ends and a line goes on cannot be told: PASSWORD='a b', PASSWORD=a command.
+    """
+    if not any(character.isspace() for character in word):
+        return ""
+    found = _ASSIGNED.match(word)
+    return found[0] if found else ""
 
 
 def _is_line(word: str) -> bool:

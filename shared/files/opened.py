@@ -89,9 +89,13 @@ class OpenFile:
         """
         self._length = length
         self._wish.set_result(f"{first} {length}\n".encode())
-        self._sha256 = " ".join(await self._answer.line())
-        if not SHA256.fullmatch(self._sha256):
-            raise TransferFailed("the pod's answer cannot be read")
+        try:
+            self._sha256 = " ".join(await self._answer.line())
+            if not SHA256.fullmatch(self._sha256):
+                raise TransferFailed("the pod's answer cannot be read")
+        except GamguiError as error:
+            await self._record(error.reason, 0)
+            raise
         return self._sha256
 
     async def content(self) -> AsyncGenerator[bytes, None]:

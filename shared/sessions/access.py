@@ -1,15 +1,25 @@
-"""Which sessions a caller may use: his own, and only those that run for what needs a pod."""
+"""Which sessions a caller may use: his own, and only those that run for what needs a pod.
+
+An administrator may look at everybody's, delete them and read their audit records, and no
+more: commands, files, jobs and credentials are their owner's alone.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
+from collections.abc import AsyncGenerator, Collection
+from typing import Final
 
-from shared.errors import Conflict, GamguiError, NotFound, VersionConflict
+from shared.errors import Conflict, GamguiError, NotFound, PermissionDenied, VersionConflict
 from shared.sessions import names
 from shared.sessions.model import Session, SessionState
 from shared.sessions.ports import Clock, PodRuntime, SessionStore
 from shared.sessions.states import SessionStates
+
+EVERYBODY = "*"
+AS_ADMINISTRATOR: Final = {"as": "administrator"}
+"""What a record of an act on somebody else's session says beside its actor."""
 
 _TOUCH_SECONDS = 30
 """Less than the shortest idle limit: what is used now is never found idle for want of a note."""
@@ -26,6 +36,7 @@ class SessionAccess:
         virtual: Runs virtual sessions.
         states: Moves them through their states.
         clock: The time of day.
+        administrators: E-mail addresses of verified identities, lower case.
     """
 
     def __init__(
@@ -36,12 +47,14 @@ class SessionAccess:
         virtual: PodRuntime,
         states: SessionStates,
         clock: Clock,
+        administrators: Collection[str] = (),
     ) -> None:
         self._store = store
         self._runtime = runtime
         self._virtual = virtual
         self._clock = clock
         self._states = states
+        self._administrators = frozenset(administrators)
 
     def runtime_of(self, session: Session) -> PodRuntime:
         """What runs the session."""
@@ -53,10 +66,39 @@ class SessionAccess:
         Raises:
             NotFound: Absent, or another owner's.
         """
-        session = await self._store.get(session_id) if names.is_session_id(session_id) else None
+        session = await self._stored(session_id)
         if session is None or session.owner != owner:
-            raise NotFound("there is no such session", reason="SESSION_NOT_FOUND")
+            raise _absent()
         return session
+
+    async def visible(self, caller: str, session_id: str) -> Session:
+        """The session as it is stored, for its owner or an administrator to look at or delete.
+
+        Raises:
+            NotFound: Absent, or another owner's.
+        """
+        session = await self._stored(session_id)
+        if session is None or (session.owner != caller and caller not in self._administrators):
+            raise _absent()
+        return session
+
+    def require_list(self, caller: str, owner: str) -> None:
+        """Whose sessions a caller may list: his own, and as an administrator everybody's.
+
+        Args:
+            caller: The verified identity.
+            owner: Whose sessions, or ``EVERYBODY``.
+
+        Raises:
+            PermissionDenied: The caller is no administrator (``NOT_AN_ADMINISTRATOR``).
+        """
+        if owner != caller and caller not in self._administrators:
+            raise PermissionDenied(
+                "only administrators list the sessions of others", reason="NOT_AN_ADMINISTRATOR", owner=owner
+            )
+
+    async def _stored(self, session_id: str) -> Session | None:
+        return await self._store.get(session_id) if names.is_session_id(session_id) else None
 
     async def observed(self, session: Session) -> Session:
         """The session with what its pod says now."""
@@ -91,6 +133,14 @@ class SessionAccess:
                 return session  # that the note cannot be made is no reason to refuse the work
         raise VersionConflict("the session is being changed by others; try again", session=session_id)
 
+    @contextlib.asynccontextmanager
+    async def used(self, session: Session) -> AsyncGenerator[None, None]:
+        """What the block does is work until its end."""
+        try:
+            yield
+        finally:
+            await self.touch(session)
+
     async def touch(self, session: Session) -> None:
         """Notes that the session was used until now; not every time, as a write costs more than it tells."""
         with contextlib.suppress(GamguiError):
@@ -121,3 +171,7 @@ def _not_running(session: Session) -> Conflict:
         session=session.id,
         state=state,
     )
+
+
+def _absent() -> NotFound:
+    return NotFound("there is no such session", reason="SESSION_NOT_FOUND")

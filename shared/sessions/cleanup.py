@@ -10,14 +10,18 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable
+from datetime import timedelta
 
 from shared.errors import GamguiError
+from shared.sessions.access import SessionAccess
+from shared.sessions.auditor import Auditor
 from shared.sessions.cleanup_due import DueSessions, Leaving
-from shared.sessions.cleanup_ports import CleanupStore, Inventory
+from shared.sessions.cleanup_ports import Activity, CleanupStore, Inventory
 from shared.sessions.cleanup_report import Action, Report
 from shared.sessions.cleanup_strays import Strays
 from shared.sessions.jobs import JobService
 from shared.sessions.ports import Clock
+from shared.sessions.states import SessionStates
 
 log = logging.getLogger(__name__)
 
@@ -34,28 +38,51 @@ class CleanupService:
     """Runs cleanup.
 
     Args:
-        due: Sessions whose time has come.
-        strays: What belongs to no session.
-        store: Finds what can be forgotten.
-        inventory: Knows which pods are gone.
-        jobs: Forgets a session's jobs with it.
+        store: Knows the sessions, and finds what is due.
+        access: Knows what runs a session.
+        states: Moves sessions through their states.
+        jobs: Told when a session's pod is about to be deleted.
+        activity: Looks into pods.
+        inventory: Knows the cluster.
+        audit: Told of every act.
         clock: The time of day.
+        grace: How old an orphan must be.
         seconds: How long a run may take.
     """
 
     def __init__(
         self,
         *,
-        due: DueSessions,
-        strays: Strays,
         store: CleanupStore,
-        inventory: Inventory,
+        access: SessionAccess,
+        states: SessionStates,
         jobs: JobService,
+        activity: Activity,
+        inventory: Inventory,
+        audit: Auditor,
         clock: Clock,
+        grace: timedelta,
         seconds: float,
     ) -> None:
-        self._due = due
-        self._strays = strays
+        self._due = DueSessions(
+            store=store,
+            access=access,
+            states=states,
+            jobs=jobs,
+            activity=activity,
+            audit=audit,
+            clock=clock,
+        )
+        self._strays = Strays(
+            store=store,
+            inventory=inventory,
+            access=access,
+            states=states,
+            jobs=jobs,
+            audit=audit,
+            clock=clock,
+            grace=grace,
+        )
         self._store = store
         self._inventory = inventory
         self._jobs = jobs
@@ -125,6 +152,8 @@ class CleanupService:
             sessions = await self._store.forgettable_sessions(self._clock.now(), limit=_PAGE)
             for session in sessions:
                 await self._jobs.forget(session)
+                while await self._store.audit.forget(session.id, limit=_PAGE):
+                    pass
                 await self._store.remove_session(session)
                 report.add("session", Action.FORGOTTEN)
             if len(sessions) < _PAGE:

@@ -7,12 +7,12 @@ from collections.abc import AsyncGenerator, Sequence
 from datetime import datetime
 from typing import Protocol
 
-from shared.sessions.job_ports import JobStore
+from shared.sessions.job_ports import Store
 from shared.sessions.model import Session
 from shared.sessions.ports import Cursor, PodStatus, RequestRecord
 
 
-class CleanupStore(JobStore, Protocol):
+class CleanupStore(Store, Protocol):
     """Finds what is due by indexes: what is found costs, not what exists. Errors as in ``SessionStore``."""
 
     async def due_sessions(self, now: datetime, *, limit: int, after: Cursor | None) -> Sequence[Session]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 
-from shared.errors import GamguiError, VersionConflict
+from shared.errors import VersionConflict
 from shared.sessions.access import SessionAccess
 from shared.sessions.auditor import Auditor
 from shared.sessions.credential import CredentialFile, Credentials, checked_file, require_name
@@ -114,26 +114,19 @@ class CredentialService:
             UnprocessableRequest: The pod could not write them.
         """
         session = await self._access.running(owner, session_id)
-        try:
+        async with self._audit.act(session, owner, "credentials.refresh") as act:
+            act.outcome = "copied"
             credentials = await self._store.get(owner)
             copied = credentials.names
+            act.detail["files"] = " ".join(copied)
             removed = tuple(name for name in session.credentials if name not in copied)
             await (self._virtual if session.virtual else self._runtime).copy(session, credentials, removed)
             await self._note(session, copied)
-        except GamguiError as error:
-            await self._audit.record(session, owner, "credentials.refresh", error.reason)
-            raise
-        await self._audit.record(session, owner, "credentials.refresh", "copied", files=" ".join(copied))
         return Refreshed(copied, removed)
 
     async def _change(self, owner: str, action: str, name: str, change: _Change) -> Credentials:
-        try:
-            changed = await self._changed(owner, change)
-        except GamguiError as error:
-            await self._audit.record(None, owner, action, error.reason, file=name)
-            raise
-        await self._audit.record(None, owner, action, "done", file=name)
-        return changed
+        async with self._audit.act(None, owner, action, {"file": name}):
+            return await self._changed(owner, change)
 
     async def _changed(self, owner: str, change: _Change) -> Credentials:
         for _ in range(_TRIES):

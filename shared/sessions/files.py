@@ -20,10 +20,10 @@ from shared.files.paths import WorkspacePath
 from shared.files.scripts import Script, script_command
 from shared.files.upload import Piece, Progress, Stored, Upload, read_result, too_large
 from shared.sessions.access import SessionAccess
-from shared.sessions.auditor import Auditor
+from shared.sessions.auditor import Act, Auditor
 from shared.sessions.model import Session
 
-Action: TypeAlias = Literal["put", "get", "archive", "delete"]
+Action: TypeAlias = Literal["put", "get", "list", "archive", "delete"]
 
 _OPEN_SECONDS = 60.0
 """To open a file takes no time; but what was a file a moment ago may be a pipe that nobody writes to."""
@@ -83,7 +83,7 @@ class SessionFiles:
         described = piece.arguments(path) if piece is not None else [""] * 4
         arguments = [secrets.token_hex(8), *described, upload.known_to_be_long, *path.name_first()]
         body = upload.sealed(self._max_bytes) if piece is None or piece.first is not None else None
-        async with self._audited(session, owner, "put", path) as detail:
+        async with self._act(session, owner, "put", path) as act:
             answer = self._run(session, path, "put", *arguments, stdin=body)
             try:
                 words = await answer.line()
@@ -96,9 +96,9 @@ class SessionFiles:
             result = read_result(words)
             if piece is None and not (isinstance(result, Stored) and upload.accepts(result)):
                 raise TransferFailed("what the pod stored is not what was sent", path=str(path))
-            detail["size"] = result.size
+            act.detail["size"] = result.size
             if isinstance(result, Stored):
-                detail["sha256"] = result.sha256
+                act.detail["sha256"] = result.sha256
         return result
 
     async def open(self, owner: str, session_id: str, path: WorkspacePath) -> OpenFile:
@@ -113,11 +113,7 @@ class SessionFiles:
         wish: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         answer = self._run(session, path, "read", *path.name_first(), stdin=_once(wish))
         try:
-            async with asyncio.timeout(_OPEN_SECONDS):
-                facts = FileFacts.read(" ".join(await answer.line()))
-        except TimeoutError as error:
-            await answer.aclose()
-            raise TransferFailed("the file cannot be opened", path=str(path)) from error
+            facts = await _facts(answer, path)
         except GamguiError as error:
             await answer.aclose()
             await self._audit.record(session, owner, "session.file.get", error.reason, path=str(path))
@@ -149,12 +145,13 @@ class SessionFiles:
             Conflict: The session is not running, or it is no folder.
         """
         session = await self._session(owner, session_id)
-        answer = self._run(session, path, "list", *path.parts)
-        try:
-            await answer.line()
-            found = await first_entries(answer.chunks(), limit=limit + 1, after=after)
-        finally:
-            await answer.aclose()
+        async with self._act(session, owner, "list", path):
+            answer = self._run(session, path, "list", *path.parts)
+            try:
+                await answer.line()
+                found = await first_entries(answer.chunks(), limit=limit + 1, after=after)
+            finally:
+                await answer.aclose()
         return found[:limit], len(found) > limit
 
     async def archive(self, owner: str, session_id: str, path: WorkspacePath) -> AsyncGenerator[bytes, None]:
@@ -169,8 +166,10 @@ class SessionFiles:
         answer = self._run(session, path, "archive", *path.parts)
         try:
             await answer.line()
-        except BaseException:
+        except BaseException as error:
             await answer.aclose()
+            if isinstance(error, GamguiError):
+                await self._audit.record(session, owner, "session.file.archive", error.reason, path=str(path))
             raise
         return self._packed(session, owner, path, answer)
 
@@ -182,7 +181,7 @@ class SessionFiles:
             Conflict: The session is not running, or the folder is not empty.
         """
         session = await self._session(owner, session_id)
-        async with self._audited(session, owner, "delete", path):
+        async with self._act(session, owner, "delete", path):
             answer = self._run(session, path, "delete", *path.name_first())
             try:
                 await answer.line()
@@ -193,14 +192,14 @@ class SessionFiles:
     async def _packed(
         self, session: Session, owner: str, path: WorkspacePath, answer: Answer
     ) -> AsyncGenerator[bytes, None]:
-        async with self._audited(session, owner, "archive", path) as detail:
+        async with self._act(session, owner, "archive", path) as act:
             sent = 0
             try:
                 async for data in answer.chunks():
                     sent += len(data)
                     yield data
             finally:
-                detail["size"] = sent
+                act.detail["size"] = sent
                 await answer.aclose()
 
     async def _session(self, owner: str, session_id: str) -> Session:
@@ -223,21 +222,25 @@ class SessionFiles:
         return Answer(self._access.runtime_of(session).execute(session, command), str(path))
 
     @contextlib.asynccontextmanager
-    async def _audited(
+    async def _act(
         self, session: Session, owner: str, action: Action, path: WorkspacePath
-    ) -> AsyncGenerator[dict[str, str | int | None], None]:
-        """Records how the block ended; what the block adds to the dict goes with it."""
-        detail: dict[str, str | int | None] = {"path": str(path)}
-        outcome = "cancelled"
-        try:
-            yield detail
-            outcome = "done"
-        except GamguiError as error:
-            outcome = error.reason
-            raise
-        finally:
-            await self._access.touch(session)
-            await self._audit.record(session, owner, f"session.file.{action}", outcome, **detail)
+    ) -> AsyncGenerator[Act, None]:
+        act = self._audit.act(session, owner, f"session.file.{action}", {"path": str(path)})
+        async with self._access.used(session), act:
+            yield act
+
+
+async def _facts(answer: Answer, path: WorkspacePath) -> FileFacts:
+    """What the script says of the file that it has opened.
+
+    Raises:
+        GamguiError: It says why it has not, or nothing in time.
+    """
+    try:
+        async with asyncio.timeout(_OPEN_SECONDS):
+            return FileFacts.read(" ".join(await answer.line()))
+    except TimeoutError as error:
+        raise TransferFailed("the file cannot be opened", path=str(path)) from error
 
 
 async def _once(wish: asyncio.Future[bytes]) -> AsyncGenerator[bytes, None]:

@@ -151,10 +151,12 @@ class JobRecord:
     end: Place
 
 
-def lost(reason: str, job: Job, at: datetime | None = None) -> JobReport:
+def lost(reason: str | None, job: Job, at: datetime | None = None) -> JobReport:
     """What was known of a job, and that it is lost; mostly nobody knows when."""
     known = {field.name: getattr(job, field.name) for field in dataclasses.fields(JobReport)}
-    return JobReport(**known | {"state": JobState.LOST, "reason": reason, "ended_at": at})
+    return JobReport(
+        **known | {"state": JobState.LOST, "reason": reason or "the session was deleted", "ended_at": at}
+    )
 
 
 def afterwards(job: Job, since: JobCursor) -> list[JobRecord]:

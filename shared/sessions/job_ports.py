@@ -7,7 +7,7 @@ from typing import Protocol
 
 from shared.sessions.job import Job, JobCursor, JobRecord, JobReport, NewJob
 from shared.sessions.model import Session
-from shared.sessions.ports import Cursor, SessionStore
+from shared.sessions.ports import AuditStore, Cursor, SessionStore
 
 
 class JobStore(SessionStore, Protocol):
@@ -45,6 +45,15 @@ class JobStore(SessionStore, Protocol):
 
     async def list_jobs(self, session_id: str, *, limit: int, after: Cursor | None) -> Sequence[Job]:
         """The session's jobs, newest first, at most ``limit``, those behind ``after``."""
+        ...
+
+
+class Store(JobStore, Protocol):
+    """All that one database keeps."""
+
+    @property
+    def audit(self) -> AuditStore:
+        """The audit records of sessions."""
         ...
 
 

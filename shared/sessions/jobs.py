@@ -86,14 +86,17 @@ class JobService:
         if job.state is not JobState.QUEUED:
             return (await self._refreshed(session, [job]))[0]
         command = new.command if isinstance(new.command, str) else shlex.join(new.command)
-        try:
-            report = await self._runtime_of(session).start(session, job, new)
-        except GamguiError as error:
-            if error.status < 500:
-                await self._store.remove_job(job)  # refused: it has never been
-            await self._audit.record(session, owner, "job.start", error.reason, job=job.id, command=command)
-            raise
-        await self._audit.record(session, owner, "job.start", "started", job=job.id, command=command)
+        detail = {"job": job.id, "command": command}
+        async with self._audit.act(session, owner, "job.start", detail) as act:
+            act.announce()
+            act.outcome = "started"
+            try:
+                report = await self._runtime_of(session).start(session, job, new)
+            except GamguiError as error:
+                await act.end(error.reason)
+                if error.status < 500:
+                    await self._store.remove_job(job)  # refused: it has never been
+                raise
         return await self._settled(session, job, report)
 
     async def get(self, owner: str, session_id: str, job_id: str) -> Job:
@@ -133,13 +136,14 @@ class JobService:
         """
         session = await self._access.owned(owner, session_id)
         job = await self._job(session, job_id)
-        if not job.state.over and session.state is SessionState.RUNNING:
-            with contextlib.suppress(NotFound):
-                report = await self._runtime_of(session).cancel(session, job.id)
-                if report is not None:
-                    job = await self._settled(session, job, report)
-        job = (await self._refreshed(session, [job]))[0]
-        await self._audit.record(session, owner, "job.cancel", job.state, job=job.id)
+        async with self._audit.act(session, owner, "job.cancel", {"job": job.id}) as act:
+            if not job.state.over and session.state is SessionState.RUNNING:
+                with contextlib.suppress(NotFound):
+                    report = await self._runtime_of(session).cancel(session, job.id)
+                    if report is not None:
+                        job = await self._settled(session, job, report)
+            job = (await self._refreshed(session, [job]))[0]
+            act.outcome = job.state
         return job
 
     async def output(
@@ -189,7 +193,7 @@ class JobService:
                 reports = await self._runtime_of(session).reports(session, [job.id for job in unfinished])
         for job in unfinished:
             seen = await self._settled(session, job, reports.get(job.id, job))
-            await self._settled(session, seen, lost(_why(session), seen, now))
+            await self._settled(session, seen, lost(session.reason, seen, now))
 
     async def settle_ended(self, session: Session) -> datetime | None:
         """Notes how the jobs ended of a session in which nothing runs.
@@ -262,7 +266,7 @@ class JobService:
                 unknown = [job for job in jobs if job.id not in reports and not self._may_be_starting(job)]
                 return {**reports, **{job.id: lost("the pod knows nothing of it", job) for job in unknown}}
         if session.state in (SessionState.DELETED, SessionState.FAILED):
-            return {job.id: lost(_why(session), job) for job in jobs}
+            return {job.id: lost(session.reason, job) for job in jobs}
         return {}
 
     def _may_be_starting(self, job: Job) -> bool:
@@ -292,8 +296,3 @@ class JobService:
 
     def _runtime_of(self, session: Session) -> JobRuntime:
         return self._virtual if session.virtual else self._runtime
-
-
-def _why(session: Session) -> str:
-    """Why a session's jobs are lost: its pod failed, in Kubernetes' words, or it was deleted."""
-    return session.reason or "the session was deleted"

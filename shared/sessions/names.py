@@ -18,6 +18,7 @@ MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
 MANAGED_BY = "gamgui"
 
 _SESSION_ID = re.compile(r"s[a-z2-7]{16}")
+_RECORD_ID = re.compile(r"a[a-z2-7]{16}")
 _JOB_ID = re.compile(r"j[a-z2-7]{16}")
 _LABEL_NAME = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
 _LABEL_PREFIX = re.compile(r"(?=.{1,253}$)[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
@@ -43,6 +44,16 @@ def new_job_id() -> str:
 def is_job_id(text: str) -> bool:
     """Whether ``text`` could be a job id. What is not one does not exist."""
     return _JOB_ID.fullmatch(text) is not None
+
+
+def new_record_id() -> str:
+    """A new id of an audit record: like a session's, but beginning with ``a``."""
+    return "a" + new_session_id()[1:]
+
+
+def is_record_id(text: str) -> bool:
+    """Whether ``text`` could be the id of an audit record."""
+    return _RECORD_ID.fullmatch(text) is not None
 
 
 def pod_name(session_id: str) -> str:

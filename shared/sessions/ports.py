@@ -86,9 +86,9 @@ class SessionStore(Protocol):
         ...
 
     async def list_sessions(
-        self, owner: str, *, state: SessionState | None, limit: int, after: Cursor | None
+        self, owner: str | None, *, state: SessionState | None, limit: int, after: Cursor | None
     ) -> Sequence[Session]:
-        """The owner's sessions, newest first, at most ``limit``, those behind ``after``."""
+        """The owner's sessions (None: everybody's), newest first, at most ``limit``, behind ``after``."""
         ...
 
     async def begin_request(self, record: RequestRecord) -> RequestRecord:
@@ -225,14 +225,20 @@ class Clock(Protocol):
         ...
 
 
+NO_SESSION = "-"
+
+
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class AuditRecord:
     """Who did what to which session, and how it ended. Never stdin, credentials or tokens.
 
     Attributes:
-        session_id: ``-`` for what concerns no session.
+        id: Random, see ``names.new_record_id``; the log and the store have the same one.
+        at: When it began.
+        session_id: ``NO_SESSION`` for what concerns none.
     """
 
+    id: str
     at: datetime
     actor: str
     action: str
@@ -242,8 +248,41 @@ class AuditRecord:
 
 
 class AuditLog(Protocol):
-    """Takes audit records. A record that cannot be written is logged, it does not fail the act."""
+    """Takes audit records. A record that cannot be kept is logged, it does not fail the act."""
+
+    async def announce(self, record: AuditRecord) -> None:
+        """Keeps a record whose outcome is not known yet; ``record`` replaces it. Raises nothing."""
+        ...
 
     async def record(self, record: AuditRecord) -> None:
-        """Keeps the record."""
+        """Keeps the record. Raises nothing."""
+        ...
+
+
+class AuditStore(Protocol):
+    """Keeps the records of sessions, to be asked for.
+
+    Every method raises ``StoreUnavailable`` when the store does not answer.
+    """
+
+    async def put(self, record: AuditRecord) -> None:
+        """Keeps a record, in the place of the one with the same id if there is one."""
+        ...
+
+    async def list_records(
+        self, session_id: str, *, limit: int, after: Cursor | None
+    ) -> Sequence[AuditRecord]:
+        """The session's records, newest first by (at, id), at most ``limit``, those behind ``after``."""
+        ...
+
+    async def forget(self, session_id: str, *, limit: int) -> int:
+        """Removes records of the session.
+
+        Args:
+            session_id: The session, which goes too.
+            limit: Most of them at once, 1 to 500.
+
+        Returns:
+            How many went; fewer than ``limit`` only when none is left.
+        """
         ...

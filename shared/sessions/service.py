@@ -17,11 +17,11 @@ from datetime import timedelta
 
 from shared.errors import Conflict, GamguiError, SessionStartFailed
 from shared.sessions import names
-from shared.sessions.access import SessionAccess
+from shared.sessions.access import AS_ADMINISTRATOR, EVERYBODY, SessionAccess
 from shared.sessions.auditor import Auditor
 from shared.sessions.concurrency import ExecSlots
 from shared.sessions.credential_ports import CredentialStore
-from shared.sessions.execution import Command, ExecEvent, Exit
+from shared.sessions.execution import Command, ExecEvent, ExecResult, Exit
 from shared.sessions.jobs import JobService
 from shared.sessions.model import Resources, Session, SessionState
 from shared.sessions.ports import Clock, Cursor, PodRuntime, SessionStore
@@ -120,8 +120,12 @@ class SessionService:
             ClusterUnavailable: The cluster is not reached; nothing is left behind.
             Conflict: The session was deleted meanwhile.
         """
-        runtime = await self._choose_runtime()
-        session = await self._document(owner, new, session_id or names.new_session_id(), runtime)
+        try:
+            runtime = await self._choose_runtime()
+            session = await self._document(owner, new, session_id or names.new_session_id(), runtime)
+        except GamguiError as error:
+            await self._audit.record(None, owner, "session.create", error.reason)
+            raise
         try:
             if session.state is SessionState.FAILED:
                 raise SessionStartFailed(session.reason or "the pod cannot start", session=session.id)
@@ -151,29 +155,45 @@ class SessionService:
             "the session was deleted while it started", reason="SESSION_DELETED", session=session.id
         )
 
-    async def get(self, owner: str, session_id: str) -> Session:
-        """The session, with what its pod says now.
+    async def get(self, caller: str, session_id: str) -> Session:
+        """The session, with what its pod says now: for its owner or an administrator.
 
         Raises:
             NotFound: Absent, or another owner's.
         """
-        session = await self._access.owned(owner, session_id)
+        session = await self._access.visible(caller, session_id)
+        if session.owner != caller:
+            await self._audit.record(session, caller, "session.get", "read", **AS_ADMINISTRATOR)
         return await self._access.observed(session)
 
     async def list_sessions(
-        self, owner: str, *, state: SessionState | None, limit: int, after: Cursor | None
+        self, caller: str, *, owner: str, state: SessionState | None, limit: int, after: Cursor | None
     ) -> tuple[Sequence[Session], Cursor | None]:
-        """A page of the owner's sessions, newest first, and where the next one begins.
+        """A page of an owner's sessions, newest first, and where the next one begins.
+
+        Args:
+            caller: The verified identity.
+            owner: Whose sessions: the caller's own; as an administrator also another's, or ``EVERYBODY``.
+            state: Only those in this state.
+            limit: Most of them.
+            after: Where the page before ended.
 
         Returns:
             At most ``limit`` sessions, and None when there are no more.
+
+        Raises:
+            PermissionDenied: The caller is no administrator.
         """
-        found = await self._store.list_sessions(owner, state=state, limit=limit + 1, after=after)
+        self._access.require_list(caller, owner)
+        if owner != caller:
+            await self._audit.record(None, caller, "session.list", "read", owner=owner, **AS_ADMINISTRATOR)
+        whose = None if owner == EVERYBODY else owner
+        found = await self._store.list_sessions(whose, state=state, limit=limit + 1, after=after)
         page = found[:limit]
         more = len(found) > limit
         return page, Cursor(page[-1].created_at, page[-1].id) if more else None
 
-    async def delete(self, owner: str, session_id: str) -> Session:
+    async def delete(self, caller: str, session_id: str) -> Session:
         """Deletes the session's pod and waits a while for its end. Repeating it is a success.
 
         Returns:
@@ -181,22 +201,19 @@ class SessionService:
             repetition finish it).
 
         Raises:
-            NotFound: Absent, or another owner's.
+            NotFound: Absent, or another owner's and the caller is no administrator.
         """
-        session = await self._access.owned(owner, session_id)
-        if session.state is SessionState.DELETED:
-            return session
-        if session.state is not SessionState.DELETING:
-            session = await self._states.move(session, SessionState.DELETING, None)
-        try:
-            await self._jobs.conclude(session)
-            gone = await self._access.runtime_of(session).delete(session, _DELETE_SECONDS)
-        except GamguiError as error:
-            await self._audit.record(session, owner, "session.delete", error.reason)
-            raise
-        if gone and session.state is SessionState.DELETING:
-            session = await self._states.move(session, SessionState.DELETED, None)
-        await self._audit.record(session, owner, "session.delete", session.state)
+        session = await self._access.visible(caller, session_id)
+        detail = {} if session.owner == caller else AS_ADMINISTRATOR
+        async with self._audit.act(session, caller, "session.delete", detail) as act:
+            if session.state not in (SessionState.DELETING, SessionState.DELETED):
+                session = await self._states.move(session, SessionState.DELETING, None)
+            if session.state is not SessionState.DELETED:
+                await self._jobs.conclude(session)
+                gone = await self._access.runtime_of(session).delete(session, _DELETE_SECONDS)
+                if gone and session.state is SessionState.DELETING:
+                    session = await self._states.move(session, SessionState.DELETED, None)
+            act.outcome = session.state
         return session
 
     async def execute(self, owner: str, session_id: str, command: Command) -> AsyncGenerator[ExecEvent, None]:
@@ -208,23 +225,18 @@ class SessionService:
             TooManyRequests: Too many commands run in it already.
         """
         session = await self._access.running(owner, session_id)
-        outcome = "cancelled"
-        try:
+        detail = {"command": shlex.join(command.argv)}
+        async with self._access.used(session), self._audit.act(session, owner, "session.exec", detail) as act:
+            act.announce()
+            act.outcome = ExecResult.UNKNOWN
             with self._slots.taken(session.id):
                 running = self._access.runtime_of(session).execute(session, command)
                 async with contextlib.aclosing(running) as events:
                     async for event in events:
                         if isinstance(event, Exit):
-                            outcome = event.result
+                            act.detail["exit_code"] = event.exit_code
+                            await act.end(event.result)
                         yield event
-        except GamguiError as error:
-            outcome = error.reason
-            raise
-        finally:
-            await self._access.touch(session)
-            await self._audit.record(
-                session, owner, "session.exec", outcome, command=shlex.join(command.argv)
-            )
 
     async def _choose_runtime(self) -> PodRuntime:
         if not self._fallback:

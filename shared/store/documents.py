@@ -35,7 +35,7 @@ def session_document(session: Session) -> Document:
         **_document(session, session.id),
         "credentials": " ".join(session.credentials),
         # What queries go by, and the session itself derives.
-        "check_at": None if session.check_at is None else _utc(session.check_at),
+        "check_at": None if session.check_at is None else utc(session.check_at),
         "on_cluster": session.on_cluster,
     }
 
@@ -58,7 +58,7 @@ def session_from(document: Mapping[str, Any], version: str) -> Session:
         values["credentials"] = tuple(str.split(values.get("credentials", "")))
         return Session(**values)
     except (KeyError, TypeError, ValueError) as error:
-        raise _invalid("session") from error
+        raise invalid("session") from error
 
 
 def job_document(job: Job) -> Document:
@@ -79,7 +79,7 @@ def job_from(document: Mapping[str, Any], version: str) -> Job:
         values["command"] = command if isinstance(command, str) else tuple(command)
         return Job(**values)
     except (KeyError, TypeError, ValueError) as error:
-        raise _invalid("job") from error
+        raise invalid("job") from error
 
 
 def request_document(record: RequestRecord) -> Document:
@@ -96,7 +96,7 @@ def request_from(document: Mapping[str, Any], version: str) -> RequestRecord:
     try:
         return RequestRecord(**_values(RequestRecord, document, version))
     except (KeyError, TypeError, ValueError) as error:
-        raise _invalid("request record") from error
+        raise invalid("request record") from error
 
 
 def to_json(document: Document) -> str:
@@ -113,9 +113,9 @@ def from_json(text: str) -> Mapping[str, Any]:
     try:
         document = json.loads(text)
     except ValueError as error:
-        raise _invalid("document") from error
+        raise invalid("document") from error
     if not isinstance(document, dict):
-        raise _invalid("document")
+        raise invalid("document")
     return document
 
 
@@ -149,7 +149,7 @@ def microseconds(time: datetime) -> int:
     Raises:
         ValueError: The time has no zone.
     """
-    since = _utc(time) - datetime(1970, 1, 1, tzinfo=UTC)
+    since = utc(time) - datetime(1970, 1, 1, tzinfo=UTC)
     return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
 
 
@@ -164,7 +164,7 @@ def _document(value: Session | Job | RequestRecord, document_id: str) -> Documen
 
 def _plain(value: Any) -> Any:
     if isinstance(value, datetime):
-        return _utc(value)
+        return utc(value)
     if isinstance(value, SessionState | JobState):
         return value.value
     if isinstance(value, Resources):
@@ -188,22 +188,36 @@ def _values(
 
 
 def _time(value: object) -> datetime | None:
-    if value is None:
-        return None
+    return None if value is None else required_time(value)
+
+
+def required_time(value: object) -> datetime:
+    """The time that a document holds, as ``datetime`` or RFC 3339.
+
+    Raises:
+        TypeError: It is none.
+        ValueError: It is malformed, or has no zone.
+    """
     if isinstance(value, str):
         value = datetime.fromisoformat(value)
     if not isinstance(value, datetime):
         raise TypeError("not a time")
-    return _utc(value)
+    return utc(value)
 
 
-def _utc(time: datetime) -> datetime:
+def utc(time: datetime) -> datetime:
+    """The same moment in UTC.
+
+    Raises:
+        ValueError: The time has no zone.
+    """
     if time.utcoffset() is None:
         raise ValueError(f"{time!r} has no time zone")
     return time.astimezone(UTC)
 
 
-def _invalid(what: str) -> InternalError:
+def invalid(what: str) -> InternalError:
+    """That a document is not what it should be."""
     return InternalError(f"A stored {what} cannot be read.", reason="DOCUMENT_INVALID")
 
 

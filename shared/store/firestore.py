@@ -3,9 +3,10 @@
 Collections ``sessions``, ``jobs``, ``requests`` and ``owners``; document ids are ours (session
 id, job id, record key, hash of the owner).
 
-Indexes: sessions by (owner, created_at desc) and by (owner, state, created_at desc), jobs by
-(session_id, created_at desc); ``check_at``, ``purge_at`` and ``on_cluster`` of sessions and
-``expires_at`` of requests by themselves.
+Indexes: sessions by (owner, created_at desc), by (owner, state, created_at desc) and, for
+administrators, by (state, created_at desc), jobs by (session_id, created_at desc), audit by
+(session_id, at desc); ``check_at``, ``purge_at`` and ``on_cluster`` of sessions and ``expires_at``
+of requests by themselves.
 
 An owner's document holds the ids of his live sessions as marks. It changes in one commit with
 the session that becomes live or something else, so it is true at every moment, and whoever
@@ -31,6 +32,7 @@ from shared.sessions.ports import Clock, Cursor, RequestRecord
 from shared.store import documents
 from shared.store import firestore_queries as queries
 from shared.store.documents import Document
+from shared.store.firestore_audit import FirestoreAudit
 from shared.store.firestore_connection import OPERATION_SECONDS
 from shared.store.firestore_documents import ABSENT, MARKS, FirestoreDocuments, Mark, unchanged
 from shared.store.firestore_values import timestamp_of
@@ -49,6 +51,9 @@ class _Contended(StoreUnavailable):
 class FirestoreStore:
     """A ``CleanupStore`` in a Firestore database; the first call connects, on its loop.
 
+    Attributes:
+        audit: An ``AuditStore`` in the same database.
+
     Args:
         project: Google Cloud project; empty: the credentials' own.
         database: Name of the database in it.
@@ -60,6 +65,7 @@ class FirestoreStore:
         self, *, project: str, clock: Clock, database: str = "(default)", emulator_host: str = ""
     ) -> None:
         self._documents = FirestoreDocuments(project, database, emulator_host)
+        self.audit = FirestoreAudit(self._documents)
         self._clock = clock
         self._creating: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
 
@@ -109,10 +115,11 @@ class FirestoreStore:
         return dataclasses.replace(session, version=version)
 
     async def list_sessions(
-        self, owner: str, *, state: SessionState | None, limit: int, after: Cursor | None
+        self, owner: str | None, *, state: SessionState | None, limit: int, after: Cursor | None
     ) -> Sequence[Session]:
         """See ``SessionStore.list_sessions``."""
-        equal = {"owner": owner} if state is None else {"owner": owner, "state": state.value}
+        asked = {"owner": owner, "state": None if state is None else state.value}
+        equal = {field: value for field, value in asked.items() if value is not None}
         found = await self._documents.find(
             lambda name_of: queries.newest(name_of, SESSIONS, equal, limit=limit, after=after)
         )

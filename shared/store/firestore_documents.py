@@ -95,7 +95,7 @@ class FirestoreDocuments:
         collection: str,
         document_id: str,
         document: Document,
-        precondition: types.Precondition,
+        precondition: types.Precondition | None = None,
         *also: Mark,
     ) -> Answer:
         """Replaces one document if the precondition holds; see the module about lost answers.
@@ -154,6 +154,24 @@ class FirestoreDocuments:
                 )
             except (google_errors.FailedPrecondition, google_errors.NotFound):
                 return
+
+        await attempts(commit)
+
+    async def delete_all(self, collection: str, ids: Sequence[str]) -> None:
+        """Removes documents, whatever their versions, in one commit; those that are gone are fine.
+
+        Args:
+            collection: Where they are.
+            ids: At most 500 (https://cloud.google.com/firestore/quotas#writes_and_transactions).
+        """
+        if not ids:
+            return
+        connection = await self._connected()
+        writes = [types.Write(delete=connection.document(collection, one)) for one in ids]
+        request = types.CommitRequest(database=connection.database, writes=writes)
+
+        async def commit(timeout: float) -> None:
+            await connection.client.commit(request, retry=None, timeout=timeout, metadata=connection.metadata)
 
         await attempts(commit)
 

@@ -26,11 +26,17 @@ _Direction = types.StructuredQuery.Direction
 
 
 def newest(
-    name_of: NameOf, collection: str, equal: Mapping[str, str], *, limit: int, after: Cursor | None
+    name_of: NameOf,
+    collection: str,
+    equal: Mapping[str, str],
+    *,
+    limit: int,
+    after: Cursor | None,
+    time: str = "created_at",
 ) -> types.StructuredQuery:
-    """Documents whose fields have these values, by (created_at, id) descending, behind a place."""
+    """Documents whose fields have these values - none: all -, by (time, id) descending, behind a place."""
     filters = [_filter(field, _Operator.EQUAL, to_value(value)) for field, value in equal.items()]
-    return _query(name_of, collection, filters, "created_at", _Direction.DESCENDING, limit, after)
+    return _query(name_of, collection, filters, time, _Direction.DESCENDING, limit, after)
 
 
 def due(
@@ -70,10 +76,11 @@ def _query(
 ) -> types.StructuredQuery:
     query = types.StructuredQuery(
         from_=[types.StructuredQuery.CollectionSelector(collection_id=collection)],
-        where=_all(filters),
         order_by=[_order(by, direction), _order(_NAME, direction)],
         limit=limit,
     )
+    if filters:
+        query.where = _all(filters)
     if after is not None:
         place = [to_value(after.at), _reference(name_of, collection, after.id)]
         query.start_at = types.Cursor(values=place, before=False)

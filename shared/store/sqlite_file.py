@@ -56,6 +56,13 @@ _SCHEMAS = (
         "CREATE INDEX live_sessions ON sessions (owner) WHERE live",
         "CREATE INDEX sessions_on_cluster ON sessions (id) WHERE on_cluster",
     ),
+    (
+        """CREATE TABLE audit (
+            id TEXT PRIMARY KEY, session_id TEXT NOT NULL, at INTEGER NOT NULL,
+            document TEXT NOT NULL) STRICT""",
+        "CREATE INDEX audit_by_session ON audit (session_id, at DESC, id DESC)",
+        "CREATE INDEX sessions_by_time ON sessions (created_at DESC, id DESC)",
+    ),
 )
 """What each release added; the file knows in user_version how many it has."""
 

@@ -20,6 +20,7 @@ from shared.web.problems import instance_of, problem_response
 
 if TYPE_CHECKING:
     from shared.settings import Settings
+    from shared.web.rates import RequestRates
 
 MAX_JSON_BYTES = 1024 * 1024
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
@@ -39,6 +40,11 @@ class Application(Protocol):
     @property
     def verifier(self) -> IdentityVerifier:
         """Who finds out who calls."""
+        ...
+
+    @property
+    def rates(self) -> RequestRates:
+        """How many requests one owner may make."""
         ...
 
 
@@ -150,6 +156,8 @@ async def serve(
         logs.configure(application.settings)
         call, handler = await _dispatch(request, application, routes, request_id)
         caller = call.caller
+        if caller:
+            application.rates.take(caller, function)
         response = await handler(call)
     except Exception as error:  # noqa: BLE001 - whatever happens, the caller gets a problem document
         response = problem_response(error, instance=instance_of(request), request_id=request_id)

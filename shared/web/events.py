@@ -154,7 +154,10 @@ class Kept:
 
 
 async def collect(events: AsyncIterator[ExecEvent], started: float) -> EventObject:
-    """Runs a command to its end and answers in one object."""
+    """Runs a command to its end and answers in one object.
+
+    Nothing is taken behind the ``Exit``: what is left to do then need not be waited for.
+    """
     kept: dict[Stream, Kept] = {"stdout": Kept(), "stderr": Kept()}
     members: EventObject = {}
     async for event in events:
@@ -162,6 +165,7 @@ async def collect(events: AsyncIterator[ExecEvent], started: float) -> EventObje
             kept[event.stream].add(event.data)
         elif isinstance(event, Exit):
             members = exit_json(event, started)
+            break
     for stream, output in kept.items():
         members |= output.members(stream)
     return {**members, "truncated": any(output.truncated for output in kept.values())}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 
 import msgspec
 from starlette.responses import Response
@@ -46,20 +46,20 @@ class WholeResult(AttendedResponse):
 
     async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Sends the object, or an ordinary problem: the headers are not sent yet."""
-        response: Response
+        async with contextlib.aclosing(self._events) as events:
+            response = await self._response(events)
+            response.headers["X-Request-Id"] = self._call.request_id
+            # Before the events are closed, so that nobody waits for what is done then. The server
+            # counts the request as running until this returns.
+            await response(scope, receive, send)
+
+    async def _response(self, events: AsyncGenerator[ExecEvent, None]) -> Response:
         try:
-            async with contextlib.aclosing(self._events) as events:
-                result = await wire.collect(events, self._started)
-            response = Response(
-                msgspec.json.encode(result), media_type="application/json", headers=NO_BUFFERING
-            )
+            result = await wire.collect(events, self._started)
         except Exception as error:  # noqa: BLE001 - whatever happens, the caller gets a problem document
             request_id = self._call.request_id
-            response = problem_response(
-                error, instance=instance_of(self._call.request), request_id=request_id
-            )
-        response.headers["X-Request-Id"] = self._call.request_id
-        await response(scope, receive, send)
+            return problem_response(error, instance=instance_of(self._call.request), request_id=request_id)
+        return Response(msgspec.json.encode(result), media_type="application/json", headers=NO_BUFFERING)
 
 
 async def respond(call: Call, events: AsyncGenerator[ExecEvent, None], body: RequestBody) -> Response:
@@ -83,10 +83,11 @@ async def respond(call: Call, events: AsyncGenerator[ExecEvent, None], body: Req
     return EventStream(call, wire.as_objects(complete, started), source=events, body=body, form=form)
 
 
-async def _complete(events: AsyncIterator[ExecEvent]) -> AsyncGenerator[ExecEvent, None]:
+async def _complete(events: AsyncGenerator[ExecEvent, None]) -> AsyncGenerator[ExecEvent, None]:
     """The events, the last of which must be an ``Exit``."""
     event: ExecEvent | None = None
-    async for event in events:
-        yield event
+    async with contextlib.aclosing(events):
+        async for event in events:
+            yield event
     if not isinstance(event, Exit):
         raise InternalError("the end of the command is not known")

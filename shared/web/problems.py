@@ -49,8 +49,10 @@ def problem(error: GamguiError, *, instance: str, request_id: str) -> dict[str, 
         instance: Path of the request.
         request_id: Under which the log has it.
     """
+    wait = error.retry_after_seconds
     return {
         **error.fields,
+        **({} if wait is None else {"retry_after_seconds": math.ceil(wait)}),
         "type": _TYPE_PREFIX + error.reason.lower().replace("_", "-"),
         "title": error.title,
         "status": error.status,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,7 +11,9 @@ from starlette.datastructures import QueryParams
 from starlette.responses import JSONResponse
 
 from shared.errors import InvalidRequest
+from shared.identity.claims import lowered
 from shared.sessions import names
+from shared.sessions.access import EVERYBODY
 from shared.sessions.model import Cleanup, Session, SessionState
 from shared.sessions.ports import Cursor
 from shared.sessions.service import NewSession, SessionService
@@ -17,6 +21,8 @@ from shared.sessions.upkeep import etag_of
 from shared.web.creation import Created, Creation
 from shared.web.paging import page_of, page_token, single_values
 from shared.web.text import rfc3339
+
+_OWNER = re.compile(r"\*|[!-?A-~]{1,64}@[!-?A-~]{1,255}")
 
 
 def session_json(session: Session) -> dict[str, Any]:
@@ -80,17 +86,37 @@ def page_json(sessions: Sequence[Session], after: Cursor | None) -> dict[str, An
     return page
 
 
-def page_query(query: QueryParams) -> tuple[SessionState | None, int, Cursor | None]:
-    """Reads ``state``, ``page_size`` and ``page_token``.
+@dataclasses.dataclass(frozen=True, slots=True)
+class Listing:
+    """Which sessions are asked for: whose, in which state, and which page of them."""
+
+    owner: str
+    state: SessionState | None
+    limit: int
+    after: Cursor | None
+
+
+def listing_of(query: QueryParams, caller: str) -> Listing:
+    """Reads ``owner``, ``state``, ``page_size`` and ``page_token``.
+
+    Args:
+        query: The request's.
+        caller: Whose sessions are meant when it does not say.
 
     Raises:
         InvalidRequest: One of them is malformed or given twice, or there is another one.
     """
-    values = single_values(query, ("state", "page_size", "page_token"))
+    values = single_values(query, ("owner", "state", "page_size", "page_token"))
+    named = values.get("owner")
+    if named is not None and not _OWNER.fullmatch(named):
+        raise InvalidRequest(
+            f"owner is neither an e-mail address nor {EVERYBODY}", reason="INVALID_FIELD", field="owner"
+        )
+    owner = caller if named is None else lowered(named)
     state = values.get("state")
     if state is not None and state not in list(SessionState):
         raise InvalidRequest(
             f"state is none of {', '.join(SessionState)}", reason="INVALID_FIELD", field="state"
         )
     page = page_of(values, names.is_session_id)
-    return SessionState(state) if state else None, page.size, page.after
+    return Listing(owner, SessionState(state) if state else None, page.size, page.after)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import shlex
 import subprocess
 import sys
 import time
@@ -59,6 +60,13 @@ async def execute(client: Client, session: Json, line: str, accept: str) -> Json
         return end
 
 
+async def recorded(client: Client, session: Json, line: str) -> list[str]:
+    """The outcomes of a command that are stored."""
+    _, page, _ = await client.call("GET", f"/v1/sessions/{session['id']}/audit?page_size=200")
+    command = shlex.join(["sh", "-c", line])
+    return [record["outcome"] for record in page["records"] if record["detail"].get("command") == command]
+
+
 @pytest.mark.parametrize(
     ("command", "accept", "line", "end"),
     [
@@ -108,4 +116,5 @@ async def test_a_process_that_is_told_to_end_ends_its_commands_and_says_so(
         assert (result["result"], result["exit_code"], result["signal"]) == end
         assert result["reason"] == "the service instance shut down and told the command to end"
         assert await processes(client, session, mark) == 0
+        assert await recorded(client, session, line) == [end[0]]
         await client.delete(session)

@@ -91,6 +91,8 @@ def gateway(log: Path, **variables: str) -> Generator[tuple[subprocess.Popen[str
     Yields:
         The process and its URL.
     """
-    environment = base_environment(PORT="0", **variables)
+    # Tests and benchmarks want to know how much gets through, not what a limit lets through.
+    unlimited = {"REQUEST_RATE_PER_MINUTE": "1000000", "REQUEST_BURST": "1000000"}
+    environment = base_environment(PORT="0", **(unlimited | variables))
     with process(["-m", "local.serve"], environment, "http://", log) as (child, line):
         yield child, "http://" + line.partition("http://")[2]

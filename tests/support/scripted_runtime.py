@@ -145,7 +145,7 @@ class JournalingStore:
         return await self._store.update(session)
 
     async def list_sessions(
-        self, owner: str, *, state: SessionState | None, limit: int, after: Cursor | None
+        self, owner: str | None, *, state: SessionState | None, limit: int, after: Cursor | None
     ) -> Sequence[Session]:
         return await self._store.list_sessions(owner, state=state, limit=limit, after=after)
 
@@ -163,10 +163,14 @@ class JournalingStore:
 
 
 class KeptAudit:
-    """An ``AuditLog`` that keeps its records."""
+    """An ``AuditLog`` that keeps its records, and apart from them what was announced."""
 
     def __init__(self) -> None:
+        self.announced: list[AuditRecord] = []
         self.records: list[AuditRecord] = []
+
+    async def announce(self, record: AuditRecord) -> None:
+        self.announced.append(record)
 
     async def record(self, record: AuditRecord) -> None:
         self.records.append(record)

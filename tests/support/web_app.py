@@ -14,6 +14,7 @@ from shared.errors import GamguiError
 from shared.identity.dev import DevVerifier
 from shared.settings import Settings
 from shared.web.endpoint import Route, serve
+from shared.web.rates import RequestRates
 
 
 @dataclasses.dataclass(slots=True)
@@ -24,6 +25,9 @@ class WebApp:
         default_factory=lambda: Settings.from_env({"AUTH_MODE": "dev", "SESSION_IMAGE": "gam:7"})
     )
     verifier: DevVerifier = dataclasses.field(default_factory=DevVerifier)
+    rates: RequestRates = dataclasses.field(
+        default_factory=lambda: RequestRates(per_minute=1_000_000, burst=1_000_000)
+    )
 
 
 def serving(routes: Sequence[Route], app: Callable[[], WebApp] = WebApp) -> ASGIApp:

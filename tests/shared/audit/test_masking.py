@@ -11,6 +11,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from shared.audit.masking import MASK, MAX_CHARACTERS, masked, masked_words
+from shared.audit.secrets import HARMLESS, NAMES, OPTIONS, SHAPES
+from tests.support.laptop import ROOT
 
 CANARY = "cAnArY7x"
 
@@ -32,10 +34,18 @@ CANARY = "cAnArY7x"
         ("gam password 'two words' x", "gam password *** x"),
         ("sh -c 'gam password \"two words\" x'", "sh -c 'gam password *** x'"),
         ('post \'{"password": "X1", "name": "Bob"}\'', "post '{password: *** name: Bob}'"),
+        ("gam create user b Pass_Word X1 notifypassword X1", None),
+        ("gam user b sendas c C smtpmsa.username u smtpmsa.password X1 default", None),
+        ("gam create resoldcustomer c customer_auth_token X1 email e", None),
+        ("gam oauth info showsecret accesstoken X1 idtoken X1 showdetails", None),
+        ("tool --pin X1 --verbose", "tool --pin *** --verbose"),
+        ("YUBIKEY_PIN=X1 gam version", "YUBIKEY_PIN=*** gam version"),
+        ("tool backup-codes: X1 x", "tool backup-codes: *** x"),
+        ("git clone https://X1@example.com/a@b", "git clone https://***@example.com/a@b"),
     ],
 )
-def test_a_secret_is_masked_and_what_stands_around_it_is_kept(command: str, shown: str) -> None:
-    assert masked(command) == shown
+def test_a_secret_is_masked_and_what_stands_around_it_is_kept(command: str, shown: str | None) -> None:
+    assert masked(command) == (command.replace("X1", MASK) if shown is None else shown)
 
 
 @pytest.mark.parametrize(
@@ -47,6 +57,18 @@ def test_a_secret_is_masked_and_what_stands_around_it_is_kept(command: str, show
         "gam user bob@example.com print tokens",
         "gam update user bob title secretary department sales",
         "gam update user bob changepassword on",
+        "gam print users fields primaryemail",
+        "gam user bob@example.com show backupcodes todrive tdshare carol@example.com editor",
+        "gam user bob@example.com print verificationcodes delimiter ,",
+        "gam create user bob ignorenullpassword firstname Bob logpassword passwords.csv",
+        "gam create browsertoken ou /Sales expire 2026-12-01",
+        "gam show inboundssocredentials profile x",
+        "gam oauth info showsecret showdetails",
+        "gam create project yubikey yubikey_pin yubikey_slot AUTHENTICATION",
+        "gam user bob@example.com print drivefileacls query pin otp",
+        "gam update user bob sshkeys key ssh-ed25519 endssh",
+        "gam info domain; gam print groups members managers",
+        "curl https://example.com/?mail=a@example.com",
         "curl https://example.com:8080/a@b?c=d",
         "sh -c 'gam print users | wc -l'",
         "echo it's \"unbalanced",
@@ -63,6 +85,7 @@ _ordinary = st.text(string.ascii_letters + string.digits + "@.-_:/=,", min_size=
     lambda word: (
         not any(part in word.lower() for part in ("pass", "secret", "token", "key", "cred", "auth"))
         and "bearer" not in word.lower()
+        and not any(word.lower().find(name) >= 0 for name in ("pin", "otp", "code", "4/"))
         and "recovery" not in word.lower()
         and "hash" not in word.lower()
         and "://" not in word
@@ -83,10 +106,69 @@ _names = st.sampled_from(
         *("passphrase", "privatekey", "GAM_PASSWORD", "refreshtoken", "credentials", "password1"),
     )
 )
+
+
+def spelled(name: str, before: str, underscores: set[int], *, upper: bool) -> str:
+    """One of the ways in which a name can be written."""
+    letters = ("_" * (at in underscores) + letter for at, letter in enumerate(name.replace("-", "")))
+    written = before + "".join(letters).lstrip("_")
+    return written.upper() if upper else written
+
+
+_tabled = st.builds(
+    spelled,
+    st.sampled_from(sorted(NAMES)),
+    st.sampled_from(["", "--", "my", "GAM_", "x-", "smtpmsa."]),
+    st.sets(st.integers(0, 20)),
+    upper=st.booleans(),
+)
+_options = st.builds(
+    spelled,
+    st.sampled_from(sorted(OPTIONS)),
+    st.sampled_from(["--", "-", "--my-", "--x_"]),
+    st.sets(st.integers(0, 20)),
+    upper=st.booleans(),
+)
 _secrets = st.text(
     st.sampled_from(string.ascii_letters + string.digits + " '\"\\$!#%&*(){}[]<>|;`~\n\tü"), max_size=12
 ).map(lambda noise: noise[: len(noise) // 2] + CANARY + noise[len(noise) // 2 :])
 _before = st.lists(_ordinary, max_size=4)
+
+
+@given(_before, _tabled | _options, _secrets, _before)
+def test_a_secret_behind_any_name_of_the_tables_never_appears(
+    before: list[str], name: str, secret: str, after: list[str]
+) -> None:
+    for words in (
+        [*before, name, secret, *after],
+        [*before, f"{name}={secret}", *after],
+        [*before, f"{name}:{secret}", *after],
+        [*before, name.lstrip("-") + "=" + secret, *after],
+    ):
+        assert CANARY not in masked(shlex.join(words))
+        assert CANARY not in "\0".join(masked_words(words))
+
+
+@given(st.sampled_from(sorted(HARMLESS)), _before)
+def test_no_secret_follows_a_harmless_word(word: str, after: list[str]) -> None:
+    command = " ".join(["gam", "create", "x", word, *after])
+    assert masked(command) == command
+    assert masked_words(command.split()) == command.split()
+
+
+@pytest.mark.parametrize("name", sorted(OPTIONS))
+def test_an_ordinary_word_is_followed_by_a_secret_only_as_an_option(name: str) -> None:
+    assert masked(f"gam show {name} shown") == f"gam show {name} shown"
+    assert masked(f"gam show --{name} hidden") == f"gam show --{name} {MASK}"
+
+
+def test_what_is_masked_is_written_down() -> None:
+    text = (ROOT / "docs" / "api.md").read_text()
+    for table in (NAMES, OPTIONS, HARMLESS):
+        for name, meaning in table.items():
+            assert f"| `{name}` | {meaning} |".replace("|  |", "| |") in text
+    listed = {line.removeprefix("- ").rstrip(";.") for line in text.splitlines() if line.startswith("- ")}
+    assert set(SHAPES) <= listed
 
 
 def in_json(name: str, secret: str) -> str:
@@ -154,6 +236,7 @@ def test_any_text_can_be_masked_and_what_comes_out_is_bounded(text: str) -> None
 _PARTS = (
     *("-", "password", "password ", "password=", "\\", '"', "'", '\\"', "://", "://:", "eyJ.", "bearer "),
     *("-----BEGIN PRIVATE KEY-----", "-----BEGIN " + "A" * 100, "'\"'\"'", "sh -c '", "1//", "a" * 100),
+    *("p_", "pin_", "pass_wor_", "://a", "otp-", "pin=", "_", "backup_codes "),
 )
 
 

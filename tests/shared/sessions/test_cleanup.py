@@ -14,10 +14,8 @@ from shared.errors import ClusterUnavailable, StoreUnavailable
 from shared.sessions.access import SessionAccess
 from shared.sessions.auditor import Auditor
 from shared.sessions.cleanup import CleanupService
-from shared.sessions.cleanup_due import DueSessions
 from shared.sessions.cleanup_ports import Belonging
 from shared.sessions.cleanup_report import Action, Report
-from shared.sessions.cleanup_strays import Strays
 from shared.sessions.jobs import JobService
 from shared.sessions.model import Session, SessionState
 from shared.sessions.ports import PodPhase, PodStatus
@@ -26,6 +24,7 @@ from shared.sessions.virtual import VirtualRuntime
 from shared.sessions.virtual_jobs import VirtualJobs
 from shared.store.sqlite import SqliteStore
 from tests.shared.store.samples import NOON, RETENTION, SetClock, a_job, a_record, a_session
+from tests.shared.store.test_audit_contract import a_record as an_audit_record
 from tests.support.scripted_runtime import KeptAudit, ScriptedRuntime
 
 S = SessionState
@@ -124,21 +123,16 @@ def make_world(sqlite: SqliteStore, clock: SetClock, seconds: float) -> World:
     jobs = JobService(
         store=sqlite, access=access, runtime=VirtualJobs(), virtual=VirtualJobs(), audit=auditor, clock=clock
     )
-    common: dict[str, Any] = {
-        "store": sqlite,
-        "access": access,
-        "states": states,
-        "jobs": jobs,
-        "audit": auditor,
-        "clock": clock,
-    }
     service = CleanupService(
-        due=DueSessions(**common, activity=cluster),
-        strays=Strays(**common, inventory=cluster, grace=GRACE),
         store=sqlite,
-        inventory=cluster,
+        access=access,
+        states=states,
         jobs=jobs,
+        activity=cluster,
+        inventory=cluster,
+        audit=auditor,
         clock=clock,
+        grace=GRACE,
         seconds=seconds,
     )
     return World(sqlite, clock, runtime, cluster, audit, service)
@@ -296,6 +290,7 @@ async def test_what_is_old_is_forgotten_with_all_that_belongs_to_it(world: World
     world.clock.pass_seconds(60)
     await world.run()
     jobs = [await world.store.create_job(a_job(session_id=session.id)) for _ in range(3)]
+    await world.store.audit.put(an_audit_record(session_id=session.id))
     request = await world.store.begin_request(a_record())
     world.clock.pass_seconds(RETENTION.total_seconds())
     report = await world.run(dry_run=True)
@@ -305,6 +300,7 @@ async def test_what_is_old_is_forgotten_with_all_that_belongs_to_it(world: World
     assert report.count("request", Action.FORGOTTEN) == 1
     assert await world.store.get(session.id) is None
     assert [await world.store.get_job(job.id) for job in jobs] == [None] * 3
+    assert await world.store.audit.list_records(session.id, limit=5, after=None) == []
     assert (await world.store.begin_request(a_record(resource_id="new"))).resource_id != request.resource_id
 
 

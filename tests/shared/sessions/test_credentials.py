@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from shared.audit.log import LogAudit
+from shared.audit.log import log_record
 from shared.errors import (
     ClusterUnavailable,
     Conflict,
@@ -141,7 +141,7 @@ async def test_the_log_shows_the_names_of_files(world: World, caplog: pytest.Log
     with caplog.at_level(logging.INFO, "gamgui.audit"):
         logging.getLogger("gamgui.audit").addHandler(caplog.handler)
         for record in world.audit.records:
-            await LogAudit().record(record)
+            log_record(record)
         logging.getLogger("gamgui.audit").removeHandler(caplog.handler)
     shown = {entry.__dict__["fields"]["audit"]["detail"]["file"] for entry in caplog.records}
     assert shown == set(FILES)

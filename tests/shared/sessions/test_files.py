@@ -95,10 +95,16 @@ async def test_a_failure_is_recorded_by_its_reason(pod: World) -> None:
         await pod.files.open(OWNER, pod.session_id, PATH)
     with pytest.raises(NotFound):
         await pod.files.delete(OWNER, pod.session_id, PATH)
+    with pytest.raises(NotFound):
+        await pod.files.entries(OWNER, pod.session_id, PATH, limit=5, after=b"")
+    with pytest.raises(NotFound):
+        await pod.files.archive(OWNER, pod.session_id, PATH)
     assert pod.audit.outcomes == [
         ("session.file.put", "DISK_FULL"),
         ("session.file.get", "FILE_NOT_FOUND"),
         ("session.file.delete", "FILE_NOT_FOUND"),
+        ("session.file.list", "FILE_NOT_FOUND"),
+        ("session.file.archive", "FILE_NOT_FOUND"),
     ]
 
 
@@ -140,6 +146,7 @@ async def test_a_hash_that_is_none_is_a_failed_transfer(pod: World) -> None:
     with pytest.raises(GamguiError) as raised:
         await file.choose(0, 5)
     assert raised.value.reason == "TRANSFER_FAILED"
+    assert pod.audit.outcomes == [("session.file.get", "TRANSFER_FAILED")]
     await file.aclose()
     assert pod.runtime.closed_commands == 1
 

@@ -151,6 +151,16 @@ async def test_a_job_that_was_refused_has_never_been(world: World) -> None:
     assert world.audit.records[-1].outcome == "TOO_MANY_JOBS"
 
 
+async def test_a_start_is_announced_and_a_cancel_that_fails_is_recorded(world: World) -> None:
+    job = await world.start()
+    assert [record.id for record in world.audit.announced] == [world.audit.records[0].id]
+    world.jobs.error = ClusterUnavailable("torn")
+    with pytest.raises(ClusterUnavailable):
+        await world.service.cancel(ALICE, world.session.id, job.id)
+    record = world.audit.records[-1]
+    assert (record.action, record.outcome) == ("job.cancel", "CLUSTER_UNAVAILABLE")
+
+
 async def test_an_end_is_stored_once_and_final(world: World) -> None:
     job = await world.start()
     world.jobs.known[job.id] = DONE

@@ -37,7 +37,7 @@ from shared.store.sqlite import SqliteStore
 from tests.shared.store.samples import NOON, RETENTION, SetClock
 from tests.support.scripted_runtime import JournalingStore, KeptAudit, ScriptedRuntime
 
-ALICE, BOB = "alice@example.com", "bob@example.com"
+ALICE, BOB, ROOT = "alice@example.com", "bob@example.com", "root@example.com"
 GONE = PodStatus(PodPhase.GONE, "NotFound: the pod is gone", "POD_GONE")
 PULLING = PodStatus(PodPhase.PENDING, "ErrImagePull: the registry does not answer")
 NO_IMAGE = PodStatus(PodPhase.FAILED, "ErrImagePull: not found", "IMAGE_UNAVAILABLE")
@@ -97,13 +97,16 @@ def make_world(
     *,
     fallback: bool = False,
     credentials: MemoryCredentials | None = None,
+    slots: int = 2,
 ) -> World:
     journal: list[str] = []
     store, runtime, audit = JournalingStore(sqlite, journal), ScriptedRuntime(journal=journal), KeptAudit()
     virtual, auditor = VirtualRuntime(), Auditor(audit, clock)
     credentials = credentials or MemoryCredentials()
     states = SessionStates(store, clock, RETENTION)
-    access = SessionAccess(store=store, runtime=runtime, virtual=virtual, states=states, clock=clock)
+    access = SessionAccess(
+        store=store, runtime=runtime, virtual=virtual, states=states, clock=clock, administrators=[ROOT]
+    )
     jobs = JobService(
         store=sqlite,
         access=access,
@@ -124,7 +127,7 @@ def make_world(
         audit=auditor,
         namespace="gamgui",
         fallback=fallback,
-        slots=ExecSlots(2),
+        slots=ExecSlots(slots),
         limit=100,
     )
     return World(service, store, sqlite, runtime, clock, audit, journal, credentials)
@@ -533,7 +536,7 @@ async def test_a_session_of_another_owner_does_not_exist_anywhere(world: World) 
     before = list(world.journal)
     await _not_found(world, BOB, session.id)
     await _not_found(world, ALICE.upper(), session.id)
-    assert await world.service.list_sessions(BOB, state=None, limit=10, after=None) == ([], None)
+    assert await world.service.list_sessions(BOB, owner=BOB, state=None, limit=10, after=None) == ([], None)
     assert world.journal == before
     assert (await world.stored(session)).state is SessionState.RUNNING
 
@@ -560,7 +563,7 @@ async def test_pages_hold_every_session_once_newest_first(world: World) -> None:
     await world.service.create(BOB, NEW)
     pages, after = [], None
     while True:
-        page, after = await world.service.list_sessions(ALICE, state=None, limit=2, after=after)
+        page, after = await world.service.list_sessions(ALICE, owner=ALICE, state=None, limit=2, after=after)
         pages.append([session.id for session in page])
         if after is None:
             break
@@ -570,7 +573,7 @@ async def test_pages_hold_every_session_once_newest_first(world: World) -> None:
 
 async def test_a_full_last_page_leads_nowhere(world: World) -> None:
     await world.service.create(ALICE, NEW)
-    page, after = await world.service.list_sessions(ALICE, state=None, limit=1, after=None)
+    page, after = await world.service.list_sessions(ALICE, owner=ALICE, state=None, limit=1, after=None)
     assert (len(page), after) == (1, None)
 
 
@@ -660,7 +663,7 @@ async def test_a_command_runs_and_is_recorded_with_its_outcome(world: World) -> 
     assert events == [Started(1), Exit(result=ExecResult.EXITED, exit_code=0)]
     record = world.audit.records[-1]
     assert (record.actor, record.action, record.session_id) == (ALICE, "session.exec", session.id)
-    assert (record.outcome, record.detail) == ("exited", {"command": "true"})
+    assert (record.outcome, record.detail) == ("exited", {"command": "true", "exit_code": 0})
 
 
 async def test_a_command_in_a_pending_session_runs_if_the_pod_is_ready_by_now(world: World) -> None:
@@ -744,7 +747,10 @@ async def test_a_long_command_counts_as_work_until_its_end(world: World) -> None
     assert (await world.stored(session)).last_used_at == NOON + timedelta(seconds=3000)
 
 
-async def test_commands_at_the_same_time_do_not_hinder_each_other(world: World) -> None:
+async def test_commands_at_the_same_time_do_not_hinder_each_other(
+    sqlite: SqliteStore, clock: SetClock
+) -> None:
+    world = make_world(sqlite, clock, slots=8)
     session = await world.service.create(ALICE, NEW)
     world.clock.pass_seconds(60)
     ends = await asyncio.gather(*(world.run(session) for _ in range(8)))

@@ -250,3 +250,44 @@ async def test_a_command_ends_when_the_connection_breaks_under_the_answer() -> N
 
     await asyncio.wait_for(Broken().call(command, NDJSON), 10)
     assert command.ended.is_set()
+
+
+@pytest.mark.parametrize("accept", [JSON, NDJSON])
+async def test_the_end_is_told_before_what_is_done_behind_it_and_the_response_ends_after(accept: str) -> None:
+    told, let, sent = asyncio.Event(), asyncio.Event(), bytearray()
+
+    async def events() -> AsyncGenerator[ExecEvent, None]:
+        try:
+            yield Started(1)
+            yield DONE
+        finally:
+            await let.wait()
+
+    async def handler(call: Call) -> Response:
+        return await respond(call, events(), RequestBody())
+
+    async def receive() -> dict[str, Any]:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.extend(message.get("body", b""))
+        if b'"exit_code":0' in sent:
+            told.set()
+
+    headers = {"host": "localhost", "x-dev-user": "alice@example.com", "accept": accept}
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/exec",
+        "query_string": b"",
+        "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
+        "client": ("127.0.0.1", 1),
+    }
+    serve = serving([Route("POST", "/exec", handler)])
+    serving_it = asyncio.create_task(serve(scope, receive, send))  # type: ignore[arg-type]
+    async with asyncio.timeout(10):
+        await told.wait()
+        assert not serving_it.done()
+        let.set()
+        await serving_it

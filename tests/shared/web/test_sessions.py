@@ -16,18 +16,35 @@ from shared.sessions.model import SessionState
 from shared.sessions.names import new_session_id
 from shared.sessions.ports import Cursor
 from shared.web.paging import page_token
-from shared.web.sessions import page_json, page_query, session_json
+from shared.web.sessions import Listing, listing_of, page_json, session_json
 from tests.shared.store.samples import NOON, a_session, sessions
 
+ALICE = "alice@example.com"
 
-def query(text: str) -> tuple[SessionState | None, int, Cursor | None]:
-    return page_query(QueryParams(text))
+
+def query(text: str) -> Listing:
+    return listing_of(QueryParams(text), ALICE)
 
 
 def test_a_page_begins_at_the_newest_and_holds_fifty_unless_said() -> None:
-    assert query("") == (None, 50, None)
-    assert query("page_token=") == (None, 50, None)
-    assert query("state=running&page_size=200") == (SessionState.RUNNING, 200, None)
+    assert query("") == Listing(ALICE, None, 50, None)
+    assert query("page_token=") == Listing(ALICE, None, 50, None)
+    assert query("state=running&page_size=200") == Listing(ALICE, SessionState.RUNNING, 200, None)
+
+
+@pytest.mark.parametrize(
+    ("asked", "owner"),
+    [("*", "*"), ("Bob@Example.com", "bob@example.com"), ("alice%40example.com", ALICE), (None, ALICE)],
+)
+def test_whose_sessions_are_meant(asked: str | None, owner: str) -> None:
+    assert query("" if asked is None else f"owner={asked}").owner == owner
+
+
+@pytest.mark.parametrize("asked", ["", "bob", "**", "a@b@c", "a b@c", "x" * 400 + "@example.com", "%00@x"])
+def test_what_is_nobodys_address_is_refused(asked: str) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        query(f"owner={asked}")
+    assert (caught.value.reason, caught.value.fields["field"]) == ("INVALID_FIELD", "owner")
 
 
 @given(st.datetimes(timezones=st.just(UTC)), st.builds(new_session_id))
@@ -35,7 +52,7 @@ def test_a_token_leads_back_to_where_the_page_ended(at: datetime, session_id: st
     cursor = Cursor(at, session_id)
     token = page_token(cursor)
     assert token.isascii()
-    assert query(str(QueryParams({"page_token": token})))[2] == cursor
+    assert query(str(QueryParams({"page_token": token}))).after == cursor
 
 
 @given(st.text() | st.binary().map(lambda raw: base64.urlsafe_b64encode(raw).decode()))
@@ -43,7 +60,7 @@ def test_what_is_no_token_of_ours_is_refused(token: str) -> None:
     if not token:
         return
     with pytest.raises(InvalidRequest) as caught:
-        page_query(QueryParams({"page_token": token}))
+        listing_of(QueryParams({"page_token": token}), ALICE)
     assert (caught.value.reason, caught.value.fields["field"]) == ("INVALID_FIELD", "page_token")
 
 
@@ -74,19 +91,19 @@ AT, ID = NOON.isoformat(), "saaaaaaaaaaaaaaaa"
 def test_a_token_with_other_contents_is_refused(content: object) -> None:
     token = base64.urlsafe_b64encode(json.dumps(content).encode()).decode()
     with pytest.raises(InvalidRequest):
-        page_query(QueryParams({"page_token": token}))
+        listing_of(QueryParams({"page_token": token}), ALICE)
 
 
 def test_a_token_of_deep_nesting_is_refused() -> None:
     with pytest.raises(InvalidRequest):
-        page_query(QueryParams({"page_token": base64.urlsafe_b64encode(b"[" * 30_000).decode()}))
+        listing_of(QueryParams({"page_token": base64.urlsafe_b64encode(b"[" * 30_000).decode()}), ALICE)
 
 
 def test_a_changed_token_is_refused() -> None:
     token = page_token(Cursor(NOON, ID))
     for changed in (token[:-1], token + "=", "!" + token, token.replace("W", "V", 1)):
         with pytest.raises(InvalidRequest):
-            page_query(QueryParams({"page_token": changed}))
+            listing_of(QueryParams({"page_token": changed}), ALICE)
 
 
 def test_names_of_unknown_parameters_are_shown_bounded() -> None:

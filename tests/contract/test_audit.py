@@ -1,0 +1,167 @@
+"""Audit records over HTTP: what owners and administrators read, of all that can be done."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from tests.contract.conftest import Target, gateway_settings
+from tests.support import laptop
+from tests.support.client import Client, Json
+from tests.support.gam_files import gam_files
+
+ALICE, BOB, ROOT = "alice@example.com", "bob@example.com", "root@example.com"
+AS = {"as": "administrator"}
+
+
+@pytest.fixture
+async def alice(http: aiohttp.ClientSession, target: Target, tmp_path: Path) -> AsyncIterator[Client]:
+    """A caller of a gateway of its own, which knows an administrator."""
+    settings = {**gateway_settings(target, tmp_path), "ADMIN_EMAILS": "Other@example.com, Root@Example.com"}
+    with laptop.gateway(tmp_path / "gateway.log", **settings) as (_, url):
+        yield Client(http, url, ALICE)
+
+
+async def records(client: Client, session: Json) -> list[Json]:
+    """All records that are there, newest first, page by page."""
+    found: list[Json] = []
+    token = ""
+    while True:
+        path = f"/v1/sessions/{session['id']}/audit?page_size=4&page_token={token}"
+        status, page, _ = await client.call("GET", path)
+        assert status == 200, page
+        assert len(page["records"]) <= 4
+        found += page["records"]
+        token = page.get("next_page_token", "")
+        if not token:
+            return found
+
+
+async def raw(client: Client, method: str, path: str, data: bytes = b"", **headers: str) -> int:
+    sent = {"X-Dev-User": client.user, **headers}
+    async with client.http.request(method, client.url + path, data=data, headers=sent) as response:
+        await response.read()
+        return response.status
+
+
+async def test_all_that_is_done_to_a_session_is_recorded_newest_first(alice: Client) -> None:
+    session = await alice.create()
+    path = f"/v1/sessions/{session['id']}"
+    await alice.execute(session, ["echo", "password", "X1"])
+    await alice.stream(session, "kill -9 $$")
+    assert await raw(alice, "PUT", f"{path}/files/a", b"12345") == 201
+    assert await raw(alice, "GET", f"{path}/files/a") == 200
+    assert await raw(alice, "GET", f"{path}/files/?list=true") == 200
+    assert await raw(alice, "GET", f"{path}/files/", Accept="application/x-tar") == 200
+    assert await raw(alice, "DELETE", f"{path}/files/a") == 204
+    assert await raw(alice, "DELETE", f"{path}/files/a") == 404
+    _, job, _ = await alice.call("POST", f"{path}/jobs", {"command": "sleep 60 # token=X1"})
+    await alice.call("POST", f"{path}/jobs/{job['job_id']}/cancel")
+    content = gam_files("x")["oauth2.txt"]
+    as_text = {"Content-Type": "text/plain"}
+    assert await raw(alice, "PUT", "/v1/credentials/oauth2.txt", content, **as_text) == 200
+    assert await raw(alice, "POST", f"{path}/credentials:refresh") == 200
+    await alice.delete(session)
+    found = await records(alice, session)
+    assert [(record["action"], record["outcome"]) for record in reversed(found)] == [
+        ("session.create", "running"),
+        ("session.exec", "exited"),
+        ("session.exec", "signaled"),
+        ("session.file.put", "done"),
+        ("session.file.get", "sent"),
+        ("session.file.list", "done"),
+        ("session.file.archive", "done"),
+        ("session.file.delete", "done"),
+        ("session.file.delete", "FILE_NOT_FOUND"),
+        ("job.start", "started"),
+        ("job.cancel", "cancelled"),
+        ("job.end", "cancelled"),
+        ("credentials.refresh", "copied"),
+        ("session.delete", "deleted"),
+    ]
+    assert {record["actor"] for record in found} == {ALICE}
+    assert {record["session_id"] for record in found} == {session["id"]}
+    assert len({record["id"] for record in found}) == len(found)
+    assert found[-2]["detail"] == {"command": "echo password ***", "exit_code": 0}
+    assert found[-4]["detail"]["size"] == 5
+    assert "X1" not in str(found)
+
+
+async def test_a_command_that_runs_is_there_already(alice: Client) -> None:
+    session = await alice.create()
+    running = asyncio.create_task(alice.execute(session, "sleep 60"))
+    async with asyncio.timeout(20):
+        while (found := (await records(alice, session))[0])["action"] != "session.exec":
+            await asyncio.sleep(0.05)
+    assert (found["outcome"], found["detail"]) == ("started", {"command": "sh -c 'sleep 60'"})
+    await alice.delete(session)
+    await running
+    ended = next(record for record in await records(alice, session) if record["id"] == found["id"])
+    assert (ended["outcome"], ended["at"]) == ("pod_lost", found["at"])
+
+
+async def test_an_administrator_looks_and_deletes_and_nothing_else_and_all_of_it_is_recorded(
+    alice: Client,
+) -> None:
+    root, bob = alice.as_user(ROOT), alice.as_user(BOB)
+    session = await alice.create()
+    await alice.execute(session, "echo hello >/workspace/file")
+    _, job, _ = await alice.call("POST", f"/v1/sessions/{session['id']}/jobs", {"command": "true"})
+    path = f"/v1/sessions/{session['id']}"
+    job_path = f"{path}/jobs/{job['job_id']}"
+    hidden: list[tuple[str, str, object]] = [
+        ("POST", f"{path}/exec", {"command": "true"}),
+        ("GET", f"{path}/files/file", None),
+        ("PUT", f"{path}/files/file", None),
+        ("DELETE", f"{path}/files/file", None),
+        ("GET", f"{path}/jobs", None),
+        ("POST", f"{path}/jobs", {"command": "true"}),
+        ("GET", job_path, None),
+        ("POST", f"{job_path}/cancel", None),
+        ("GET", f"{job_path}/output", None),
+        ("POST", f"{path}/credentials:refresh", None),
+    ]
+    for method, hidden_path, body in hidden:
+        for caller in (root, bob):
+            status, problem, _ = await caller.call(method, hidden_path, body)
+            assert (status, problem["reason"]) == (404, "SESSION_NOT_FOUND"), hidden_path
+    for method, hidden_path in (("GET", path), ("GET", f"{path}/audit"), ("DELETE", path)):
+        assert (await bob.call(method, hidden_path))[0] == 404
+    status, seen, _ = await root.call("GET", path)
+    assert (status, seen["owner"]) == (200, ALICE)
+    assert (await root.call("GET", f"{path}/audit"))[0] == 200
+    assert (await root.call("DELETE", path))[1]["state"] == "deleted"
+    found = [record for record in await records(alice, session) if record["actor"] != ALICE]
+    assert [(record["action"], record["outcome"], record["detail"]) for record in found] == [
+        ("session.delete", "deleted", AS),
+        ("session.audit", "read", AS),
+        ("session.get", "read", AS),
+    ]
+
+
+async def test_only_administrators_list_the_sessions_of_others(alice: Client) -> None:
+    root, bob = alice.as_user(ROOT), alice.as_user(BOB)
+    hers, his = await alice.create(), await bob.create()
+
+    async def owners(caller: Client, query: str) -> list[str]:
+        status, page, _ = await caller.call("GET", f"/v1/sessions{query}")
+        assert status == 200, page
+        return [session["id"] for session in page["sessions"]]
+
+    assert await owners(root, "?owner=*") == [his["id"], hers["id"]]
+    assert await owners(root, "?owner=*&state=failed") == []
+    assert await owners(root, "?owner=Alice@Example.com") == [hers["id"]]
+    assert await owners(root, "") == []
+    assert await owners(bob, f"?owner={BOB}") == await owners(bob, "") == [his["id"]]
+    _, first, _ = await root.call("GET", "/v1/sessions?owner=*&page_size=1")
+    assert [session["id"] for session in first["sessions"]] == [his["id"]]
+    assert await owners(root, f"?owner=*&page_size=1&page_token={first['next_page_token']}") == [hers["id"]]
+    for asked in ("*", ALICE, "nobody@example.com"):
+        status, problem, _ = await bob.call("GET", f"/v1/sessions?owner={asked}")
+        assert (status, problem["reason"], problem["owner"]) == (403, "NOT_AN_ADMINISTRATOR", asked)
+    for session, caller in ((hers, alice), (his, bob)):
+        await caller.delete(session)

@@ -1,0 +1,90 @@
+"""Audit records on their way: masked, logged, stored; what cannot be stored fails nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import logging
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import pytest
+
+from shared.audit.trail import AuditTrail
+from shared.errors import StoreUnavailable
+from shared.sessions.ports import NO_SESSION, AuditRecord, Cursor
+
+RECORD = AuditRecord(
+    id="aaaaaaaaaaaaaaaaa",
+    at=datetime(2026, 3, 1, 12, tzinfo=UTC),
+    actor="alice@example.com",
+    action="session.exec",
+    session_id="saaaaaaaaaaaaaaaa",
+    outcome="exited",
+    detail={"command": "gam update user bob password canary", "size": 7, "none": None},
+)
+
+
+class MemoryAudit:
+    """An ``AuditStore`` that keeps records by id; fails or hangs when told to."""
+
+    def __init__(self, error: Exception | None = None, *, hangs: bool = False) -> None:
+        self.records: dict[str, AuditRecord] = {}
+        self._error = error
+        self._hangs = hangs
+
+    async def put(self, record: AuditRecord) -> None:
+        if self._hangs:
+            await asyncio.Event().wait()
+        if self._error is not None:
+            raise self._error
+        self.records[record.id] = record
+
+    async def list_records(
+        self, session_id: str, *, limit: int, after: Cursor | None
+    ) -> Sequence[AuditRecord]:
+        raise NotImplementedError
+
+    async def forget(self, session_id: str, *, limit: int) -> int:
+        raise NotImplementedError
+
+
+@pytest.fixture
+def lines(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> pytest.LogCaptureFixture:
+    monkeypatch.setattr(logging.getLogger("gamgui"), "propagate", True)
+    caplog.set_level(logging.INFO, "gamgui.audit")
+    return caplog
+
+
+async def test_secrets_are_masked_in_the_log_and_in_the_store(lines: pytest.LogCaptureFixture) -> None:
+    store = MemoryAudit()
+    await AuditTrail(store).announce(RECORD)
+    assert "canary" not in repr(store.records)
+    await AuditTrail(store).record(RECORD)
+    shown = {"command": "gam update user bob password ***", "size": 7, "none": None}
+    assert store.records == {RECORD.id: dataclasses.replace(RECORD, detail=shown)}
+    (entry,) = lines.records  # an act is one entry, though it was announced
+    assert entry.__dict__["fields"]["audit"]["detail"] == shown
+
+
+async def test_what_concerns_no_session_is_logged_and_not_stored(lines: pytest.LogCaptureFixture) -> None:
+    store = MemoryAudit()
+    await AuditTrail(store).record(dataclasses.replace(RECORD, session_id=NO_SESSION))
+    assert (len(lines.records), store.records) == (1, {})
+
+
+@pytest.mark.parametrize(
+    "store",
+    [
+        MemoryAudit(StoreUnavailable("Firestore does not answer.")),
+        MemoryAudit(ValueError("a fault of ours")),
+        MemoryAudit(hangs=True),
+    ],
+)
+async def test_what_cannot_be_stored_is_an_error_in_the_log_and_fails_nothing(
+    store: MemoryAudit, lines: pytest.LogCaptureFixture
+) -> None:
+    await AuditTrail(store, seconds=0.01).record(RECORD)
+    assert [entry.levelname for entry in lines.records] == ["INFO", "ERROR"]
+    assert RECORD.id in lines.records[1].getMessage()
+    assert "canary" not in lines.text

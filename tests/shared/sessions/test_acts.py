@@ -1,0 +1,33 @@
+"""Every act leaves a record, also one that fails where it might be forgotten."""
+
+from __future__ import annotations
+
+import pytest
+
+from shared.errors import ConnectionFailed
+from shared.sessions.ports import NO_SESSION
+from shared.store.sqlite import SqliteStore
+from tests.shared.sessions.test_service import ALICE, NEW, TRUE, make_world
+from tests.shared.store.samples import SetClock
+
+
+async def test_a_create_without_a_cluster(sqlite: SqliteStore, clock: SetClock) -> None:
+    world = make_world(sqlite, clock)
+    world.runtime.connect_error = ConnectionFailed("no source serves")
+    with pytest.raises(ConnectionFailed):
+        await world.service.create(ALICE, NEW)
+    (record,) = world.audit.records
+    assert (record.action, record.outcome) == ("session.create", "CLUSTER_CONNECTION_FAILED")
+    assert record.session_id == NO_SESSION
+
+
+async def test_a_command_is_announced_before_it_runs(sqlite: SqliteStore, clock: SetClock) -> None:
+    world = make_world(sqlite, clock)
+    session = await world.service.create(ALICE, NEW)
+    events = world.service.execute(ALICE, session.id, TRUE)
+    await anext(events)
+    await events.aclose()
+    (announced,) = world.audit.announced
+    assert (announced.outcome, announced.detail) == ("started", {"command": "true"})
+    assert world.audit.records[-1].id == announced.id
+    assert world.audit.outcomes[-1] == ("session.exec", "cancelled")

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from bench.bulk import bulk_rate
 from bench.cleanup import cleanup_cost
+from bench.creates import concurrent_creates
 from bench.files import file_rate
 from bench.jobs import job_latency
 from bench.laboratory import laboratory
@@ -27,6 +28,7 @@ _BENCHMARKS = {
     "latency": exec_latency,
     "start": start_times,
     "jobs": job_latency,
+    "creates": concurrent_creates,
     "stream": stream_rate,
     "bulk": bulk_rate,
     "files": file_rate,

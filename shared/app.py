@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from shared.sessions.session_audit import SessionAudit
     from shared.sessions.states import SessionStates
     from shared.sessions.upkeep import SessionUpkeep
+    from shared.telemetry.port import Telemetry
     from shared.web.rates import RequestRates
 
 
@@ -61,8 +62,35 @@ class App:
         return SystemClock()
 
     @functools.cached_property
+    def telemetry(self) -> Telemetry:
+        """What takes traces and metrics: nothing, unless ``OTEL_EXPORTER_OTLP_ENDPOINT`` is set."""
+        if not self.settings.otlp_endpoint:
+            from shared.telemetry.port import SILENT
+
+            return SILENT
+        from shared.shutdown import shutdown_event
+        from shared.telemetry.otel import OtelTelemetry
+
+        service, store = self.settings.k_service or "gamgui", self.settings.session_store
+        try:
+            return OtelTelemetry(
+                service=service, version=self.version, store=store, shutdown=shutdown_event()
+            )
+        except ValueError as error:
+            raise ConfigurationError(
+                f"OpenTelemetry refuses a variable whose name begins with OTEL_: {error}", variable="OTEL_"
+            ) from error
+
+    @functools.cached_property
     def store(self) -> CleanupStore:
         """The store that ``SESSION_STORE`` names."""
+        if not self.settings.otlp_endpoint:
+            return self._store()
+        from shared.telemetry.observed import observed_store
+
+        return observed_store(self._store(), self.telemetry)
+
+    def _store(self) -> CleanupStore:
         if self.settings.session_store == "sqlite":
             if self.settings.on_cloud_run:
                 raise ConfigurationError(
@@ -87,7 +115,7 @@ class App:
         from shared.kube.api import KubeApi
         from shared.kube.connector import ClusterConnector
 
-        return KubeApi(ClusterConnector(self.settings))
+        return KubeApi(ClusterConnector(self.settings), self.telemetry)
 
     @functools.cached_property
     def runtime(self) -> PodRuntime:
@@ -100,7 +128,12 @@ class App:
 
         options = PodOptions.from_settings(self.settings)
         template = self.settings.k8s_pod_template
-        return KubernetesRuntime(self.kube, options, template, shutdown=shutdown_event())
+        runtime = KubernetesRuntime(self.kube, options, template, shutdown=shutdown_event())
+        if not self.settings.otlp_endpoint:
+            return runtime
+        from shared.telemetry.observed import observed_runtime
+
+        return observed_runtime(runtime, self.telemetry, self.clock)
 
     @functools.cached_property
     def virtual(self) -> PodRuntime:
@@ -238,6 +271,7 @@ class App:
             inventory=self.inventory,
             audit=self.auditor,
             clock=self.clock,
+            telemetry=self.telemetry,
             grace=timedelta(seconds=self.settings.orphan_grace_seconds),
             seconds=self.settings.cleanup_seconds,
         )
@@ -286,7 +320,7 @@ class App:
 
     async def close(self) -> None:
         """Ends what runs and releases what was built. The instance is not used afterwards."""
-        for name in ("runtime", "kube", "store", "verifier"):
+        for name in ("runtime", "kube", "store", "verifier", "telemetry"):
             if name in self.__dict__:
                 await getattr(self, name).close()
 

@@ -8,6 +8,7 @@ from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from shared.errors import GamguiError
+from shared.web import logs
 
 if TYPE_CHECKING:
     from shared.app import App
@@ -26,6 +27,8 @@ async def readiness(app: App) -> Report:
     """
     store, cluster = await asyncio.gather(_check(_ping_store(app)), _check(_ping_cluster(app)))
     healthy = store["status"] == cluster["status"] == "ok"
+    if not healthy:
+        logs.failed(store.get("reason") or cluster["reason"])
     return {"status": "ok" if healthy else "unavailable", "checks": {"store": store, "cluster": cluster}}
 
 

@@ -179,6 +179,13 @@ class Settings:
         "SESSION_FALLBACK", "none", "`virtual`: create a virtual session when no cluster is reachable"
     )
 
+    otlp_endpoint: str = _setting(
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+        "",
+        "Base URL of an OpenTelemetry collector (OTLP over HTTP, port 4318 as a rule) for traces and "
+        "metrics; empty: none. Other `OTEL_` variables are read by its SDK",
+    )
+
     k_service: str = _setting("K_SERVICE", "", "Set by Cloud Run: the service's name")
     k_revision: str = _setting("K_REVISION", "", "Set by Cloud Run: the revision's name")
 

@@ -19,6 +19,7 @@ from shared.errors import ClusterUnavailable
 from shared.kube.answers import MAX_OBJECT_BYTES, body_of, lines
 from shared.kube.connection import Connection
 from shared.kube.errors import ApiError, public_message
+from shared.telemetry.port import SILENT, Telemetry
 
 JsonObject: TypeAlias = dict[str, Any]
 Params: TypeAlias = Sequence[tuple[str, str]]
@@ -47,10 +48,12 @@ class KubeApi:
 
     Args:
         connector: Gives the connection; told when it fails.
+        telemetry: Told of each request.
     """
 
-    def __init__(self, connector: Connector) -> None:
+    def __init__(self, connector: Connector, telemetry: Telemetry = SILENT) -> None:
         self._connector = connector
+        self._telemetry = telemetry
         self._connection: Connection | None = None
         self._session: aiohttp.ClientSession | None = None
         self._retired: list[aiohttp.ClientSession] = []
@@ -138,14 +141,15 @@ class KubeApi:
         query = [*params, ("watch", "1"), ("timeoutSeconds", str(seconds)), ("allowWatchBookmarks", "true")]
         timeout = aiohttp.ClientTimeout(total=seconds + 5, sock_connect=_CONNECT_SECONDS)
         try:
-            async with self._send("GET", path, query, None, None, timeout) as response:
-                async for line in lines(response.content):
-                    event = json.loads(line)
-                    kind, item = event["type"], event["object"]
-                    if kind == "ERROR":
-                        raise ApiError.from_answer(int(item.get("code", 500)), item, {})
-                    if kind != "BOOKMARK":
-                        yield kind, item
+            with self._telemetry.kubernetes("WATCH", path):
+                async with self._send("GET", path, query, None, None, timeout) as response:
+                    async for line in lines(response.content):
+                        event = json.loads(line)
+                        kind, item = event["type"], event["object"]
+                        if kind == "ERROR":
+                            raise ApiError.from_answer(int(item.get("code", 500)), item, {})
+                        if kind != "BOOKMARK":
+                            yield kind, item
         except (TimeoutError, aiohttp.ClientError, ValueError, KeyError, TypeError) as error:
             raise ClusterUnavailable("the watch broke") from error
 
@@ -163,6 +167,18 @@ class KubeApi:
             ApiError: The API refused the upgrade. Its body is not known (aiohttp drops it).
             ClusterUnavailable: Not reached.
         """
+        with self._telemetry.kubernetes("GET", path):
+            return await self._upgrade(path, params, protocols)
+
+    async def close(self) -> None:
+        """Closes all connections."""
+        for session in [*self._retired, *([self._session] if self._session else [])]:
+            await session.close()
+        self._retired, self._session, self._connection = [], None, None
+
+    async def _upgrade(
+        self, path: str, params: Params, protocols: Sequence[str]
+    ) -> aiohttp.ClientWebSocketResponse:
         session, connection = await self._open()
         for refresh in (False, True):
             try:
@@ -186,12 +202,6 @@ class KubeApi:
                 raise self._unreachable(connection, error) from error
         raise AssertionError("the second try returns or raises")
 
-    async def close(self) -> None:
-        """Closes all connections."""
-        for session in [*self._retired, *([self._session] if self._session else [])]:
-            await session.close()
-        self._retired, self._session, self._connection = [], None, None
-
     async def _open(self) -> tuple[aiohttp.ClientSession, Connection]:
         connection = await self._connector.connection()
         if self._session is None or connection is not self._connection:
@@ -208,11 +218,12 @@ class KubeApi:
         self, method: str, path: str, params: Params, body: JsonObject | None, content_type: str, accept: str
     ) -> JsonObject:
         timeout = aiohttp.ClientTimeout(sock_connect=_CONNECT_SECONDS)
-        async with self._send(method, path, params, body, content_type, timeout, accept) as response:
-            answer = await response.json(content_type=None)
-            if not isinstance(answer, dict):
-                raise ClusterUnavailable("the Kubernetes API answered something that is no object")
-            return answer
+        with self._telemetry.kubernetes(method, path):
+            async with self._send(method, path, params, body, content_type, timeout, accept) as response:
+                answer = await response.json(content_type=None)
+                if not isinstance(answer, dict):
+                    raise ClusterUnavailable("the Kubernetes API answered something that is no object")
+                return answer
 
     @contextlib.asynccontextmanager
     async def _send(

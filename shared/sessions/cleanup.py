@@ -22,6 +22,7 @@ from shared.sessions.cleanup_strays import Strays
 from shared.sessions.jobs import JobService
 from shared.sessions.ports import Clock
 from shared.sessions.states import SessionStates
+from shared.telemetry.port import Telemetry
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +47,7 @@ class CleanupService:
         inventory: Knows the cluster.
         audit: Told of every act.
         clock: The time of day.
+        telemetry: Told what each run did.
         grace: How old an orphan must be.
         seconds: How long a run may take.
     """
@@ -61,6 +63,7 @@ class CleanupService:
         inventory: Inventory,
         audit: Auditor,
         clock: Clock,
+        telemetry: Telemetry,
         grace: timedelta,
         seconds: float,
     ) -> None:
@@ -88,6 +91,7 @@ class CleanupService:
         self._jobs = jobs
         self._clock = clock
         self._seconds = seconds
+        self._telemetry = telemetry
 
     async def run(self, *, dry_run: bool) -> Report:
         """Does what there is to do, within its time.
@@ -113,6 +117,7 @@ class CleanupService:
             await self._step("the pods that are being deleted", gone, report, begun + self._seconds)
         if not dry_run:
             await self._step("what is old", self._forget(report), report, begun + self._seconds)
+            self._telemetry.cleanup(_counts(report))
         return report
 
     async def _step(self, what: str, work: Awaitable[None], report: Report, until: float) -> None:
@@ -166,3 +171,13 @@ class CleanupService:
                 report.add("request", Action.FORGOTTEN)
             if len(requests) < _PAGE:
                 return
+
+
+def _counts(report: Report) -> dict[str, int]:
+    kinds = ("session", "pod", "secret")
+    return {
+        "deleted": report.count("session", Action.DELETED),
+        "failed": report.count("session", Action.FAILED),
+        "orphans": report.count("pod", Action.DELETED) + report.count("secret", Action.DELETED),
+        "left": sum(report.count(kind, Action.LEFT) for kind in kinds) + len(report.faults),
+    }

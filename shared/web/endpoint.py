@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import logging
 import re
 import secrets
-import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
@@ -15,7 +13,9 @@ from starlette.responses import Response
 
 from shared.errors import InvalidRequest, MethodNotAllowed, NotFound, PayloadTooLarge, UnsupportedMediaType
 from shared.identity.model import IdentityVerifier
+from shared.telemetry.port import Telemetry
 from shared.web import logs
+from shared.web.exchange import Exchange
 from shared.web.problems import instance_of, problem_response
 
 if TYPE_CHECKING:
@@ -25,8 +25,7 @@ if TYPE_CHECKING:
 MAX_JSON_BYTES = 1024 * 1024
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _PARAMETER = re.compile(r"\{(\w+)\}")
-
-log = logging.getLogger("gamgui.request")
+_MAX_ID = 100
 
 
 class Application(Protocol):
@@ -45,6 +44,11 @@ class Application(Protocol):
     @property
     def rates(self) -> RequestRates:
         """How many requests one owner may make."""
+        ...
+
+    @property
+    def telemetry(self) -> Telemetry:
+        """Takes traces and metrics, or nothing."""
         ...
 
 
@@ -144,31 +148,26 @@ async def serve(
     Returns:
         The handler's response, or a problem document. Nothing is raised.
     """
-    started = time.monotonic()
     asked = request.headers.get("x-request-id", "")
     request_id = asked if _REQUEST_ID.fullmatch(asked) else secrets.token_hex(16)
-    # For good: a server gives each request a context of its own, and what is streamed after
-    # this function has returned belongs to the request too.
-    logs.bind(request_id, request.headers.get("traceparent", ""))
-    caller = ""
+    exchange = Exchange(request, function, request_id)
     try:
         application = app()
         logs.configure(application.settings)
-        call, handler = await _dispatch(request, application, routes, request_id)
-        caller = call.caller
-        if caller:
-            application.rates.take(caller, function)
-        response = await handler(call)
+        exchange.trace(application.telemetry)
+        call, route = await _dispatch(request, application, routes, exchange)
+        if call.caller:
+            application.rates.take(call.caller, function)
+        response = await route.handler(call)
     except Exception as error:  # noqa: BLE001 - whatever happens, the caller gets a problem document
         response = problem_response(error, instance=instance_of(request), request_id=request_id)
     response.headers["X-Request-Id"] = request_id
-    logs.request_line(request, function, response.status_code, caller, time.monotonic() - started)
-    return response
+    return exchange.recorded(response)
 
 
 async def _dispatch(
-    request: Request, app: Application, routes: Sequence[Route], request_id: str
-) -> tuple[Call, Handler]:
+    request: Request, app: Application, routes: Sequence[Route], exchange: Exchange
+) -> tuple[Call, Route]:
     path = request.scope["path"]
     matches = [(route, params) for route in routes if (params := route.match(path)) is not None]
     if not matches:
@@ -178,8 +177,9 @@ async def _dispatch(
         allow = ", ".join(sorted({route.method for route, _ in matches}))
         raise MethodNotAllowed(f"this path takes {allow}", allow=allow)
     route, params = chosen
-    caller = ""
+    exchange.route = route.path
+    logs.about(params.get("session_id", "")[:_MAX_ID])
     if not route.public:
         host = request.client.host if request.client else None
-        caller = (await app.verifier.verify(request.headers, host)).email
-    return Call(request, caller, request_id, params), route.handler
+        exchange.owner = (await app.verifier.verify(request.headers, host)).email
+    return Call(request, exchange.owner, exchange.request_id, params), route

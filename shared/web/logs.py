@@ -14,42 +14,82 @@ import re
 import sys
 from typing import Any
 
-from starlette.requests import Request
-
-from shared.sessions.names import owner_hash
 from shared.settings import Settings
-from shared.web.problems import instance_of
 
 # Version ff and ids of zeros only are invalid; versions after 00 may carry more fields.
 _TRACEPARENT = re.compile(
-    r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-[0-9a-f]{2}(?:-.*)?"
+    r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(?:-.*)?"
 )
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class _Context:
+_SAMPLED = 1
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029]")
+
+
+@dataclasses.dataclass(slots=True)
+class RequestContext:
+    """What is known of a request, for all that is logged while it is answered.
+
+    Attributes:
+        request_id: Its id.
+        trace: W3C trace id; empty: none.
+        span: The span in it that the entries belong to.
+        sampled: Whether the trace is recorded.
+        session: Id of the session that it is about.
+        reason: Of the error that it met.
+        broken: The error came when the answer had begun.
+    """
+
     request_id: str = ""
     trace: str = ""
     span: str = ""
+    sampled: bool = False
+    session: str = ""
+    reason: str = ""
+    broken: bool = False
 
 
-_NO_REQUEST = _Context()
-_context: contextvars.ContextVar[_Context] = contextvars.ContextVar("gamgui_log_context", default=_NO_REQUEST)
+_context: contextvars.ContextVar[RequestContext | None] = contextvars.ContextVar("gamgui_log", default=None)
 
 
-def bind(request_id: str, traceparent: str) -> None:
+def bind(request_id: str, traceparent: str) -> RequestContext:
     """Log entries made from here on, in this task and those that it starts, belong to this request.
 
     Args:
         request_id: The request's id.
         traceparent: W3C trace context (https://www.w3.org/TR/trace-context/), may be empty or garbage.
+
+    Returns:
+        What is known of the request; those who learn more add it.
     """
     found = _TRACEPARENT.fullmatch(traceparent)
-    _context.set(_Context(request_id, *(found.groups() if found else ())))
+    context = RequestContext(request_id)
+    if found:
+        context.trace, context.span = found[1], found[2]
+        context.sampled = bool(int(found[3], 16) & _SAMPLED)
+    _context.set(context)
+    return context
+
+
+def about(session: str) -> None:
+    """Says which session the request at hand is about."""
+    if (context := _context.get()) is not None:
+        context.session = session
+
+
+def failed(reason: str, *, midway: bool = False) -> None:
+    """Says why the request at hand fails.
+
+    Args:
+        reason: Of the error.
+        midway: The answer had begun, so its status does not tell.
+    """
+    if (context := _context.get()) is not None:
+        context.reason, context.broken = reason, midway
 
 
 class CloudFormatter(logging.Formatter):
-    """One JSON object a line, with severity, trace and labels."""
+    """One JSON object a line, with severity and trace."""
 
     def __init__(self, project: str) -> None:
         super().__init__()
@@ -57,7 +97,7 @@ class CloudFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """The record as a line of JSON."""
-        context = _context.get()
+        context = _context.get() or RequestContext()
         entry: dict[str, Any] = {
             "severity": record.levelname,
             "message": record.getMessage(),
@@ -70,12 +110,21 @@ class CloudFormatter(logging.Formatter):
         if context.trace and self._project:
             entry["logging.googleapis.com/trace"] = f"projects/{self._project}/traces/{context.trace}"
             entry["logging.googleapis.com/spanId"] = context.span
+            entry["logging.googleapis.com/trace_sampled"] = context.sampled
         return json.dumps(entry, default=str)
+
+
+class TerminalFormatter(logging.Formatter):
+    """A line for people. What others chose cannot begin a line of its own or steer the terminal."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
+        """The line without a stack trace, its control characters as escapes."""
+        return _CONTROL.sub(lambda found: repr(found[0])[1:-1], super().formatMessage(record))
 
 
 @functools.cache
 def configure(settings: Settings) -> None:
-    """Sends our log entries to stderr, once per process.
+    """Sends log entries to stderr, once per process: ours from INFO on, of libraries from WARNING on.
 
     Args:
         settings: Say whether this is Cloud Run, and the project of traces.
@@ -84,34 +133,12 @@ def configure(settings: Settings) -> None:
     if settings.on_cloud_run:
         handler.setFormatter(CloudFormatter(settings.google_cloud_project))
     else:
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+        handler.setFormatter(TerminalFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     for name in ("gamgui", "shared"):
         logger = logging.getLogger(name)
         logger.addHandler(handler)
         logger.setLevel(logging.INFO)
         logger.propagate = False
-
-
-_served = False
-
-
-def request_line(request: Request, function: str, status: int, caller: str, seconds: float) -> None:
-    """One line per request: function, owner (hashed), status, latency, cold start or not."""
-    global _served
-    cold, _served = not _served, True
-    path = instance_of(request)
-    fields = {
-        "httpRequest": {
-            "requestMethod": request.method,
-            "requestUrl": path,
-            "status": status,
-            "latency": f"{seconds:.6f}s",
-        },
-        "function": function,
-        "owner": owner_hash(caller) if caller else "",
-        "cold_start": cold,
-    }
-    message = "%s %s -> %d in %.1f ms"
-    logging.getLogger("gamgui.request").info(
-        message, request.method, path, status, seconds * 1000, extra={"fields": fields}
-    )
+    root = logging.getLogger()
+    if not root.handlers:  # warnings of libraries: of a retry, an exporter, a task that failed
+        root.addHandler(handler)

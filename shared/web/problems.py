@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 
 from shared.errors import GamguiError, InternalError, Unauthenticated
+from shared.web import logs
 
 log = logging.getLogger(__name__)
 
@@ -66,6 +67,7 @@ def problem(error: GamguiError, *, instance: str, request_id: str) -> dict[str, 
 def problem_response(error: Exception, *, instance: str, request_id: str) -> ProblemResponse:
     """The response to a request that failed."""
     known = as_known(error)
+    logs.failed(known.reason)
     if known.status >= 500:
         log.warning("%s: %s", known.reason, known.detail, exc_info=known.__cause__)
     headers = {}

@@ -18,6 +18,7 @@ from shared.sessions.model import Cleanup, Session, SessionState
 from shared.sessions.ports import Cursor
 from shared.sessions.service import NewSession, SessionService
 from shared.sessions.upkeep import etag_of
+from shared.web import logs
 from shared.web.creation import Created, Creation
 from shared.web.paging import page_of, page_token, single_values
 from shared.web.text import rfc3339
@@ -66,6 +67,7 @@ def session_creation(service: SessionService, owner: str, new: NewSession) -> Cr
     """What ``POST /v1/sessions`` does: 201 when the session runs, 202 when it is still pending."""
 
     async def create(session_id: str) -> Created:
+        logs.about(session_id)
         session = await service.create(owner, new, session_id)
         return 202 if session.state is SessionState.PENDING else 201, session_json(session)
 

@@ -11,7 +11,8 @@ from typing import TypeVar
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from shared.errors import GamguiError
+from shared.errors import GamguiError, InternalError
+from shared.web import logs
 from shared.web.outbox import Outbox
 
 _T = TypeVar("_T")
@@ -58,9 +59,11 @@ class StreamedResponse(Response):
             async for data in self._body:
                 await outbox.put(data)
         except GamguiError as error:
+            logs.failed(error.reason, midway=True)
             log.warning("a response was broken off: %s: %s", error.reason, error.detail)
             return False
         except Exception:
+            logs.failed(InternalError.default_reason, midway=True)
             log.exception("a response was broken off")
             return False
         finally:

@@ -11,6 +11,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from shared.web import events as wire
+from shared.web import logs
 from shared.web.endpoint import Call
 from shared.web.events import EventObject, Format
 from shared.web.outbox import Outbox
@@ -93,7 +94,9 @@ class EventStream(AttendedResponse):
 
     def _fault(self, error: Exception) -> EventObject:
         instance, request_id = instance_of(self._call.request), self._call.request_id
-        details = problem(as_known(error), instance=instance, request_id=request_id)
+        known = as_known(error)
+        logs.failed(known.reason, midway=True)
+        details = problem(known, instance=instance, request_id=request_id)
         return {**details, "type": "error", "problem_type": details["type"]}
 
 

@@ -29,7 +29,18 @@ REQUESTS = [
     ("session_files", "GET", f"{UNKNOWN}/files/a/b", None, 404, "SESSION_NOT_FOUND"),
     ("health", "GET", "/readyz", None, 200, None),
 ]
-HEAVY = ("kubernetes", "google", "aiohttp", "grpc", "msgspec", "jwt", "aiosqlite", "sqlite3", "cryptography")
+HEAVY = (
+    "kubernetes",
+    "google",
+    "aiohttp",
+    "grpc",
+    "msgspec",
+    "jwt",
+    "aiosqlite",
+    "sqlite3",
+    "cryptography",
+    "opentelemetry",
+)
 
 
 def functions() -> list[str]:
@@ -66,7 +77,7 @@ def test_a_function_runs_alone_from_the_root_without_pythonpath(
     assert answer.json().get("reason") == reason
     assert elsewhere.status_code == 404
     assert elsewhere.headers["content-type"] == "application/problem+json"
-    assert f"{method} {path} -> {status}" in (tmp_path / "server.log").read_text()
+    assert (tmp_path / "server.log").read_text().count(f"{method} {path} -> {status}") == 1
 
 
 @pytest.mark.parametrize("function", functions())

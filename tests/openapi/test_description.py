@@ -321,6 +321,11 @@ def _used() -> dict[str, str]:
     return {code: where for code, where in found.items() if code not in _VARIABLES | _NO_REASONS}
 
 
+def reasons_in(folder: str) -> set[str]:
+    """The codes in one folder of ``shared/``; empty: all."""
+    return {code for code, where in _used().items() if where.startswith(folder)}
+
+
 def test_every_reason_that_the_code_gives_is_described() -> None:
     documented = _documented()
     assert {code: where for code, where in _used().items() if code not in documented} == {}

@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from shared.errors import GamguiError
 from shared.identity.dev import DevVerifier
 from shared.settings import Settings
+from shared.telemetry.port import SILENT, Telemetry
 from shared.web.endpoint import Route, serve
 from shared.web.rates import RequestRates
 
@@ -28,6 +29,7 @@ class WebApp:
     rates: RequestRates = dataclasses.field(
         default_factory=lambda: RequestRates(per_minute=1_000_000, burst=1_000_000)
     )
+    telemetry: Telemetry = SILENT
 
 
 def serving(routes: Sequence[Route], app: Callable[[], WebApp] = WebApp) -> ASGIApp:

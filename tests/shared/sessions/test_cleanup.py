@@ -23,6 +23,7 @@ from shared.sessions.states import SessionStates
 from shared.sessions.virtual import VirtualRuntime
 from shared.sessions.virtual_jobs import VirtualJobs
 from shared.store.sqlite import SqliteStore
+from shared.telemetry.port import SILENT
 from tests.shared.store.samples import NOON, RETENTION, SetClock, a_job, a_record, a_session
 from tests.shared.store.test_audit_contract import a_record as an_audit_record
 from tests.support.scripted_runtime import KeptAudit, ScriptedRuntime
@@ -132,6 +133,7 @@ def make_world(sqlite: SqliteStore, clock: SetClock, seconds: float) -> World:
         inventory=cluster,
         audit=auditor,
         clock=clock,
+        telemetry=SILENT,
         grace=GRACE,
         seconds=seconds,
     )

@@ -170,6 +170,8 @@ def test_on_cloud_run_entries_are_json_on_stderr_and_on_a_terminal_readable() ->
         "logs.configure(Settings.from_env(dict(pair.split('=') for pair in sys.argv[1:])))\n"
         "logging.getLogger('gamgui.x').info('hello')\n"
         "logging.getLogger('shared.x').info('hello')\n"
+        "logging.getLogger('library').info('unimportant')\n"
+        "logging.getLogger('library').warning('hello')\n"
     )
     common = ["AUTH_MODE=iap", "AUTH_AUDIENCE=a"]
     cloud, terminal = (
@@ -186,6 +188,7 @@ def test_on_cloud_run_entries_are_json_on_stderr_and_on_a_terminal_readable() ->
     assert [(entry["logger"], entry["message"]) for entry in said] == [
         ("gamgui.x", "hello"),
         ("shared.x", "hello"),
+        ("library", "hello"),
     ]
     assert terminal.stderr.decode().splitlines()[0].endswith("INFO gamgui.x: hello")
     assert cloud.stdout == terminal.stdout == b""

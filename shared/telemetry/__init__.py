@@ -1,0 +1,1 @@
+"""Traces and metrics: what is told, and to whom."""

@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run cluster gateway test fuzz test-cluster check bench docs format clean
+.PHONY: help demo run cluster gateway test fuzz test-cluster manifests check bench docs format clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -13,7 +13,7 @@ help: ## Show this help
 $(READY): requirements.txt requirements-dev.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed; set PYTHON=...") if sys.version_info < (3, 11) else None'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@echo "Installing what is pinned in requirements-dev.txt (once; takes a minute) ..."
+	@echo "Installing what is pinned in requirements-dev.txt (once; takes a minute) ..." >&2
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt -e .
 	@touch $@
 
@@ -37,9 +37,12 @@ test: $(READY) ## All tests
 fuzz: $(READY) ## Property tests with examples that no run has had before
 	@grep -rl "^@given" tests | xargs $(BIN)/python -m pytest -q --hypothesis-profile fuzz
 
-test-cluster: $(READY) ## Contract tests on a real cluster: KUBECONFIG=... SESSION_IMAGE=...
+test-cluster: $(READY) ## Contract tests on a real cluster, as a user with the Roles: KUBECONFIG=... SESSION_IMAGE=...
 	@test -n "$(KUBECONFIG)" || { echo "set KUBECONFIG and SESSION_IMAGE" >&2; exit 2; }
 	@CONTRACT_CLUSTER=real $(BIN)/python -m pytest -q tests/contract
+
+manifests: $(READY) ## The cluster's objects as YAML, for kubectl apply -f -
+	@$(BIN)/python -m local.manifests
 
 check: $(READY) ## Lint, types and layers
 	@$(BIN)/ruff check .

@@ -111,7 +111,9 @@ class Settings:
     )
     session_cpu: str = _setting("SESSION_CPU", "500m", "CPU of a session that does not say")
     session_memory: str = _setting("SESSION_MEMORY", "512Mi", "Memory of a session that does not say")
-    session_disk: str = _setting("SESSION_DISK", "2Gi", "Bound of /workspace, and of the home folder")
+    session_disk: str = _setting(
+        "SESSION_DISK", "2Gi", "Bound of /workspace, of the home folder, and of /tmp"
+    )
     max_session_cpu: str = _setting("MAX_SESSION_CPU", "2", "Most CPU that a session may ask for")
     max_session_memory: str = _setting("MAX_SESSION_MEMORY", "4Gi", "Most memory that a session may ask for")
     session_ttl_seconds: int = _setting("SESSION_TTL_SECONDS", 28800, "Life of a session that does not say")
@@ -152,7 +154,7 @@ class Settings:
 
     job_disk_bytes: int = _setting(
         "JOB_DISK_BYTES",
-        256 * 1024 * 1024,
+        64 * 1024 * 1024,
         "Bytes of output kept of one job; when there are more, the oldest go first",
     )
     max_jobs_per_session: int = _setting(

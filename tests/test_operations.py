@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from starlette.responses import JSONResponse, Response
 
-from shared.audit.log import LogAudit
+from shared.audit.log import log_record
 from shared.sessions.ports import AuditRecord
 from shared.settings import Settings
 from shared.web import logs
@@ -76,9 +76,9 @@ async def _entries() -> None:
     for method in ("POST", "GET"):
         await ask(serving(routes), "/v1/sessions/s", method=method, headers=headers)
     record = AuditRecord(
-        at=datetime.now(UTC), actor="a", action="x", session_id="s", outcome="done", detail={}
+        id="a1", at=datetime.now(UTC), actor="a", action="x", session_id="s", outcome="done", detail={}
     )
-    await LogAudit().record(record)
+    log_record(record)
 
 
 async def test_every_field_that_is_named_stands_in_our_entries() -> None:

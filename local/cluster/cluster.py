@@ -8,14 +8,14 @@ import shutil
 import socket
 import tempfile
 import uuid
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Self
 
 import yaml
 from aiohttp import web
 
-from .api.access import ADMIN, Authenticator, User
+from .api.access import ADMIN, Authenticator, Observer, User
 from .api.discovery import GIT_VERSION
 from .api.server import Api
 from .certificates import server_context, write_private
@@ -47,9 +47,12 @@ class LocalCluster:
         port: TCP port on 127.0.0.1; 0 takes a free one.
         namespaces: False to run containers as process groups even where namespaces work.
         history: How many changes back a watch can begin.
+        users: More users without a role, by token.
+        observer: Told of every request for objects.
 
     Attributes:
-        kubeconfig: File that kubectl and clients take.
+        kubeconfig: File that kubectl and clients take: of the administrator.
+        unprivileged_kubeconfig: The same for :data:`UNPRIVILEGED_USER`.
         url: Base address, ``https://127.0.0.1:<port>``.
         ca_file: Certificate of the authority that signed the server's.
         token: Bearer token of the administrator.
@@ -65,14 +68,19 @@ class LocalCluster:
         port: int = 0,
         namespaces: bool = True,
         history: int = 4096,
+        users: Mapping[str, str] | None = None,
+        observer: Observer | None = None,
     ) -> None:
         self._directory = directory.absolute()
         self._images = images
         self._port = port
         self._namespaces = namespaces
         self._history = history
+        self._users = {token: User(name) for token, name in (users or {}).items()}
+        self._observer = observer
         self._stack = contextlib.AsyncExitStack()
         self.kubeconfig = self._directory / "kubeconfig"
+        self.unprivileged_kubeconfig = self._directory / "unprivileged.kubeconfig"
         self.ca_file = self._directory / "ca.crt"
         self.token = secrets.token_urlsafe(32)
         self.unprivileged_token = secrets.token_urlsafe(32)
@@ -117,15 +125,17 @@ class LocalCluster:
         store.put(NODES, node_object(_NODE, str(uuid.uuid4()), GIT_VERSION))
         for name in _NAMESPACES:
             store.put(NAMESPACES, make_namespace(name))
-        users = {self.token: ADMIN, self.unprivileged_token: User(UNPRIVILEGED_USER)}
-        application = Api(store, kubelet, Authenticator(users)).application()
+        users = {**self._users, self.token: ADMIN, self.unprivileged_token: User(UNPRIVILEGED_USER)}
+        application = Api(store, kubelet, Authenticator(users), self._observer).application()
         runner = web.AppRunner(application, handler_cancellation=True, shutdown_timeout=0.2, access_log=None)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
         listener = socket.create_server(("127.0.0.1", self._port))
         await web.SockSite(runner, listener, ssl_context=context).start()
         self.url = f"https://127.0.0.1:{listener.getsockname()[1]}"
-        write_private(self.kubeconfig, self._kubeconfig().encode())
+        write_private(self.kubeconfig, self.kubeconfig_of("admin", self.token).encode())
+        unprivileged = self.kubeconfig_of("functions", self.unprivileged_token)
+        write_private(self.unprivileged_kubeconfig, unprivileged.encode())
 
     async def _runtime(self, processes: Processes, pods: Path) -> Runtime:
         if self._namespaces:
@@ -136,14 +146,15 @@ class LocalCluster:
                 return found
         return GroupRuntime(processes)
 
-    def _kubeconfig(self) -> str:
+    def kubeconfig_of(self, user: str, token: str) -> str:
+        """Return a kubeconfig with somebody's token. ``user`` is only its name in the file."""
         cluster = {"server": self.url, "certificate-authority": str(self.ca_file)}
-        context = {"cluster": "local", "user": "admin", "namespace": "default"}
+        context = {"cluster": "local", "user": user, "namespace": "default"}
         config = {
             "apiVersion": "v1",
             "kind": "Config",
             "clusters": [{"name": "local", "cluster": cluster}],
-            "users": [{"name": "admin", "user": {"token": self.token}}],
+            "users": [{"name": user, "user": {"token": token}}],
             "contexts": [{"name": "local", "context": context}],
             "current-context": "local",
         }

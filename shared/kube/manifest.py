@@ -15,6 +15,7 @@ from shared.kube.credentials import COPY_SCRIPT, GAM_FOLDER, HOME, MOUNTED
 from shared.kube.diagnosis import CONTAINER
 from shared.kube.jobs import JOBS, JobLimits
 from shared.kube.supervisor import WORKSPACE
+from shared.quantities import quantity
 from shared.sessions import names
 from shared.sessions.model import Session
 from shared.settings import Settings
@@ -24,6 +25,7 @@ JsonObject: TypeAlias = dict[str, Any]
 USER_ID = 1000
 GRACE_SECONDS = 5
 _DEADLINE_MARGIN_SECONDS = 120
+_LOG_BYTES = 64 * 1024 * 1024
 
 _MOUNTS = {"workspace": WORKSPACE, "home": HOME, "tmp": "/tmp", "jobs": JOBS}  # noqa: S108 - the pod's own
 """Our volumes and where they are; the root is read-only."""
@@ -53,6 +55,23 @@ class PodOptions:
     disk: str
     jobs_disk_bytes: int
     max_ttl_seconds: int
+
+    @property
+    def jobs_volume_bytes(self) -> int:
+        """A volume that is overfull ends its pod; jobs keep to their room, and need a little besides."""
+        return self.jobs_disk_bytes * 9 // 8
+
+    @property
+    def ephemeral_storage_bytes(self) -> int:
+        """What a pod may take of its node's disk: all volumes when they are full, and its log.
+
+        With less the kubelet would evict the pod before a volume meets its own bound
+        (https://kubernetes.io/docs/concepts/storage/ephemeral-storage/). GKE Autopilot gives 1 GiB
+        to who says nothing, and 10 GiB at most
+        (https://cloud.google.com/kubernetes-engine/docs/concepts/autopilot-resource-requests).
+        """
+        others = len(_MOUNTS) - 1
+        return math.ceil(quantity(self.disk) * others) + self.jobs_volume_bytes + _LOG_BYTES
 
     @classmethod
     def from_settings(cls, settings: Settings) -> PodOptions:
@@ -96,9 +115,8 @@ def _spec(session: Session, env: Mapping[str, str], options: PodOptions) -> Json
     # Of a pod that is there it can only be shortened, but a session's life can be made longer.
     asked = math.ceil((session.expires_at - session.created_at).total_seconds())
     life = max(asked, options.max_ttl_seconds)
-    # A volume that is overfull ends its pod; jobs keep to their room, and need a little besides.
-    jobs_disk = str(options.jobs_disk_bytes * 9 // 8)
-    sizes = {name: jobs_disk if name == "jobs" else options.disk for name in _MOUNTS}
+    jobs = str(options.jobs_volume_bytes)
+    sizes = {name: jobs if name == "jobs" else options.disk for name in _MOUNTS}
     spec: JsonObject = {
         "restartPolicy": "Never",
         # Kubernetes ends the pod even when our cleanup does not run.
@@ -113,7 +131,7 @@ def _spec(session: Session, env: Mapping[str, str], options: PodOptions) -> Json
             "fsGroup": USER_ID,
             "seccompProfile": {"type": "RuntimeDefault"},
         },
-        "containers": [_container(session, env)],
+        "containers": [_container(session, env, options)],
         "volumes": [
             *({"name": name, "emptyDir": {"sizeLimit": size}} for name, size in sizes.items()),
             _credentials(session),
@@ -132,8 +150,12 @@ def _credentials(session: Session) -> JsonObject:
     return {"name": _CREDENTIALS, "secret": secret}
 
 
-def _container(session: Session, env: Mapping[str, str]) -> JsonObject:
-    resources = {"cpu": session.resources.cpu, "memory": session.resources.memory}
+def _container(session: Session, env: Mapping[str, str], options: PodOptions) -> JsonObject:
+    resources = {
+        "cpu": session.resources.cpu,
+        "memory": session.resources.memory,
+        "ephemeral-storage": str(options.ephemeral_storage_bytes),
+    }
     variables = {**env, "HOME": HOME, "GAMCFGDIR": GAM_FOLDER}
     return {
         "name": CONTAINER,

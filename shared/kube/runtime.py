@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 from collections.abc import AsyncGenerator, Coroutine, Mapping
 from typing import Any
 
@@ -26,6 +27,8 @@ from shared.sessions.ports import ConnectionInfo, PodPhase, PodStatus
 
 _DRAIN_SECONDS = 8.0
 _TEMPLATE_SECONDS = 60.0
+_BEYOND_LIMIT_RANGE = re.compile(r" usage per (Container|Pod) is | limit to request ratio per ")
+"""What a LimitRange says (kubernetes/plugin/pkg/admission/limitranger), which no reason tells."""
 
 
 class KubernetesRuntime:
@@ -239,6 +242,6 @@ def _refusal(error: ApiError, session: Session) -> Exception:
         )
     if error.code == 403 and "violates PodSecurity" in error.message:
         return SessionStartFailed(words, reason="POD_SECURITY_VIOLATION", session=session.id)
-    if error.code in (400, 422):
+    if error.code in (400, 422) or (error.code == 403 and _BEYOND_LIMIT_RANGE.search(error.message)):
         return SessionStartFailed(words, reason="POD_INVALID", session=session.id)
     return error

@@ -1,7 +1,8 @@
 """One cluster and one gateway for all contract tests.
 
 The cluster is the local one, or with ``CONTRACT_CLUSTER=real`` the one that KUBECONFIG
-names; SESSION_IMAGE is then an image that its nodes have. The tests know neither.
+names; SESSION_IMAGE is then an image that its nodes have. The tests know neither. On
+both the functions are a user with the Roles of infra/kubernetes/ and nothing else.
 """
 
 from __future__ import annotations
@@ -17,20 +18,29 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from local.cluster import UNPRIVILEGED_USER
 from shared.kube.api import KubeApi
 from shared.kube.connector import ClusterConnector
 from shared.settings import Settings
 from tests.support import laptop
 from tests.support.client import Client, Json
+from tests.support.installation import account_kubeconfig, account_user, installed
 
 BUSYBOX = "localhost/busybox:1"
+_MAX_CPU = "9k"
 
 
 @dataclasses.dataclass(frozen=True)
 class Target:
-    """What the tests run against."""
+    """What the tests run against.
+
+    Attributes:
+        kubeconfig: Of the administrator.
+        functions_kubeconfig: Of a user with the functions' Roles and nothing else.
+    """
 
     kubeconfig: str
+    functions_kubeconfig: str
     image: str
     namespace: str
 
@@ -38,25 +48,65 @@ class Target:
 @pytest.fixture(scope="session")
 def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
     namespace = f"gamgui-test-{secrets.token_hex(4)}"
+    folder = tmp_path_factory.mktemp("contract")
     if os.environ.get("CONTRACT_CLUSTER") == "real":
-        yield Target(os.environ["KUBECONFIG"], os.environ.get("SESSION_IMAGE", BUSYBOX), namespace)
+        with target_in(namespace, os.environ["KUBECONFIG"], folder) as target:
+            yield target
         return
-    with laptop.local_cluster(tmp_path_factory.mktemp("contract") / "cluster") as kubeconfig:
-        yield Target(kubeconfig, BUSYBOX, namespace)
+    with (
+        laptop.local_cluster(folder / "cluster") as admin,
+        target_in(namespace, admin, folder) as target,
+    ):
+        yield target
+
+
+@contextlib.contextmanager
+def target_in(namespace: str, admin: str, folder: Path) -> Iterator[Target]:
+    """A namespace with all that Terraform puts into one; removed at the end.
+
+    Args:
+        namespace: Its name.
+        admin: Kubeconfig of an administrator of the cluster.
+        folder: Takes the functions' kubeconfig.
+    """
+    if os.environ.get("CONTRACT_CLUSTER") == "real":
+        image = os.environ.get("SESSION_IMAGE", BUSYBOX)
+        with installed(admin, account_user(namespace), **_values(namespace)):
+            functions = asyncio.run(account_kubeconfig(admin, namespace, folder))
+            yield Target(admin, str(functions), image, namespace)
+        return
+    with installed(admin, UNPRIVILEGED_USER, **_values(namespace)):
+        functions = Path(admin).with_name("unprivileged.kubeconfig")
+        yield Target(admin, str(functions), BUSYBOX, namespace)
+
+
+def _values(namespace: str) -> dict[str, str]:
+    """Room for what the tests ask for, and a priority of their own, which is in no namespace."""
+    return {
+        "k8s_namespace": namespace,
+        "k8s_priority_class": namespace,
+        "max_session_cpu": _MAX_CPU,
+        "quota_sessions": "200",
+        "quota_cpu": _MAX_CPU,
+        "quota_disk": "2Ti",
+    }
 
 
 def gateway_settings(target: Target, folder: Path) -> dict[str, str]:
     """Settings of a gateway on the target."""
     return {
-        "KUBECONFIG": target.kubeconfig,
+        "KUBECONFIG": target.functions_kubeconfig,
         "SESSION_IMAGE": target.image,
         "K8S_NAMESPACE": target.namespace,
+        "K8S_SERVICE_ACCOUNT": "gam-session",
+        "K8S_POD_TEMPLATE": "gam-session",
         "SQLITE_PATH": str(folder / "sessions.db"),
         "AUTH_MODE": "dev",
         "SESSION_STORE": "sqlite",
         "SESSION_CPU": "50m",
         "SESSION_MEMORY": "64Mi",
-        "MAX_SESSION_CPU": "9000",
+        "SESSION_DISK": "1Gi",
+        "MAX_SESSION_CPU": _MAX_CPU,
     }
 
 
@@ -93,24 +143,3 @@ async def kube(target: Target) -> AsyncIterator[KubeApi]:
     api = KubeApi(ClusterConnector(Settings.from_env({"AUTH_MODE": "dev", "KUBECONFIG": target.kubeconfig})))
     yield api
     await api.close()
-
-
-@contextlib.contextmanager
-def namespace_removed(target: Target) -> Iterator[None]:
-    """A real cluster outlives the tests: a namespace of theirs must not."""
-    yield
-    if os.environ.get("CONTRACT_CLUSTER") == "real":
-
-        async def remove() -> None:
-            settings = Settings.from_env({"AUTH_MODE": "dev", "KUBECONFIG": target.kubeconfig})
-            api = KubeApi(ClusterConnector(settings))
-            await api.request("DELETE", f"/api/v1/namespaces/{target.namespace}")
-            await api.close()
-
-        asyncio.run(remove())
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _namespace_removed(target: Target) -> Iterator[None]:
-    with namespace_removed(target):
-        yield

@@ -15,7 +15,7 @@ import pytest
 from shared.kube.api import KubeApi
 from shared.sessions.model import Session
 from shared.store.sqlite import SqliteStore
-from tests.contract.conftest import Target, gateway_settings, namespace_removed
+from tests.contract.conftest import Target, gateway_settings, target_in
 from tests.contract.test_sessions import is_gone, pod_path
 from tests.support import laptop
 from tests.support.client import Client, Json
@@ -42,14 +42,14 @@ class Place:
 @pytest.fixture(scope="module")
 def place(target: Target, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     folder = tmp_path_factory.mktemp("cleanup")
-    own = dataclasses.replace(target, namespace=f"{target.namespace}-cleanup")
-    settings = {
-        **gateway_settings(own, folder),
-        "CLEANUP_CALLERS": SCHEDULER,
-        "ORPHAN_GRACE_SECONDS": "1",
-    }
-    with namespace_removed(own), laptop.gateway(folder / "gateway.log", **settings) as (_, url):
-        yield Place(url, own.namespace, folder / "sessions.db")
+    with target_in(f"{target.namespace}-cleanup", target.kubeconfig, folder) as own:
+        settings = {
+            **gateway_settings(own, folder),
+            "CLEANUP_CALLERS": SCHEDULER,
+            "ORPHAN_GRACE_SECONDS": "1",
+        }
+        with laptop.gateway(folder / "gateway.log", **settings) as (_, url):
+            yield Place(url, own.namespace, folder / "sessions.db")
 
 
 @pytest.fixture

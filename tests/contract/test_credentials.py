@@ -130,6 +130,7 @@ async def test_changed_credentials_reach_a_running_session_when_asked_for_and_no
     owner: Client, session: Json
 ) -> None:
     old, new = gam_files("old"), gam_files("new")
+    await owner.execute(session, "true")  # which waits until the home is made
     await put(owner, "oauth2.txt", old["oauth2.txt"])
     assert await content(owner, session, "oauth2.txt") is None
     assert await refresh(owner, session) == {"copied": ["oauth2.txt"], "removed": []}

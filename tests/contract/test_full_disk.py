@@ -78,6 +78,7 @@ async def small(
                 settings["KUBECONFIG"] = stack.enter_context(local_cluster_on_a_small_disk(tmp_path))
             except RuntimeError as error:
                 pytest.skip(f"no mount namespace here: {error}")
+            settings |= {"K8S_SERVICE_ACCOUNT": "", "K8S_POD_TEMPLATE": ""}  # a cluster with nothing in it
         _, url = stack.enter_context(laptop.gateway(tmp_path / "gateway.log", **settings))
         client = Client(http, url, "full@example.com")
         await client.call("GET", "/healthz")  # it serves when it has made the namespace

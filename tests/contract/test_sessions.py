@@ -283,8 +283,8 @@ async def test_the_operators_pod_template_reaches_the_pod(
         },
     }
     await kube.request("POST", templates, body=body)
-    settings = gateway_settings(target, tmp_path)
-    with laptop.gateway(tmp_path / "log", K8S_POD_TEMPLATE="sessions", **settings) as (_, url):
+    settings = gateway_settings(target, tmp_path) | {"K8S_POD_TEMPLATE": "sessions"}
+    with laptop.gateway(tmp_path / "log", **settings) as (_, url):
         other = Client(client.http, url, client.user)
         session = await other.create(labels={"team": "it"})
         pod = await kube.request("GET", pod_path(session))

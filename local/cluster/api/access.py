@@ -4,8 +4,9 @@ Rules: https://kubernetes.io/docs/reference/access-authn-authz/rbac/
 """
 
 import hmac
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from ..objects import Object
 from ..objects.errors import ApiError, forbidden
@@ -76,15 +77,21 @@ class Decision:
     reason: str = ""
 
 
+Observer: TypeAlias = Callable[[User, Attributes, bool], None]
+"""Is told who asked for what, and whether it was allowed."""
+
+
 class Authorizer:
     """Evaluates the roles and bindings in the store.
 
     Args:
         store: Where they are.
+        observer: Told of every request that is checked.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, observer: Observer | None = None) -> None:
         self._store = store
+        self._observer = observer
 
     def decide(self, user: User, wanted: Attributes) -> Decision:
         """Return whether the user may do it."""
@@ -107,7 +114,10 @@ class Authorizer:
         Raises:
             ApiError: 403 in the words of a real API server.
         """
-        if not self.decide(user, wanted).allowed:
+        allowed = self.decide(user, wanted).allowed
+        if self._observer is not None:
+            self._observer(user, wanted, allowed)
+        if not allowed:
             raise denial(user, resource, wanted)
 
     def _rules(self, user: User, namespace: str) -> Iterator[tuple[Object, str]]:

@@ -102,6 +102,17 @@ def _verb(method: str, name: str, query: Mapping[str, str]) -> str:
     return verb
 
 
+def needed_verbs(target: Target) -> tuple[str, ...]:
+    """Return the verbs that somebody needs for a request.
+
+    From Kubernetes 1.35 on an exec that begins with GET, as WebSockets do, needs ``create`` besides
+    (https://github.com/kubernetes/kubernetes/pull/134577).
+    """
+    if target.subresource == "exec" and target.verb == "get":
+        return ("get", "create")
+    return (target.verb,)
+
+
 def flag(query: Mapping[str, str], name: str) -> bool:
     """Return a boolean query parameter; Go's ``strconv.ParseBool`` decides what is true."""
     return query.get(name, "") in ("1", "t", "T", "true", "TRUE", "True")

@@ -11,11 +11,11 @@ from ..objects.errors import ApiError, internal, method_not_allowed, unauthorize
 from ..objects.tables import table, wants_table
 from ..store import Store
 from . import discovery
-from .access import Attributes, Authenticator, Authorizer, User
+from .access import Attributes, Authenticator, Authorizer, Observer, User
 from .deletion import delete, delete_collection
 from .podstreams import exec_in_pod, pod_log
 from .reads import list_object, read, read_list, watch
-from .requests import MAX_BODY, Target, decode, parse_target, read_body, read_object
+from .requests import MAX_BODY, Target, decode, needed_verbs, parse_target, read_body, read_object
 from .responses import error_response, object_response, stream_events
 from .reviews import review
 from .writes import PATCH_TYPES, create, patch, update
@@ -32,13 +32,16 @@ class Api:
         store: The objects.
         kubelet: The node, for exec and logs.
         authenticator: Who may come in.
+        observer: Told of every request for objects.
     """
 
-    def __init__(self, store: Store, kubelet: Kubelet, authenticator: Authenticator) -> None:
+    def __init__(
+        self, store: Store, kubelet: Kubelet, authenticator: Authenticator, observer: Observer | None = None
+    ) -> None:
         self._store = store
         self._kubelet = kubelet
         self._authenticator = authenticator
-        self._authorizer = Authorizer(store)
+        self._authorizer = Authorizer(store, observer)
         self._verbs: Mapping[str, Callable[[web.Request, Target, User], Awaitable[web.StreamResponse]]] = {
             "get": self._get,
             "list": self._list,
@@ -80,15 +83,16 @@ class Api:
             return discovery.answer(request, path.strip("/"))
         target = parse_target(request.method, path, request.query)
         if target.resource.stored:
-            attributes = Attributes(
-                target.verb,
-                target.resource.group,
-                target.resource.plural,
-                target.subresource,
-                target.namespace,
-                target.name,
-            )
-            self._authorizer.check(user, target.resource, attributes)
+            for verb in needed_verbs(target):
+                attributes = Attributes(
+                    verb,
+                    target.resource.group,
+                    target.resource.plural,
+                    target.subresource,
+                    target.namespace,
+                    target.name,
+                )
+                self._authorizer.check(user, target.resource, attributes)
         return await self._serve(request, target, user)
 
     async def _serve(self, request: web.Request, target: Target, user: User) -> web.StreamResponse:

@@ -49,6 +49,14 @@ async def test_subresources_need_rules_of_their_own(client: Client) -> None:
     )
 
 
+@pytest.mark.parametrize("verb", ["get", "create"])
+async def test_an_exec_over_a_websocket_needs_both_verbs(client: Client, verb: str) -> None:
+    await _grant(client, {"apiGroups": [""], "resources": ["pods/exec"], "verbs": [verb]})
+    path = f"{_PODS}/p/exec?command=true&stdout=true"
+    assert await _status(client, "GET", path) == 403
+    assert await _status(client, "POST", path) == (404 if verb == "create" else 403)
+
+
 async def test_resource_names_narrow_a_rule(client: Client) -> None:
     rule = {"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"], "resourceNames": ["mine"]}
     await _grant(client, rule)

@@ -120,4 +120,5 @@ async def test_its_files_stay_in_its_folder(tmp_path: Path) -> None:
         "lock",
         "server.crt",
         "server.key",
+        "unprivileged.kubeconfig",
     ]

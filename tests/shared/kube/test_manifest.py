@@ -17,7 +17,7 @@ from shared.sessions.model import Resources, Session, SessionState
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 OPTIONS = PodOptions(
-    service_account="", runtime_class="", disk="2Gi", jobs_disk_bytes=8 * 1024**3, max_ttl_seconds=86400
+    service_account="", runtime_class="", disk="2Gi", jobs_disk_bytes=2 * 1024**3, max_ttl_seconds=86400
 )
 SESSION = Session(
     id="saaaaaaaaaaaaaaaa",
@@ -75,8 +75,8 @@ WHOLE = {
                     {"name": "HOME", "value": "/home/gam"},
                 ],
                 "resources": {
-                    "requests": {"cpu": "500m", "memory": "512Mi"},
-                    "limits": {"cpu": "500m", "memory": "512Mi"},
+                    "requests": {"cpu": "500m", "memory": "512Mi", "ephemeral-storage": "8925478912"},
+                    "limits": {"cpu": "500m", "memory": "512Mi", "ephemeral-storage": "8925478912"},
                 },
                 "securityContext": {
                     "allowPrivilegeEscalation": False,
@@ -97,7 +97,7 @@ WHOLE = {
             {"name": "workspace", "emptyDir": {"sizeLimit": "2Gi"}},
             {"name": "home", "emptyDir": {"sizeLimit": "2Gi"}},
             {"name": "tmp", "emptyDir": {"sizeLimit": "2Gi"}},
-            {"name": "jobs", "emptyDir": {"sizeLimit": "9663676416"}},
+            {"name": "jobs", "emptyDir": {"sizeLimit": "2415919104"}},
             {
                 "name": "credentials",
                 "secret": {
@@ -176,7 +176,7 @@ def test_a_templates_placement_volumes_and_sidecars_survive() -> None:
     mounts = [mount["mountPath"] for mount in spec["containers"][0]["volumeMounts"]]
     assert mounts == ["/workspace", "/home/gam", "/tmp", JOBS, MOUNTED, "/etc/shared"]
     assert spec["containers"][0]["resources"]["limits"] == {
-        "ephemeral-storage": "1Gi",
+        "ephemeral-storage": "8925478912",
         "cpu": "500m",
         "memory": "512Mi",
     }

@@ -55,6 +55,7 @@ QUOTA = 'pods "x" is forbidden: exceeded quota: q2, requested: pods=1, used: pod
 SECURITY = (
     'pods "psa" is forbidden: violates PodSecurity "restricted:latest": allowPrivilegeEscalation != false'
 )
+LIMIT = 'pods "x" is forbidden: maximum cpu usage per Container is 2, but limit is 3'
 RBAC = 'pods is forbidden: User "fn@demo.iam.gserviceaccount.com" cannot create resource "pods"'
 
 
@@ -63,6 +64,7 @@ RBAC = 'pods is forbidden: User "fn@demo.iam.gserviceaccount.com" cannot create 
     [
         (failure(403, "Forbidden", QUOTA), TooManyRequests, "NAMESPACE_QUOTA_EXCEEDED"),
         (failure(403, "Forbidden", SECURITY), SessionStartFailed, "POD_SECURITY_VIOLATION"),
+        (failure(403, "Forbidden", LIMIT), SessionStartFailed, "POD_INVALID"),
         (failure(422, "Invalid", "spec.x: Invalid value"), SessionStartFailed, "POD_INVALID"),
         (failure(403, "Forbidden", RBAC), ClusterUnavailable, "CLUSTER_FORBIDDEN"),
         (failure(404, "NotFound", 'namespaces "gamgui" not found'), ClusterUnavailable, "CLUSTER_REFUSED"),

@@ -114,6 +114,12 @@ class Settings:
     session_disk: str = _setting(
         "SESSION_DISK", "2Gi", "Bound of /workspace, of the home folder, and of /tmp"
     )
+    session_disk_request: str = _setting(
+        "SESSION_DISK_REQUEST",
+        "256Mi",
+        "Disk that a session's pod is promised of all that it may take; `10Gi` on GKE Autopilot, which "
+        "gives no more than that",
+    )
     max_session_cpu: str = _setting("MAX_SESSION_CPU", "2", "Most CPU that a session may ask for")
     max_session_memory: str = _setting("MAX_SESSION_MEMORY", "4Gi", "Most memory that a session may ask for")
     session_ttl_seconds: int = _setting("SESSION_TTL_SECONDS", 28800, "Life of a session that does not say")
@@ -154,11 +160,11 @@ class Settings:
 
     job_disk_bytes: int = _setting(
         "JOB_DISK_BYTES",
-        64 * 1024 * 1024,
+        256 * 1024 * 1024,
         "Bytes of output kept of one job; when there are more, the oldest go first",
     )
     max_jobs_per_session: int = _setting(
-        "MAX_JOBS_PER_SESSION", 32, "Unfinished jobs of one session at once; more are refused with 429"
+        "MAX_JOBS_PER_SESSION", 12, "Unfinished jobs of one session at once; more are refused with 429"
     )
 
     max_file_bytes: str = _setting(
@@ -237,7 +243,7 @@ class Settings:
             raise ConfigurationError("ADMIN_EMAILS holds what is no e-mail address", variable="ADMIN_EMAILS")
         if not _DNS_LABEL.fullmatch(self.k8s_namespace):
             raise ConfigurationError("K8S_NAMESPACE is not a DNS label", variable="K8S_NAMESPACE")
-        bounds = ("session_disk", "max_file_bytes", *_SIZES, *_SIZES.values())
+        bounds = ("session_disk", "session_disk_request", "max_file_bytes", *_SIZES, *_SIZES.values())
         sizes = {name: self._size(name) for name in bounds}
         for low, high in _SIZES.items():
             if sizes[low] > sizes[high]:

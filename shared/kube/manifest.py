@@ -53,6 +53,7 @@ class PodOptions:
     service_account: str
     runtime_class: str
     disk: str
+    disk_request: str
     jobs_disk_bytes: int
     max_ttl_seconds: int
 
@@ -80,6 +81,7 @@ class PodOptions:
             service_account=settings.k8s_service_account,
             runtime_class=settings.session_runtime_class,
             disk=settings.session_disk,
+            disk_request=settings.session_disk_request,
             jobs_disk_bytes=JobLimits.from_settings(settings).room,
             max_ttl_seconds=settings.max_ttl_seconds,
         )
@@ -151,11 +153,9 @@ def _credentials(session: Session) -> JsonObject:
 
 
 def _container(session: Session, env: Mapping[str, str], options: PodOptions) -> JsonObject:
-    resources = {
-        "cpu": session.resources.cpu,
-        "memory": session.resources.memory,
-        "ephemeral-storage": str(options.ephemeral_storage_bytes),
-    }
+    resources = {"cpu": session.resources.cpu, "memory": session.resources.memory}
+    disk = options.ephemeral_storage_bytes
+    promised = min(disk, math.ceil(quantity(options.disk_request)))
     variables = {**env, "HOME": HOME, "GAMCFGDIR": GAM_FOLDER}
     return {
         "name": CONTAINER,
@@ -164,7 +164,10 @@ def _container(session: Session, env: Mapping[str, str], options: PodOptions) ->
         "command": ["/bin/sh", "-c", START_SCRIPT],
         "workingDir": WORKSPACE,
         "env": [{"name": name, "value": value} for name, value in sorted(variables.items())],
-        "resources": {"requests": dict(resources), "limits": dict(resources)},
+        "resources": {
+            "requests": {**resources, "ephemeral-storage": str(promised)},
+            "limits": {**resources, "ephemeral-storage": str(disk)},
+        },
         "securityContext": {
             "allowPrivilegeEscalation": False,
             "privileged": False,

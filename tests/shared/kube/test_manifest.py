@@ -17,7 +17,12 @@ from shared.sessions.model import Resources, Session, SessionState
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 OPTIONS = PodOptions(
-    service_account="", runtime_class="", disk="2Gi", jobs_disk_bytes=2 * 1024**3, max_ttl_seconds=86400
+    service_account="",
+    runtime_class="",
+    disk="2Gi",
+    disk_request="256Mi",
+    jobs_disk_bytes=2 * 1024**3,
+    max_ttl_seconds=86400,
 )
 SESSION = Session(
     id="saaaaaaaaaaaaaaaa",
@@ -75,7 +80,7 @@ WHOLE = {
                     {"name": "HOME", "value": "/home/gam"},
                 ],
                 "resources": {
-                    "requests": {"cpu": "500m", "memory": "512Mi", "ephemeral-storage": "8925478912"},
+                    "requests": {"cpu": "500m", "memory": "512Mi", "ephemeral-storage": "268435456"},
                     "limits": {"cpu": "500m", "memory": "512Mi", "ephemeral-storage": "8925478912"},
                 },
                 "securityContext": {
@@ -227,3 +232,9 @@ def test_merging_never_fails_and_what_is_over_wins(under: Any, over: Any) -> Non
 @pytest.mark.parametrize("template", [{}, {"spec": {}}, {"spec": {"containers": None}}, {"metadata": None}])
 def test_an_empty_template_changes_nothing(template: dict[str, Any]) -> None:
     assert pod_manifest(SESSION, {}, OPTIONS, template) == pod_manifest(SESSION, {}, OPTIONS)
+
+
+def test_a_pod_is_promised_what_the_operator_says_and_never_more_than_it_may_take() -> None:
+    all_of_it = dataclasses.replace(OPTIONS, disk_request="1Ti")
+    resources = pod_manifest(SESSION, {}, all_of_it)["spec"]["containers"][0]["resources"]
+    assert resources["requests"]["ephemeral-storage"] == resources["limits"]["ephemeral-storage"]

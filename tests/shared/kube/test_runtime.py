@@ -20,7 +20,12 @@ from tests.support.kube_server import Answer, KubeServer, events, failure
 
 NEVER = asyncio.Event()
 OPTIONS = PodOptions(
-    service_account="", runtime_class="", disk="1Gi", jobs_disk_bytes=2**30, max_ttl_seconds=86400
+    service_account="",
+    runtime_class="",
+    disk="1Gi",
+    disk_request="256Mi",
+    jobs_disk_bytes=2**30,
+    max_ttl_seconds=86400,
 )
 
 

@@ -71,7 +71,7 @@ run "every_choice_is_in_its_place" {
       output.objects["ResourceQuota/sessions"].spec.hard.pods == "3",
       output.objects["ResourceQuota/sessions"].spec.hard["limits.cpu"] == "5",
       output.objects["ResourceQuota/sessions"].spec.hard["requests.memory"] == "6Gi",
-      output.objects["ResourceQuota/sessions"].spec.hard["requests.ephemeral-storage"] == "27Gi",
+      output.objects["ResourceQuota/sessions"].spec.hard["limits.ephemeral-storage"] == "27Gi",
       output.objects["Service/functions"].spec.type == "ClusterIP",
       output.objects["Ingress/functions"].spec.rules[0].host == "gam.example.com",
       output.objects["Ingress/functions"].spec.rules[0].http.paths[0].path == "/gam",

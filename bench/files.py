@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import itertools
 import os
 import secrets
 import shutil
@@ -64,11 +65,17 @@ async def file_rate(lab: Laboratory) -> list[Ratio]:
         lambda: _download(files, digest), lambda: copy.down("theirs", back), down_and_verified
     )
     growth = memory.peak_mib(lab.gateway_pid) - before
-    many_up, many_copied_up = await _in_turns(
-        lambda: _upload_all(files, small), lambda: copy.up(folder, "their-folder")
+    # Into a new folder each time: a rename over a file makes ext4 write the new one out at once.
+    ours, packed, theirs = (
+        map(f"{name}-{{}}".format, itertools.count()) for name in ("our", "packed", "their")
+    )
+    many_up, unpacked, many_copied_up = await _in_turns(
+        lambda: _upload_all(files, small, next(ours)),
+        lambda: _upload_folder(files, folder, next(packed)),
+        lambda: copy.up(folder, next(theirs)),
     )
     many_down, many_copied_down = await _in_turns(
-        lambda: _download_folder(files), lambda: copy.down("their-folder", lab.folder / "folder-back")
+        lambda: _download_folder(files), lambda: copy.down("their-0", lab.folder / "folder-back")
     )
     what, many = f"{_LARGE_MIB} MiB", f"{_SMALL_FILES} files of {_SMALL_BYTES // 1024} KiB"
     return [
@@ -85,6 +92,7 @@ async def file_rate(lab: Laboratory) -> list[Ratio]:
             detail=f"{before:.1f} MiB resident before; peak of {2 * _ROUNDS} transfers",
         ),
         _ratio(f"{many} up: a PUT each, {_AT_ONCE} at once / kubectl cp", many_up, many_copied_up),
+        _ratio(f"{many} up: a tar / kubectl cp", unpacked, many_copied_up, 1.0),
         _ratio(f"{many} down: a tar / kubectl cp", many_down, many_copied_down, 1.0),
     ]
 
@@ -135,19 +143,29 @@ async def _download(files: Files, digest: str) -> None:
     _require(received.hexdigest() == digest, "what came is not what went")
 
 
-async def _upload_all(files: Files, small: Mapping[str, bytes]) -> None:
+async def _upload_all(files: Files, small: Mapping[str, bytes], target: str) -> None:
     waiting = iter(small.items())
 
     async def take_turns() -> None:
         for name, data in waiting:
-            stored = await files.put(f"our-folder/{name}", data)
+            stored = await files.put(f"{target}/{name}", data)
             _require(stored.status in (200, 201), f"upload: {stored}")
 
     await asyncio.gather(*(take_turns() for _ in range(_AT_ONCE)))
 
 
+async def _upload_folder(files: Files, folder: Path, target: str) -> None:
+    tar = await asyncio.create_subprocess_exec(
+        "tar", "-C", str(folder), "-cf", "-", ".", stdout=asyncio.subprocess.PIPE
+    )
+    assert tar.stdout is not None
+    unpacked = await files.unpack(f"{target}/", tar.stdout)
+    _require(unpacked.status in (200, 201) and unpacked.json["files"] == _SMALL_FILES, f"upload: {unpacked}")
+    _require(await tar.wait() == 0, "tar failed")
+
+
 async def _download_folder(files: Files) -> None:
-    packed = await files.get("our-folder", Accept="application/x-tar")
+    packed = await files.get("our-0", Accept="application/x-tar")
     _require(len(packed.body) > _SMALL_FILES * _SMALL_BYTES, f"a tar of {len(packed.body)} bytes")
 
 

@@ -168,7 +168,9 @@ class Settings:
     )
 
     max_file_bytes: str = _setting(
-        "MAX_FILE_BYTES", "2Gi", "Largest file that may be uploaded, as a Kubernetes quantity"
+        "MAX_FILE_BYTES",
+        "2Gi",
+        "Largest file, or content of a tar, that may be uploaded, as a Kubernetes quantity",
     )
 
     request_rate_per_minute: int = _setting(

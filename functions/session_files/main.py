@@ -11,7 +11,7 @@ from shared.web.endpoint import Call, Route, serve
 
 
 async def put(call: Call) -> Response:
-    """Stores the body, or a piece of a resumable upload."""
+    """Stores the body, or a piece of a resumable upload; unpacks a tar."""
     from shared.web.files import put_file
 
     return await put_file(call, app().files)

@@ -116,6 +116,9 @@ class Answer:
                 reason="NOT_A_FILE",
                 path=path,
             ),
+            "in-the-way": Conflict(
+                f"a folder is where the tar has a file: {more}", reason="NOT_A_FILE", path=path
+            ),
             "not-a-file": Conflict("it is neither file nor folder", reason="NOT_A_FILE", path=path),
             "not-a-folder": Conflict(
                 "it, or what the path leads through, is not a folder", reason="NOT_A_FOLDER", path=path

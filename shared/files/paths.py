@@ -76,18 +76,27 @@ def _name(raw: bytes) -> str:
     if not _ENCODED.fullmatch(raw):
         raise _invalid("holds a % that begins no encoded byte")
     decoded = urllib.parse.unquote_to_bytes(raw)
-    if decoded in (b"", b".", b".."):
-        raise _invalid("holds an empty name, . or ..")
-    if re.search(rb"[/\x00\n]", decoded):
-        raise _invalid("holds a slash, a NUL or a line break inside a name")
-    if len(decoded) > MAX_NAME_BYTES:
-        raise _invalid(f"holds a name of more than {MAX_NAME_BYTES} bytes")
-    if decoded.startswith(UPLOAD_PREFIX.encode()):
-        raise _invalid(f"holds a name that begins with {UPLOAD_PREFIX}, which unfinished uploads have")
+    fault = fault_of_name(decoded)
+    if fault:
+        raise _invalid(fault)
+    return decoded.decode()
+
+
+def fault_of_name(name: bytes) -> str:
+    """Why no file or folder of ours has this name; empty when one may have it."""
+    if name in (b"", b".", b".."):
+        return "holds an empty name, . or .."
+    if re.search(rb"[/\x00\n]", name):
+        return "holds a slash, a NUL or a line break inside a name"
+    if len(name) > MAX_NAME_BYTES:
+        return f"holds a name of more than {MAX_NAME_BYTES} bytes"
+    if name.startswith(UPLOAD_PREFIX.encode()):
+        return f"holds a name that begins with {UPLOAD_PREFIX}, which unfinished uploads have"
     try:
-        return decoded.decode()
-    except UnicodeDecodeError as error:
-        raise _invalid("is not UTF-8") from error
+        name.decode()
+    except UnicodeDecodeError:
+        return "is not UTF-8"
+    return ""
 
 
 def _invalid(fault: str) -> InvalidRequest:

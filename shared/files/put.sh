@@ -1,13 +1,14 @@
-# shellcheck shell=sh disable=SC2154 # walk.sh stands before this
+# shellcheck shell=sh disable=SC2154 # walk.sh and make.sh stand before this
 # Stores a file, whole or in pieces.
 #   $1     tag of this attempt, random
 #   $2     name of a resumable upload; empty: the input is the whole file
 #   $3 $4  where this piece begins in the file, and the size of the whole; empty as $2
 #   $5     SHA-256 that the whole must have; empty: nobody has said
-#   $6     how long the input will be, if it is long and somebody has said
-#   $7     name of the file; $8... its folder, which is made
-# Standard input is the piece, and behind it 64 characters: the SHA-256 of the piece. Input
-# that broke off does not end so, and changes nothing.
+#   $6     how long the piece is, if it is long and somebody has said, or if it is short
+#   $7     SHA-256 of the piece, if it is short
+#   $8     name of the file; $9... its folder, which is made
+# Standard input is the piece, and behind one that is not short 64 characters: the SHA-256 of the
+# piece. Input that broke off does not end so, and changes nothing.
 #
 # Says "stored SIZE SHA256 created|replaced", or "have SIZE" when more pieces are to come, or
 # when this one does not follow on what is there; `*` as $3 only asks for that.
@@ -18,22 +19,20 @@
 
 set -C # what we open for writing we make
 needs stat date sha256sum mkdir mv rm cat dd head tail chmod
-tag=$1 upload=$2 first=$3 total=$4 whole=$5 length=$6 name=$7
-shift 7
+tag=$1 upload=$2 first=$3 total=$4 whole=$5 length=$6 told=$7 name=$8
+shift 8
 mine=./.gamgui-upload-$$-$tag
 sum=""
 size=""
 
-why_not() {
-  case $1 in
-  *'No space left'* | *'uota exceeded'*) fail full ;;
-  *'invalid option'*) fail 'missing-tool mv -T' ;; # as of an old busybox
-  *) fail denied ;;
-  esac
-}
-
 # Whether the bytes written are those that were sent; less the hash at their end then.
 check() {
+  if [ -n "$told" ]; then
+    size=$length
+    hash
+    if [ "$sum" != "$told" ]; then fail broken; fi
+    return
+  fi
   size=$(($(stat -L -c %s /proc/self/fd/3) - 64))
   if [ "$size" -lt 0 ] || [ "$size" != "${length:-$size}" ]; then fail broken; fi
   { told=$(tail -c 64 </proc/self/fd/3); } 2>/dev/null # some shells remark on what is no text
@@ -43,14 +42,16 @@ check() {
 }
 
 hash() {
-  sum=$(sha256sum </proc/self/fd/3)
+  choose_hasher "$size"
+  sum=$($hasher </proc/self/fd/3)
   sum=${sum%% *}
 }
 
-# Writes the input. A long one is read back and hashed while the rest of it still comes: for
-# each block that is written there is a line, which lets the other side go one block on.
+# Writes the input. A long one is read back and hashed while the rest of it still comes, if that
+# takes long: for each block that is written there is a line, which lets the other side go one block on.
 receive() {
-  if [ -z "$length" ]; then
+  choose_hasher "${length:-0}"
+  if [ -z "$length" ] || [ -n "$told" ] || [ "$hasher" != sha256sum ]; then
     if ! problem=$(cat 2>&1 >&3); then why_not "$problem"; fi
     return
   fi
@@ -124,17 +125,7 @@ leave() {
   done
 }
 
-for step; do
-  if [ ! -e "./$step" ]; then
-    check_inside
-    if ! problem=$(mkdir -- "./$step" 2>&1) && [ ! -e "./$step" ]; then
-      if [ -L "./$step" ]; then fail missing; fi
-      why_not "$problem"
-    fi
-  fi
-  enter "$step" || why_not_entered "$step"
-done
-check_inside
+make_way "$@"
 if [ -d "./$name" ]; then fail folder; fi
 sweep
 if [ -n "$upload" ]; then

@@ -35,7 +35,8 @@ before=$(content_state)
 size=${before%% *}
 stat -L -c '%s %Y %a %i %z' /proc/self/fd/3
 read -r first length || exit 0
-sum=$(content </proc/self/fd/3 | sha256sum)
+choose_hasher "$length"
+sum=$(content </proc/self/fd/3 | $hasher)
 printf '%s\n' "${sum%% *}"
 content </proc/self/fd/3
 [ "$(content_state)" = "$before" ]

@@ -9,7 +9,9 @@ from typing import Literal, TypeAlias
 
 from shared.sessions.execution import Command
 
-Script: TypeAlias = Literal["archive", "delete", "list", "put", "read"]
+Script: TypeAlias = Literal["archive", "delete", "list", "put", "read", "unpack"]
+
+_WRITING: frozenset[Script] = frozenset({"put", "unpack"})
 
 _ENVIRONMENT = {"LC_ALL": "C", "TZ": "UTC0"}
 """Messages, order and times do not depend on the image or on the session's variables."""
@@ -34,9 +36,10 @@ def script_command(
 def _text(script: Script) -> str:
     """The script behind what all begin with, less comments: it crosses the network each time."""
     folder = resources.files("shared.files")
+    names = ("walk", "make", script) if script in _WRITING else ("walk", script)
     lines = [
         line
-        for name in ("walk", script)
+        for name in names
         for line in folder.joinpath(f"{name}.sh").read_text(encoding="utf-8").splitlines()
     ]
     return "\n".join(line for line in lines if line and not line.lstrip().startswith("#"))

@@ -40,8 +40,47 @@ why_not_entered() {
 
 # Goes to a folder, step by step.
 go() {
+  if [ $# = 0 ]; then return; fi # here is where we are
   for step; do enter "$step" || why_not_entered "$step"; done
   check_inside
+}
+
+# Empties and removes the folders in this one, of which each holds files alone: by their names,
+# standing beside them, as some `rm -r` can be led astray. May end in another folder.
+empty_numbers() {
+  for folder in [0-9]*; do
+    if rmdir -- "./$folder"; then continue; fi
+    (
+      within=$here/$folder
+      enter "$folder" || exit
+      look_around
+      if [ "$here" != "$within" ]; then exit; fi
+      set --
+      for name in * .[!.]* ..?*; do
+        set -- "$@" "./$name"
+        if [ $# -ge 200 ]; then
+          rm -f -- "$@"
+          set --
+        fi
+      done
+      rm -f -- "$@"
+    )
+    rmdir -- "./$folder"
+  done
+}
+
+remove_rest() {
+  if [ -L "$1" ] || [ ! -d "$1" ]; then
+    rm -f -- "$1"
+    return
+  fi
+  (
+    within=$here/${1#./}
+    enter "$1" || exit
+    look_around
+    if [ "$here" = "$within" ]; then empty_numbers; fi
+  )
+  rmdir -- "$1"
 }
 
 # Removes what uploads that died have left in this folder. A whole piece of a resumable one
@@ -56,9 +95,39 @@ sweep() {
       if [ $(($(date +%s) - since)) -gt 3600 ]; then rm -f -- "$rest"; fi
       ;;
     *[!0-9]*) ;;
-    *) if [ ! -e "/proc/$process" ]; then rm -f -- "$rest"; fi ;;
+    *) if [ ! -e "/proc/$process" ]; then remove_rest "$rest"; fi ;;
     esac
   done 2>/dev/null
+}
+
+# Chooses what hashes so many bytes; its first word is their SHA-256. The sha256sum of most images takes
+# several times as long as what uses the processor's own instructions for it, which takes long to start.
+# shellcheck disable=SC2034 # others use it
+choose_hasher() {
+  hasher=sha256sum
+  if [ "$1" -lt 33554432 ]; then return; fi
+  for found in with_openssl with_python; do
+    case $(printf abc | $found 2>/dev/null) in
+    ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad*)
+      hasher=$found
+      return
+      ;;
+    esac
+  done
+}
+
+with_openssl() { openssl dgst -sha256 -r; }
+
+with_python() {
+  python3 -ISc '
+import hashlib, sys
+hashed = hashlib.sha256()
+while True:
+    data = sys.stdin.buffer.read(262144)
+    if not data:
+        break
+    hashed.update(data)
+print(hashed.hexdigest())'
 }
 
 unset CDPATH

@@ -1,4 +1,4 @@
-"""The use cases of a session's files: store, read, list, pack, delete.
+"""The use cases of a session's files: store, unpack, read, list, pack, delete.
 
 All of it is done by short scripts in the session's pod (shared/files), through the same port
 as commands: their supervision, their end with the caller and their backpressure are files' too.
@@ -18,12 +18,13 @@ from shared.files.entries import Entry, first_entries
 from shared.files.opened import FileFacts, OpenFile
 from shared.files.paths import WorkspacePath
 from shared.files.scripts import Script, script_command
+from shared.files.unpack import FolderUpload, Unpacked
 from shared.files.upload import Piece, Progress, Stored, Upload, read_result, too_large
 from shared.sessions.access import SessionAccess
 from shared.sessions.auditor import Act, Auditor
 from shared.sessions.model import Session
 
-Action: TypeAlias = Literal["put", "get", "list", "archive", "delete"]
+Action: TypeAlias = Literal["put", "unpack", "get", "list", "archive", "delete"]
 
 _OPEN_SECONDS = 60.0
 """To open a file takes no time; but what was a file a moment ago may be a pipe that nobody writes to."""
@@ -36,7 +37,7 @@ class SessionFiles:
         access: Which sessions a caller may use.
         audit: Told of every transfer and deletion.
         timeout_seconds: Longest that one request may take in the pod.
-        max_bytes: Largest file that is taken.
+        max_bytes: Largest file that is taken, and most that a tar of many may hold.
     """
 
     def __init__(
@@ -81,9 +82,11 @@ class SessionFiles:
         if announced is not None and announced > self._max_bytes:
             raise too_large(self._max_bytes)
         described = piece.arguments(path) if piece is not None else [""] * 4
-        arguments = [secrets.token_hex(8), *described, upload.known_to_be_long, *path.name_first()]
-        body = upload.sealed(self._max_bytes) if piece is None or piece.first is not None else None
+        asks_only = piece is not None and piece.first is None
         async with self._act(session, owner, "put", path) as act:
+            known = ["", ""] if asks_only else await upload.begin(self._max_bytes)
+            body = None if asks_only else upload.sealed(self._max_bytes)
+            arguments = [secrets.token_hex(8), *described, *known, *path.name_first()]
             answer = self._run(session, path, "put", *arguments, stdin=body)
             try:
                 words = await answer.line()
@@ -99,6 +102,44 @@ class SessionFiles:
             act.detail["size"] = result.size
             if isinstance(result, Stored):
                 act.detail["sha256"] = result.sha256
+        return result
+
+    async def unpack(
+        self, owner: str, session_id: str, path: WorkspacePath, upload: FolderUpload
+    ) -> Unpacked:
+        """Stores the files of a tar in a folder.
+
+        Args:
+            owner: The verified identity of the caller.
+            session_id: The session.
+            path: The folder, which is made. What else is in it stays.
+            upload: The tar.
+
+        Returns:
+            What has come, once the pod has read all of it back, has got the same hashes as we, and
+            has moved each file to its place.
+
+        Raises:
+            NotFound: No such session, or its pod is lost.
+            Conflict: The session is not running, or something is in the way; nothing has changed.
+            PayloadTooLarge: There is more in it than may be; nothing has changed.
+            InsufficientStorage: The session's disk is full.
+            InvalidRequest: It is no tar of files and folders, or not what was announced; nothing has changed.
+            TransferFailed: It did not get through; some files may have been replaced, none in part.
+        """
+        session = await self._session(owner, session_id)
+        body = upload.script(self._max_bytes)
+        async with self._act(session, owner, "unpack", path) as act:
+            answer = self._run(session, path, "unpack", secrets.token_hex(8), *path.parts, stdin=body)
+            try:
+                words = await answer.line()
+                await answer.end_quietly()
+            except GamguiError as error:
+                raise upload.fault or error from None
+            finally:
+                await answer.aclose()
+            result = upload.result(words)
+            act.detail |= {"files": result.files, "size": result.size, "sha256": result.sha256}
         return result
 
     async def open(self, owner: str, session_id: str, path: WorkspacePath) -> OpenFile:

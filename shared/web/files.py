@@ -16,6 +16,7 @@ from shared.errors import InvalidRequest, NotFound, UnsupportedMediaType
 from shared.files.entries import Entry
 from shared.files.opened import OpenFile
 from shared.files.paths import WorkspacePath
+from shared.files.unpack import FolderUpload
 from shared.files.upload import Piece, Progress, Upload
 from shared.sessions.files import SessionFiles
 from shared.web.endpoint import Call
@@ -39,11 +40,14 @@ _INERT = {
 
 
 async def put_file(call: Call, files: SessionFiles) -> Response:
-    """Stores the body: 201 new, 200 in place of another; 308 when it is a piece and more are to come."""
+    """Stores the body: 201 new, 200 in place of another; 308 when it is a piece and more are to come.
+
+    A tar for a folder is unpacked.
+    """
     single_values(call.request.query_params, ())
     path = _path(call)
     if path.folder:
-        raise InvalidRequest("a file's path has no slash at its end", reason="INVALID_PATH", field="path")
+        return await _unpack(call, files, path)
     piece, upload = _upload(call)
     result = await files.put(call.caller, call.params["session_id"], path, upload, piece)
     if isinstance(result, Progress):
@@ -51,6 +55,30 @@ async def put_file(call: Call, files: SessionFiles) -> Response:
         held = {"Range": f"bytes=0-{result.size - 1}"} if result.size else {}
         return Response(status_code=308, headers=held)
     body = {"path": str(path), "size": result.size, "sha256": result.sha256}
+    return JSONResponse(body, status_code=201 if result.created else 200)
+
+
+async def _unpack(call: Call, files: SessionFiles, path: WorkspacePath) -> Response:
+    headers = call.request.headers
+    if headers.get("content-type", "").partition(";")[0].strip().lower() != _TAR:
+        raise InvalidRequest(
+            f"a file's path has no slash at its end, and a folder is put as {_TAR}",
+            reason="INVALID_PATH",
+            field="path",
+        )
+    if "content-range" in headers:
+        raise InvalidRequest(
+            "a tar cannot be sent in pieces; send several", reason="INVALID_FIELD", field="Content-Range"
+        )
+    upload = FolderUpload(_body(call), path, digests=set(_digests(call)))
+    result = await files.unpack(call.caller, call.params["session_id"], path, upload)
+    body = {
+        "path": str(path),
+        "files": result.files,
+        "folders": result.folders,
+        "size": result.size,
+        "sha256": result.sha256,
+    }
     return JSONResponse(body, status_code=201 if result.created else 200)
 
 
@@ -177,14 +205,9 @@ def _upload(call: Call) -> tuple[Piece | None, Upload]:
 
     Raises:
         InvalidRequest: A header is malformed or missing.
-        UnsupportedMediaType: The body is compressed.
     """
     headers = call.request.headers
-    encoding = headers.get("content-encoding", "identity").strip().lower()
-    if encoding not in ("", "identity"):
-        raise UnsupportedMediaType("the body must not be encoded", content_encoding=encoding[:100])
-    digest = sha256_of(",".join(headers.getlist("content-digest")), "Content-Digest")
-    whole = sha256_of(",".join(headers.getlist("repr-digest")), "Repr-Digest")
+    digest, whole = _digests(call)
     if "content-range" not in headers:
         length = headers.get("content-length", "")
         announced = int(length) if length.isdecimal() else None
@@ -203,6 +226,21 @@ def _upload(call: Call) -> tuple[Piece | None, Upload]:
         )
     piece = Piece(upload=name, first=part.first, total=part.total, whole=whole)
     return piece, Upload(_body(call), length=part.length, digests={digest})
+
+
+def _digests(call: Call) -> tuple[str, str]:
+    """What the body is to be, and the whole that it may be a piece of; empty where nothing is said.
+
+    Raises:
+        InvalidRequest: A header is malformed.
+        UnsupportedMediaType: The body is compressed.
+    """
+    headers = call.request.headers
+    encoding = headers.get("content-encoding", "identity").strip().lower()
+    if encoding not in ("", "identity"):
+        raise UnsupportedMediaType("the body must not be encoded", content_encoding=encoding[:100])
+    digest = sha256_of(",".join(headers.getlist("content-digest")), "Content-Digest")
+    return digest, sha256_of(",".join(headers.getlist("repr-digest")), "Repr-Digest")
 
 
 async def _body(call: Call) -> AsyncGenerator[bytes, None]:

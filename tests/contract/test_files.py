@@ -17,6 +17,7 @@ from shared.kube.api import KubeApi
 from tests.contract.test_sessions import pod_path
 from tests.support.client import Client, Json
 from tests.support.files_client import Files, digest_of, in_pieces
+from tests.support.tars import entry, tar_of, tar_with
 
 EVERY_BYTE = bytes(range(256)) * 33 + b"\r\n\x00"
 MIB = 1024 * 1024
@@ -431,3 +432,81 @@ async def test_a_thousand_small_files_go_up_are_listed_and_come_back_as_one_tar(
     assert unpacked == content
     await no_rest(files)
     await client.delete(session)
+
+
+async def test_a_thousand_small_files_go_up_as_one_tar_and_come_back_as_one(files: Files) -> None:
+    chance = random.Random(20260304)
+    content = {f"{number % 10}/file {number}": chance.randbytes(4096) for number in range(1000)}
+    data = tar_of(content)
+    unpacked = await files.unpack("some/folder/", in_pieces(data), Content_Digest=digest_of(data))
+    assert (unpacked.status, unpacked.json) == (
+        201,
+        {
+            "path": "some/folder",
+            "files": 1000,
+            "folders": 10,
+            "size": 4096 * 1000,
+            "sha256": hashlib.sha256(data).hexdigest(),
+        },
+    )
+    packed = await files.call("GET", "some/folder/", Accept="application/x-tar")
+    with tarfile.open(fileobj=io.BytesIO(packed.body)) as tar:
+        members = {member.name: tar.extractfile(member) for member in tar if member.isfile()}
+    assert {name.removeprefix("./"): file.read() for name, file in members.items() if file} == content
+    assert (await files.unpack("some/folder/", data)).status == 200
+    await no_rest(files)
+
+
+async def test_a_tar_replaces_files_of_its_names_and_leaves_others(files: Files) -> None:
+    await files.put("folder/stays", OLD)
+    await files.put("folder/old", OLD)
+    content = {"folder/old": b"new", "folder/large": EVERY_BYTE * 124, "folder/-": b"", "folder/empty": None}
+    unpacked = await files.unpack("", tar_of(content))
+    assert (unpacked.status, unpacked.json["path"], unpacked.json["folders"]) == (200, "", 2)
+    assert (await files.get("folder/stays")).body == OLD
+    assert (await files.get("folder/old")).body == b"new"
+    assert (await files.get("folder/large")).body == EVERY_BYTE * 124
+    assert await files.sh("ls -A folder folder/empty") == (
+        "folder:\n-\nempty\nlarge\nold\nstays\n\nfolder/empty:\n"
+    )
+
+
+async def test_a_tar_that_is_refused_changes_nothing(files: Files) -> None:
+    await files.put("folder/file", OLD)
+    await files.sh("mkdir folder/sub; ln -s /tmp folder/out")
+    good = tar_of({"file": b"new", "more": EVERY_BYTE * 60})
+    link = tarfile.TarInfo("link")
+    link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
+    for data, headers, status, reason in (
+        (good[:300_000], {}, 400, "TAR_INVALID"),
+        (b"not a tar" * 100, {}, 400, "TAR_INVALID"),
+        (tar_with([entry("file", b"new"), (link, b"")]), {}, 400, "TAR_INVALID"),
+        (tar_of({"file": b"new", "../up": b"x"}), {}, 400, "TAR_INVALID"),
+        (good, {"Content_Digest": digest_of(b"another")}, 400, "DIGEST_MISMATCH"),
+        (good, {"Content_Range": "bytes 0-9/10", "Upload_Id": "a"}, 400, "INVALID_FIELD"),
+        (good, {"Content_Encoding": "gzip"}, 415, "UNSUPPORTED_MEDIA_TYPE"),
+        (tar_of({"file": b"new", "sub": b"x"}), {}, 409, "NOT_A_FILE"),
+        (tar_of({"sub/x": b"new", "file/x": b"x"}), {}, 409, "NOT_A_FOLDER"),
+        (tar_of({"file": b"new", "out/x": b"x"}), {}, 403, "PATH_OUTSIDE_WORKSPACE"),
+    ):
+        answer = await files.unpack("folder/", data, **headers)
+        assert (answer.status, answer.json["reason"]) == (status, reason)
+        assert (await files.get("folder/file")).body == OLD
+    assert await files.sh("ls -A folder folder/sub") == "folder:\nfile\nout\nsub\n\nfolder/sub:\n"
+    assert (await files.put("folder/", good)).json["reason"] == "INVALID_PATH"
+
+
+async def test_a_tar_that_breaks_off_leaves_no_rest(files: Files) -> None:
+    data = tar_of({"a/b": EVERY_BYTE, "c": EVERY_BYTE * 500, "d": EVERY_BYTE})
+    for at in (1000, 20_000, len(data) // 2, len(data) - 100_000):
+        with pytest.raises((aiohttp.ClientError, ConnectionError)):
+            await files.unpack("", breaking_off(data, at))
+    await no_rest(files)
+    assert await files.sh("ls -A") == ""
+
+
+async def test_a_file_whose_path_has_no_slash_may_be_a_tar(files: Files) -> None:
+    data = tar_of({"a": b"x"})
+    stored = await files.unpack("archive.tar", data)
+    assert (stored.status, stored.json["size"]) == (201, len(data))
+    assert (await files.get("archive.tar")).body == data

@@ -17,6 +17,7 @@ from tests.contract.conftest import Target, gateway_settings
 from tests.support import laptop
 from tests.support.client import Client
 from tests.support.files_client import Files, in_pieces
+from tests.support.tars import tar_of
 
 MIB = 1024 * 1024
 SMALL_MIB = 24
@@ -98,6 +99,15 @@ async def test_a_full_disk_has_its_own_answer_and_nothing_is_lost_or_left(small:
     assert await small.sh("ls -A small") == "file\n"
     fits = await small.put("small/file", in_pieces(b"x" * (SMALL_MIB * MIB // 4)))
     assert fits.status == 200
+
+
+async def test_a_tar_that_finds_no_room_changes_nothing(small: Files) -> None:
+    await small.put("small/file", b"old")
+    for size in (SMALL_MIB * MIB, 100_000):  # one file that is too large, many that are too many
+        content = {f"{number}/x": b"x" * size for number in range(SMALL_MIB * MIB // size + 1)}
+        full = await small.unpack("small/", in_pieces(tar_of({"file": b"new", **content})))
+        assert (full.status, full.json["reason"]) == (507, "DISK_FULL")
+        assert await small.sh("ls -A small; cat small/file") == "file\nold"
 
 
 async def test_a_piece_that_finds_no_room_can_be_sent_again_when_there_is_some(small: Files) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import secrets
+import tarfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from tests.contract.conftest import Target, gateway_settings
 from tests.support import laptop
 from tests.support.client import Client
 from tests.support.files_client import Files
+from tests.support.tars import tar_of
 
 MIB = 1024 * 1024
 LARGE_MIB = 300
@@ -73,6 +75,38 @@ async def test_300_mib_go_both_ways_and_memory_stays_flat(watched: Watched) -> N
             received.update(data)
     assert received.hexdigest() == source.hash.hexdigest()
     assert memory.peak_mib(watched.pid) - before < FLAT_MIB
+
+
+@pytest.mark.timeout(300)
+async def test_a_tar_of_large_and_of_many_files_leaves_memory_flat(watched: Watched) -> None:
+    files = watched.files
+    await files.unpack("warm/", tar_of({"a": b"x" * MIB}))
+    before = memory.resident_mib(watched.pid)
+    memory.reset_peak(watched.pid)
+    source = Source(LARGE_MIB - 50)
+    many = {f"{number % 7}/small file {number}": b"x" * 500 for number in range(5000)}
+
+    async def packed() -> AsyncIterator[bytes]:
+        info = tarfile.TarInfo("large")
+        info.size = (LARGE_MIB - 50) * MIB
+        yield info.tobuf()
+        async for block in source.chunks():
+            yield block
+        yield tar_of(many)
+
+    unpacked = await files.unpack("folder/", packed())
+    assert (unpacked.status, unpacked.json["files"]) == (201, 5001)
+    assert (await files.sh("sha256sum <folder/large")).split()[0] == source.hash.hexdigest()
+    assert int(await files.sh("find folder -name 'small file*' -size -2 | wc -l")) == 5000
+    assert memory.peak_mib(watched.pid) - before < FLAT_MIB
+
+
+async def test_a_tar_over_the_bound_is_refused(watched: Watched) -> None:
+    info = tarfile.TarInfo("large")
+    info.size = LARGE_MIB * MIB
+    answer = await watched.files.unpack("", tar_of({"a": b"x"}, tarfile.GNU_FORMAT)[: 2 * 512] + info.tobuf())
+    assert (answer.status, answer.json["reason"]) == (413, "FILE_TOO_LARGE")
+    assert await watched.files.sh("ls -A") == ""
 
 
 async def test_a_file_over_the_bound_is_refused_before_and_while_it_comes(watched: Watched) -> None:

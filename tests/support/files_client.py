@@ -69,6 +69,11 @@ class Files:
     async def put(self, path: str, data: Any, **headers: str) -> Answer:
         return await self.call("PUT", path, data, **headers)
 
+    async def unpack(self, path: str, data: Any, **headers: str) -> Answer:
+        """Sends a tar."""
+        body = in_pieces(data) if isinstance(data, bytes) else data
+        return await self.call("PUT", path, body, Content_Type="application/x-tar", **headers)
+
     async def get(self, path: str, **headers: str) -> Answer:
         return await self.call("GET", path, **headers)
 

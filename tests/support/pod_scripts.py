@@ -13,7 +13,8 @@ from pathlib import Path
 from shared.files.scripts import Script, script_command
 
 SECONDS = 30
-_APPLETS = "cat chmod date dd head mkdir mv readlink rm rmdir sh sha256sum stat tail tar"
+APPLETS = "cat chmod date dd head mkdir mv readlink rm rmdir sed sh sha256sum stat tail tar"
+"""What the scripts need of an image."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,7 +53,7 @@ class Pod:
             programs.mkdir()
             busybox = shutil.which("busybox")
             assert busybox is not None
-            for applet in _APPLETS.split():
+            for applet in APPLETS.split():
                 (programs / applet).symlink_to(busybox)
             self.environment["PATH"] = str(programs)
 
@@ -84,12 +85,17 @@ class Pod:
         sealed: bytes | None = None,
         piece: tuple[str, ...] = (),
         length: int | str = "",
+        told: str = "",
     ) -> bytes:
-        """What put.sh says when it is sent a file, or a piece: (upload, first, total, digest)."""
+        """What put.sh says when it is sent a file, or a piece: (upload, first, total, digest).
+
+        One whose hash is told is short, and not sealed.
+        """
         *folder, name = path.split("/")
-        stdin = seal(data) if sealed is None else sealed
-        described = (*(piece or ("", "", "", "")), str(length))
-        _, output = self.run("put", "0123abcd", *described, name, *folder, stdin=stdin)
+        if sealed is None:
+            sealed = data if told else seal(data)
+        described = (*(piece or ("", "", "", "")), str(length), told)
+        _, output = self.run("put", "0123abcd", *described, name, *folder, stdin=sealed)
         return output
 
     def read(self, path: str, wish: str | None = None) -> tuple[int, list[bytes]]:

@@ -45,6 +45,7 @@ REFUSALS: Sequence[tuple[bytes, int, str]] = [
     (b"!missing", 404, "FILE_NOT_FOUND"),
     (b"!folder", 409, "NOT_A_FILE"),
     (b"!not-a-file", 409, "NOT_A_FILE"),
+    (b"!in-the-way a folder", 409, "NOT_A_FILE"),
     (b"!not-a-folder", 409, "NOT_A_FOLDER"),
     (b"!not-empty", 409, "FOLDER_NOT_EMPTY"),
     (b"!outside", 403, "PATH_OUTSIDE_WORKSPACE"),

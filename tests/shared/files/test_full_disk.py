@@ -53,7 +53,7 @@ pytestmark = pytest.mark.skipif(not _can_mount(), reason="namespaces are not all
 def test_a_full_disk_has_its_own_word_and_the_old_file_stays(tmp_path: Path, tools: Tools) -> None:
     data = b"x" * 2_000_000
     for length in ("", str(len(data))):
-        plain = (["ab", *[""] * 4, length, "file"], seal(data))
+        plain = (["ab", *[""] * 4, length, "", "file"], seal(data))
         assert in_small_workspace(tmp_path, tools, plain) == [b"!full", b"old ['file']"]
 
 
@@ -63,7 +63,7 @@ def test_a_piece_that_finds_no_room_leaves_the_beginning_as_it_was(tmp_path: Pat
     total = str(len(first) + len(rest))
 
     def piece(begin: int | str, data: bytes) -> tuple[list[str], bytes]:
-        return ["ab", "upload", str(begin), total, "", "", "file"], seal(data)
+        return ["ab", "upload", str(begin), total, "", "", "", "file"], seal(data)
 
     said = in_small_workspace(
         tmp_path, tools, piece(0, first), piece(400_000, second), piece("*", b""), piece(400_000, rest)

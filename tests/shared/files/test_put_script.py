@@ -7,11 +7,12 @@ import os
 import shutil
 import signal
 import stat
+import sys
 import time
 
 import pytest
 
-from tests.support.pod_scripts import SEPARATE, Pod, names_in, seal
+from tests.support.pod_scripts import APPLETS, SEPARATE, Pod, names_in, seal
 
 DATA = bytes(range(256)) * 300
 OTHER = b"old"
@@ -68,6 +69,48 @@ def test_what_is_known_to_be_long_is_hashed_while_it_comes(pod: Pod, length: int
     assert pod.rests == []
 
 
+@pytest.mark.parametrize("pod", SEPARATE, ids=lambda tools: tools.name, indirect=True)
+@pytest.mark.parametrize("hasher", ["openssl", "python3"])
+@pytest.mark.parametrize("work", [True, False], ids=["work", "fail"])
+def test_what_is_long_is_hashed_by_what_the_image_has(pod: Pod, hasher: str, work: bool) -> None:
+    for name in [*APPLETS.split(), *([hasher] if work else [])]:
+        program = sys.executable if name == "python3" else shutil.which(name)
+        assert program is not None
+        (pod.outside / name).symlink_to(program)
+    if not work:
+        (pod.outside / hasher).write_text("#!/bin/sh\ncat >/dev/null\necho deadbeef\n")
+        (pod.outside / hasher).chmod(0o755)
+    pod.environment["PATH"] = str(pod.outside)
+    data = DATA * (2 * BLOCK // len(DATA) + 1)
+    assert pod.put("file", data, length=len(data)) == said(data, "created")
+    assert pod.put("file", b"", sealed=seal(data)[1:] + b"x", length=len(data)) == b"!broken\n"
+    code, (_, sum_, content) = pod.read("file")
+    assert (code, sum_.decode(), content == data) == (0, sha256(data), True)
+
+
+@pytest.mark.parametrize("first", [None, 0, 1000])
+def test_a_short_piece_is_compared_with_what_it_is_told_to_be(pod: Pod, first: int | None) -> None:
+    (pod.workspace / "file").write_bytes(OTHER)
+    if first:
+        pod.put("file", DATA[:first], piece=piece(0, 9000))
+    described = piece(first, 9000) if first is not None else ()
+    data = DATA[first or 0 : 9000]
+    for sent in (b"", data[:-1], data[1:], data + b"x", seal(data)):
+        wrong = pod.put("file", sent, piece=described, length=len(data), told=sha256(data))
+        assert wrong == b"!broken\n"
+    assert (pod.workspace / "file").read_bytes() == OTHER
+    done = pod.put("file", data, piece=described, length=len(data), told=sha256(data))
+    assert done == said(DATA[:9000], "replaced")
+    assert (pod.workspace / "file").read_bytes() == DATA[:9000]
+    assert pod.rests == []
+
+
+def test_an_empty_file_is_a_short_one(pod: Pod) -> None:
+    assert pod.put("file", b"", length=0, told=sha256(b"")) == said(b"", "created")
+    assert pod.put("new/file", b"", length=0, told=sha256(b"")) == said(b"", "created")
+    assert (pod.workspace / "new/file").read_bytes() == b""
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_a_name_is_only_a_name(pod: Pod, name: str) -> None:
     assert pod.put(f"{name}/{name}", DATA) == said(DATA, "created")
@@ -101,7 +144,7 @@ def test_input_that_is_not_whole_changes_nothing(pod: Pod, sealed: bytes) -> Non
 
 
 def test_a_script_that_is_ended_leaves_no_rest(pod: Pod) -> None:
-    process = pod.start("put", "0123abcd", *[""] * 5, "file")
+    process = pod.start("put", "0123abcd", *[""] * 6, "file")
     assert process.stdin is not None
     process.stdin.write(DATA)
     process.stdin.flush()
@@ -113,9 +156,9 @@ def test_a_script_that_is_ended_leaves_no_rest(pod: Pod) -> None:
 
 
 def test_what_a_killed_script_leaves_is_removed_by_the_next(pod: Pod) -> None:
-    process = pod.start("put", "0123abcd", *[""] * 5, "file")
+    process = pod.start("put", "0123abcd", *[""] * 6, "file")
     wait_for_rest(pod)
-    live = pod.start("put", "4567abcd", *[""] * 5, "other")
+    live = pod.start("put", "4567abcd", *[""] * 6, "other")
     wait_for_rest(pod, count=2)
     process.kill()
     process.communicate(timeout=30)
@@ -253,7 +296,7 @@ def test_the_whole_must_be_what_was_announced(pod: Pod) -> None:
 
 def test_of_two_who_send_the_same_piece_one_adds_it(pod: Pod) -> None:
     pod.put("file", DATA[:1000], piece=piece(0, 9000))
-    both = [pod.start("put", tag, *piece(1000, 9000), "", "file") for tag in ("aa", "bb")]
+    both = [pod.start("put", tag, *piece(1000, 9000), "", "", "file") for tag in ("aa", "bb")]
     wait_for_rest(pod, count=3)
     for process in both:
         assert process.stdin is not None

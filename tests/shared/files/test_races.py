@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import ctypes
 import multiprocessing
+import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.shared.files.test_put_script import wait_for_rest
+from tests.shared.files.test_unpack_script import unpack
 from tests.support.pod_scripts import Pod, names_in
+from tests.support.tars import script_of, tar_of
 
 ROUNDS = 100
 SECRET = b"secret"
@@ -22,20 +28,21 @@ _AT_FDCWD = -100
 def _exchange_for_ever(one: str, other: str) -> None:
     """renameat2(2) with RENAME_EXCHANGE: at every moment there is either the one or the other."""
     libc = ctypes.CDLL(None, use_errno=True)
+    os.closerange(3, 256)  # an inherited end of a script's input would keep that open
     while True:
         if libc.renameat2(_AT_FDCWD, one.encode(), _AT_FDCWD, other.encode(), _RENAME_EXCHANGE) != 0:
             raise OSError(ctypes.get_errno(), "renameat2")
 
 
 @contextlib.contextmanager
-def exchanged(one: Path, other: Path) -> Iterator[None]:
+def exchanged(one: Path, other: Path, *, until_removed: bool = False) -> Iterator[None]:
     process = multiprocessing.get_context("fork").Process(
         target=_exchange_for_ever, args=(str(one), str(other)), daemon=True
     )
     process.start()
     try:
         yield
-        assert process.is_alive(), "the exchange did not go on"
+        assert until_removed or process.is_alive(), "the exchange did not go on"
     finally:
         process.kill()
         process.join()
@@ -56,6 +63,40 @@ def test_nothing_is_written_elsewhere(trap: Pod) -> None:
     said = {trap.put("way/new", OURS).split()[0] for _ in range(ROUNDS)}
     assert said >= {b"stored", b"!outside"}, "the race was not run"
     assert names_in(trap.outside) == ["file"]
+
+
+def test_nothing_is_unpacked_elsewhere(trap: Pod) -> None:
+    said = {unpack(trap, {"way/new": OURS, "way/more/new": OURS}).split()[0] for _ in range(ROUNDS // 4)}
+    said |= {unpack(trap, {"new": OURS, "more/new": OURS}, "way").split()[0] for _ in range(ROUNDS // 4)}
+    assert said >= {"unpacked", "!outside"}, "the race was not run"
+    assert names_in(trap.outside) == ["file"]
+    assert (trap.outside / "file").read_bytes() == SECRET
+
+
+@pytest.mark.parametrize("part", ["", "0"], ids=["all of it", "its files"])
+def test_nothing_is_written_through_an_upload_that_is_exchanged(pod: Pod, part: str) -> None:
+    (pod.outside / "0").mkdir()
+    (pod.outside / "0/new").write_bytes(SECRET)
+    (pod.outside / "new").write_bytes(SECRET)
+    before = names_in(pod.outside), names_in(pod.outside / "0")
+    _, script = asyncio.run(script_of(tar_of({"new": OURS})))
+    said = set()
+    for _ in range(ROUNDS // 4):
+        process = pod.start("unpack", "0123abcd")
+        wait_for_rest(pod)
+        ours = pod.workspace / pod.rests[0]
+        if part:
+            (ours / part).mkdir()
+        link = pod.workspace / "link"
+        link.symlink_to(pod.outside / part)
+        with exchanged(ours / part, link, until_removed=True):
+            output, _ = process.communicate(script, timeout=30)
+        said.add(output.split()[0])
+        shutil.rmtree(pod.workspace)
+        pod.workspace.mkdir()
+    assert said <= {b"unpacked", b"!broken", b"!denied"}
+    assert (names_in(pod.outside), names_in(pod.outside / "0")) == before
+    assert (pod.outside / "0/new").read_bytes() == (pod.outside / "new").read_bytes() == SECRET
 
 
 def test_nothing_is_read_elsewhere(trap: Pod) -> None:

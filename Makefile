@@ -3,9 +3,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
+CHECKOV := .local/checkov
+COMPILE := pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-header \
+	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run cluster gateway test fuzz test-cluster manifests check bench docs format clean
+.PHONY: help demo run cluster gateway test fuzz test-cluster manifests check check-infra lock bench docs format clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -15,6 +18,13 @@ $(READY): requirements.txt requirements-dev.txt pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Installing what is pinned in requirements-dev.txt (once; takes a minute) ..." >&2
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt -e .
+	@touch $@
+
+# Apart from the rest: it brings a hundred packages that nothing else needs.
+$(CHECKOV)/ready: requirements-checkov.txt
+	@test -x $(CHECKOV)/bin/python || $(PYTHON) -m venv $(CHECKOV)
+	@echo "Installing checkov (once; takes a minute) ..."
+	@$(CHECKOV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-checkov.txt
 	@touch $@
 
 demo: $(READY) ## Do the main job over HTTP on a local cluster, step by step
@@ -50,6 +60,17 @@ check: $(READY) ## Lint, types and layers
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/shellcheck shared/*/*.sh
+	@$(BIN)/shellcheck -x -P . scripts/*
+
+check-infra: $(READY) $(CHECKOV)/ready ## Terraform, image and pipeline, without a cloud
+	@$(BIN)/hadolint Dockerfile
+	@scripts/check-terraform infra/terraform/*/
+	@$(CHECKOV)/bin/checkov --directory infra/terraform --framework terraform --compact --quiet --skip-download
+	@$(BIN)/python -m pytest -q tests/infra
+
+lock: $(READY) ## Write requirements.lock and requirements-build.lock: every version and hash of the image
+	@$(BIN)/$(COMPILE) --output-file=requirements.lock requirements.txt
+	@$(BIN)/$(COMPILE) --only-build-deps --build-deps-for=wheel --output-file=requirements-build.lock pyproject.toml
 
 format: $(READY) ## Format the code
 	@$(BIN)/ruff check --fix --quiet .

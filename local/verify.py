@@ -1,0 +1,80 @@
+"""``scripts/verify URL``: the demo's client against a deployment.
+
+python -m local.verify URL    with ID_TOKEN in the environment, unless the URL is the laptop's
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+
+import aiohttp
+
+from local.demo import Demo, StepFailed
+from local.gateway import load_functions
+
+_REQUEST_SECONDS = 120.0
+_OWNER = "admin@example.com"
+
+
+class Deployment:
+    """Where a deployment's functions are.
+
+    Args:
+        url: One address for all, or a pattern with ``{function}`` in it, which stands for a
+            function's name with ``-`` for ``_``.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._url = url.rstrip("/")
+        self._functions = load_functions() if "{function}" in url else []
+
+    def url_of(self, method: str, path: str) -> str:
+        """The URL that serves a method and a path.
+
+        Raises:
+            StepFailed: No function serves it.
+        """
+        if not self._functions:
+            return self._url + path
+        for function in self._functions:
+            if any(route.method == method and route.match(path) is not None for route in function.routes):
+                return self._url.replace("{function}", function.name.replace("_", "-")) + path
+        raise StepFailed(f"no function serves {method} {path}")
+
+
+def headers(token: str) -> dict[str, str]:
+    """What says who calls.
+
+    Cloud Run takes the signature off a token in Authorization that it has checked itself, so
+    that one for its own check goes beside the one for the function:
+    https://cloud.google.com/run/docs/authenticating/service-to-service.
+
+    Args:
+        token: An ID token; empty for the laptop edition.
+    """
+    if not token:
+        return {"X-Dev-User": _OWNER}
+    return {"Authorization": f"Bearer {token}", "X-Serverless-Authorization": f"Bearer {token}"}
+
+
+async def main(url: str, token: str) -> int:
+    """Runs all steps.
+
+    Returns:
+        The exit code.
+    """
+    timeout = aiohttp.ClientTimeout(total=_REQUEST_SECONDS)
+    async with aiohttp.ClientSession(headers=headers(token), timeout=timeout) as http:
+        try:
+            await Demo(http, Deployment(url).url_of).run()
+        except (StepFailed, aiohttp.ClientError, TimeoutError) as failure:
+            print(f"FAILED: {failure!r}", file=sys.stderr)
+            return 1
+    print("All steps gave what they should.")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(asyncio.run(main(sys.argv[1], os.environ.get("ID_TOKEN", ""))))

@@ -23,7 +23,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from local.gateway import ensure_namespace
 from shared.app import App
 from shared.sessions.model import Resources, Session
 from shared.sessions.service import NewSession
@@ -266,7 +265,6 @@ async def settled(look: Callable[[], Awaitable[Seen]], end: Callable[[Seen], boo
 async def test_two_thousand_commands_lose_no_byte_and_leave_nothing(target: Target, tmp_path: Path) -> None:
     sockets_before, tasks_before = await sockets(), await tasks()
     app = App(Settings.from_env(gateway_settings(target, tmp_path)))
-    await ensure_namespace(app)
     new = NewSession(
         name="",
         image=target.image,

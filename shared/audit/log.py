@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 
-from shared.sessions.ports import AuditRecord
+from shared.sessions.audit_ports import AuditRecord
 
 log = logging.getLogger("gamgui.audit")
 

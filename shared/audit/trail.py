@@ -8,7 +8,7 @@ import logging
 
 from shared.audit.log import log_record
 from shared.audit.masking import masked
-from shared.sessions.ports import NO_SESSION, AuditRecord, AuditStore
+from shared.sessions.audit_ports import NO_SESSION, AuditRecord, AuditStore
 
 log = logging.getLogger("gamgui.audit")
 

@@ -10,8 +10,9 @@ from typing import TypeAlias
 
 from shared.errors import GamguiError, InternalError
 from shared.sessions import names
+from shared.sessions.audit_ports import NO_SESSION, AuditLog, AuditRecord
 from shared.sessions.model import Session
-from shared.sessions.ports import NO_SESSION, AuditLog, AuditRecord, Clock
+from shared.sessions.ports import Clock
 
 Detail: TypeAlias = Mapping[str, str | int | None]
 

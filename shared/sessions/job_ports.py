@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Protocol
 
+from shared.sessions.audit_ports import AuditStore
 from shared.sessions.job import Job, JobCursor, JobRecord, JobReport, NewJob
 from shared.sessions.model import Session
-from shared.sessions.ports import AuditStore, Cursor, SessionStore
+from shared.sessions.ports import Cursor, SessionStore
 
 
 class JobStore(SessionStore, Protocol):

@@ -130,6 +130,8 @@ class SessionService:
             if session.state is SessionState.FAILED:
                 raise SessionStartFailed(session.reason or "the pod cannot start", session=session.id)
             if session.state is not SessionState.PENDING:
+                # Who created it may have died before he recorded it.
+                await self._audit.record(session, owner, "session.create", session.state)
                 return session
             position = await runtime.create(session, new.env)
             status = await runtime.wait_ready(session, new.wait_seconds, position)

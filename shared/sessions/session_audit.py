@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from shared.sessions.access import AS_ADMINISTRATOR, SessionAccess
+from shared.sessions.audit_ports import AuditRecord, AuditStore
 from shared.sessions.auditor import Auditor
-from shared.sessions.ports import AuditRecord, AuditStore, Cursor
+from shared.sessions.ports import Cursor
 
 
 class SessionAudit:

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import timedelta
 
-from shared.sessions.ports import AuditRecord, Cursor
+from shared.sessions.audit_ports import AuditRecord
+from shared.sessions.ports import Cursor
 from shared.store import firestore_queries as queries
 from shared.store.audit_documents import audit_document, audit_from
 from shared.store.firestore_documents import FirestoreDocuments

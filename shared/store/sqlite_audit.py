@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from shared.sessions.ports import AuditRecord, Cursor
+from shared.sessions.audit_ports import AuditRecord
+from shared.sessions.ports import Cursor
 from shared.store import documents
 from shared.store.audit_documents import audit_document, audit_from
 from shared.store.sqlite_file import SqliteFile

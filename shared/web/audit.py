@@ -8,7 +8,8 @@ from typing import Any
 from starlette.datastructures import QueryParams
 
 from shared.sessions import names
-from shared.sessions.ports import AuditRecord, Cursor
+from shared.sessions.audit_ports import AuditRecord
+from shared.sessions.ports import Cursor
 from shared.web.paging import Page, page_of, page_token, single_values
 from shared.web.text import rfc3339
 

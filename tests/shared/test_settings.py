@@ -52,6 +52,14 @@ def test_lists_are_separated_by_commas_and_spaces_do_not_count() -> None:
     assert settings.allowed_images == ("x/*",)
 
 
+def test_administrators_are_e_mail_addresses() -> None:
+    settings = Settings.from_env({**DEV, "ADMIN_EMAILS": "Root@example.com, b@example.com"})
+    assert settings.admin_emails == ("Root@example.com", "b@example.com")
+    with pytest.raises(ConfigurationError) as caught:
+        Settings.from_env({**DEV, "ADMIN_EMAILS": "root@example.com,everybody"})
+    assert caught.value.fields["variable"] == "ADMIN_EMAILS"
+
+
 @pytest.mark.parametrize(
     ("variable", "value"),
     [

@@ -7,17 +7,10 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequen
 from typing import Any
 
 from shared.errors import GamguiError
+from shared.sessions.audit_ports import AuditRecord
 from shared.sessions.execution import Command, ExecEvent, ExecResult, Exit, Started
 from shared.sessions.model import Session, SessionState
-from shared.sessions.ports import (
-    AuditRecord,
-    ConnectionInfo,
-    Cursor,
-    PodPhase,
-    PodStatus,
-    RequestRecord,
-    SessionStore,
-)
+from shared.sessions.ports import ConnectionInfo, Cursor, PodPhase, PodStatus, RequestRecord, SessionStore
 
 READY = PodStatus(PodPhase.READY)
 Hook = Callable[[Session], Awaitable[Any]]

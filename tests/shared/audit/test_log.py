@@ -7,7 +7,7 @@ import logging
 from datetime import UTC, datetime
 
 from shared.audit.log import log_record
-from shared.sessions.ports import AuditRecord
+from shared.sessions.audit_ports import AuditRecord
 from shared.web.logs import CloudFormatter
 
 

@@ -12,7 +12,8 @@ import pytest
 
 from shared.audit.trail import AuditTrail
 from shared.errors import StoreUnavailable
-from shared.sessions.ports import NO_SESSION, AuditRecord, Cursor
+from shared.sessions.audit_ports import NO_SESSION, AuditRecord
+from shared.sessions.ports import Cursor
 
 RECORD = AuditRecord(
     id="aaaaaaaaaaaaaaaaa",

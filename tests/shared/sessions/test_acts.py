@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from shared.errors import ConnectionFailed
-from shared.sessions.ports import NO_SESSION
+from shared.sessions.audit_ports import NO_SESSION
 from shared.store.sqlite import SqliteStore
 from tests.shared.sessions.test_service import ALICE, NEW, TRUE, make_world
 from tests.shared.store.samples import SetClock

@@ -10,8 +10,8 @@ from collections.abc import AsyncGenerator, Callable
 import pytest
 
 from shared.errors import Conflict
+from shared.sessions.audit_ports import NO_SESSION, AuditRecord
 from shared.sessions.auditor import Auditor
-from shared.sessions.ports import NO_SESSION, AuditRecord
 from tests.shared.store.samples import NOON, SetClock, a_session
 from tests.support.scripted_runtime import KeptAudit
 

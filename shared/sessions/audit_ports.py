@@ -1,0 +1,72 @@
+"""Audit records, and what keeps them, as Protocols. Adapters implement them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Protocol
+
+from shared.sessions.ports import Cursor
+
+NO_SESSION = "-"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class AuditRecord:
+    """Who did what to which session, and how it ended. Never stdin, credentials or tokens.
+
+    Attributes:
+        id: Random, see ``names.new_record_id``; the log and the store have the same one.
+        at: When it began.
+        session_id: ``NO_SESSION`` for what concerns none.
+    """
+
+    id: str
+    at: datetime
+    actor: str
+    action: str
+    session_id: str
+    outcome: str
+    detail: Mapping[str, str | int | None]
+
+
+class AuditLog(Protocol):
+    """Takes audit records. A record that cannot be kept is logged, it does not fail the act."""
+
+    async def announce(self, record: AuditRecord) -> None:
+        """Keeps a record whose outcome is not known yet; ``record`` replaces it. Raises nothing."""
+        ...
+
+    async def record(self, record: AuditRecord) -> None:
+        """Keeps the record. Raises nothing."""
+        ...
+
+
+class AuditStore(Protocol):
+    """Keeps the records of sessions, to be asked for.
+
+    Every method raises ``StoreUnavailable`` when the store does not answer.
+    """
+
+    async def put(self, record: AuditRecord) -> None:
+        """Keeps a record, in the place of the one with the same id if there is one."""
+        ...
+
+    async def list_records(
+        self, session_id: str, *, limit: int, after: Cursor | None
+    ) -> Sequence[AuditRecord]:
+        """The session's records, newest first by (at, id), at most ``limit``, those behind ``after``."""
+        ...
+
+    async def forget(self, session_id: str, *, limit: int) -> int:
+        """Removes records of the session.
+
+        Args:
+            session_id: The session, which goes too.
+            limit: Most of them at once, 1 to 500.
+
+        Returns:
+            How many went; fewer than ``limit`` only when none is left.
+        """
+        ...

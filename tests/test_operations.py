@@ -14,7 +14,7 @@ import pytest
 from starlette.responses import JSONResponse, Response
 
 from shared.audit.log import log_record
-from shared.sessions.ports import AuditRecord
+from shared.sessions.audit_ports import AuditRecord
 from shared.settings import Settings
 from shared.web import logs
 from shared.web.endpoint import Call, Route

@@ -229,9 +229,9 @@ class SessionService:
         session = await self._access.running(owner, session_id)
         detail = {"command": shlex.join(command.argv)}
         async with self._access.used(session), self._audit.act(session, owner, "session.exec", detail) as act:
-            act.announce()
             act.outcome = ExecResult.UNKNOWN
             with self._slots.taken(session.id):
+                act.announce()
                 running = self._access.runtime_of(session).execute(session, command)
                 async with contextlib.aclosing(running) as events:
                     async for event in events:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from shared.errors import ConnectionFailed
+from shared.errors import ConnectionFailed, TooManyRequests
 from shared.sessions.audit_ports import NO_SESSION
 from shared.store.sqlite import SqliteStore
 from tests.shared.sessions.test_service import ALICE, NEW, TRUE, make_world
@@ -31,3 +31,17 @@ async def test_a_command_is_announced_before_it_runs(sqlite: SqliteStore, clock:
     assert (announced.outcome, announced.detail) == ("started", {"command": "true"})
     assert world.audit.records[-1].id == announced.id
     assert world.audit.outcomes[-1] == ("session.exec", "cancelled")
+
+
+async def test_a_command_too_many_is_recorded_and_never_was_announced(
+    sqlite: SqliteStore, clock: SetClock
+) -> None:
+    world = make_world(sqlite, clock, slots=1)
+    session = await world.service.create(ALICE, NEW)
+    running = world.service.execute(ALICE, session.id, TRUE)
+    await anext(running)
+    with pytest.raises(TooManyRequests):
+        await world.run(session)
+    await running.aclose()
+    assert len(world.audit.announced) == 1
+    assert [outcome for _, outcome in world.audit.outcomes[1:]] == ["TOO_MANY_EXECS", "cancelled"]

@@ -17,6 +17,9 @@ START_SECONDS = 60.0
 # What a test process may have set must not decide what a gateway under test connects to.
 _INHERITED = ("PATH", "LANG", "TMPDIR", "PYTHONPATH", "PYTHONHASHSEED")
 
+# Tests and benchmarks want to know how much gets through, not what a limit lets through.
+UNLIMITED = {"REQUEST_RATE_PER_MINUTE": "1000000", "REQUEST_BURST": "1000000"}
+
 
 def base_environment(**variables: str) -> dict[str, str]:
     """An environment with nothing of the developer's in it but what processes need."""
@@ -91,8 +94,6 @@ def gateway(log: Path, **variables: str) -> Generator[tuple[subprocess.Popen[str
     Yields:
         The process and its URL.
     """
-    # Tests and benchmarks want to know how much gets through, not what a limit lets through.
-    unlimited = {"REQUEST_RATE_PER_MINUTE": "1000000", "REQUEST_BURST": "1000000"}
-    environment = base_environment(PORT="0", **(unlimited | variables))
+    environment = base_environment(PORT="0", **(UNLIMITED | variables))
     with process(["-m", "local.serve"], environment, "http://", log) as (child, line):
         yield child, "http://" + line.partition("http://")[2]

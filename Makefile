@@ -64,7 +64,7 @@ check: $(READY) ## Lint, types and layers
 
 check-infra: $(READY) $(CHECKOV)/ready ## Terraform, image and pipeline, without a cloud
 	@$(BIN)/hadolint Dockerfile
-	@scripts/check-terraform infra/terraform/*/
+	@scripts/check-terraform infra/terraform/*/ infra/terraform/workloads/objects/
 	@$(CHECKOV)/bin/checkov --directory infra/terraform --framework terraform --compact --quiet --skip-download
 	@$(BIN)/python -m pytest -q tests/infra
 

@@ -116,9 +116,9 @@ class Settings:
     )
     session_disk_request: str = _setting(
         "SESSION_DISK_REQUEST",
-        "256Mi",
-        "Disk that a session's pod is promised of all that it may take; `10Gi` on GKE Autopilot, which "
-        "gives no more than that",
+        "",
+        "Disk that a session's pod asks its node for, at most what its volumes may take; `10Gi` on GKE "
+        "Autopilot, which gives no more than that; empty: none is asked for",
     )
     max_session_cpu: str = _setting("MAX_SESSION_CPU", "2", "Most CPU that a session may ask for")
     max_session_memory: str = _setting("MAX_SESSION_MEMORY", "4Gi", "Most memory that a session may ask for")
@@ -245,7 +245,9 @@ class Settings:
             raise ConfigurationError("ADMIN_EMAILS holds what is no e-mail address", variable="ADMIN_EMAILS")
         if not _DNS_LABEL.fullmatch(self.k8s_namespace):
             raise ConfigurationError("K8S_NAMESPACE is not a DNS label", variable="K8S_NAMESPACE")
-        bounds = ("session_disk", "session_disk_request", "max_file_bytes", *_SIZES, *_SIZES.values())
+        bounds = ["session_disk", "max_file_bytes", *_SIZES, *_SIZES.values()]
+        if self.session_disk_request:
+            bounds.append("session_disk_request")
         sizes = {name: self._size(name) for name in bounds}
         for low, high in _SIZES.items():
             if sizes[low] > sizes[high]:

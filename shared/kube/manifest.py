@@ -154,8 +154,11 @@ def _credentials(session: Session) -> JsonObject:
 
 def _container(session: Session, env: Mapping[str, str], options: PodOptions) -> JsonObject:
     resources = {"cpu": session.resources.cpu, "memory": session.resources.memory}
-    disk = options.ephemeral_storage_bytes
-    promised = min(disk, math.ceil(quantity(options.disk_request)))
+    requests, limits = dict(resources), dict(resources)
+    if options.disk_request:
+        disk = options.ephemeral_storage_bytes
+        requests["ephemeral-storage"] = str(min(disk, math.ceil(quantity(options.disk_request))))
+        limits["ephemeral-storage"] = str(disk)
     variables = {**env, "HOME": HOME, "GAMCFGDIR": GAM_FOLDER}
     return {
         "name": CONTAINER,
@@ -164,10 +167,7 @@ def _container(session: Session, env: Mapping[str, str], options: PodOptions) ->
         "command": ["/bin/sh", "-c", START_SCRIPT],
         "workingDir": WORKSPACE,
         "env": [{"name": name, "value": value} for name, value in sorted(variables.items())],
-        "resources": {
-            "requests": {**resources, "ephemeral-storage": str(promised)},
-            "limits": {**resources, "ephemeral-storage": str(disk)},
-        },
+        "resources": {"requests": requests, "limits": limits},
         "securityContext": {
             "allowPrivilegeEscalation": False,
             "privileged": False,

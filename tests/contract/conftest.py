@@ -88,7 +88,6 @@ def _values(namespace: str) -> dict[str, str]:
         "max_session_cpu": _MAX_CPU,
         "quota_sessions": "200",
         "quota_cpu": _MAX_CPU,
-        "quota_disk": "2Ti",
     }
 
 

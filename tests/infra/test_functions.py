@@ -15,10 +15,6 @@ from shared.web.endpoint import Route
 from tests.support.laptop import ROOT
 from tests.support.terraform import PLATFORM, blocks, functions, local_values
 
-# Deployed together with the release that brings them.
-AHEAD_FUNCTIONS = {"cleanup_sessions", "session_audit", "update_session"}
-AHEAD_SETTINGS = {"ADMIN_EMAILS", "CLEANUP_CALLERS"}
-
 FRAMEWORK = {"FUNCTION_TARGET", "FUNCTION_SOURCE"}
 
 
@@ -44,7 +40,7 @@ def test_every_function_in_the_code_has_its_service() -> None:
 
 def test_every_service_has_a_function_in_the_code() -> None:
     code = {function.name for function in load_functions()}
-    extra = set(functions(PLATFORM)) - code - AHEAD_FUNCTIONS
+    extra = set(functions(PLATFORM)) - code
     assert not extra, f"There is no functions/<name>/main.py for: {sorted(extra)}"
 
 
@@ -80,7 +76,7 @@ def test_environment_variables_are_settings() -> None:
     names = set(values["environment"]) | set(re.findall(r"\b([A-Z][A-Z0-9_]+) = ", own))
     settings = {field.metadata["env"] for field in dataclasses.fields(Settings)}
     assert "AUTH_AUDIENCE" in names
-    assert names - settings - FRAMEWORK - AHEAD_SETTINGS == set()
+    assert names - settings - FRAMEWORK == set()
 
 
 def test_required_settings_are_there() -> None:

@@ -72,7 +72,6 @@ variable "max_session" {
   type = object({
     cpu    = optional(string)
     memory = optional(string)
-    disk   = optional(string)
   })
   default  = {}
   nullable = false
@@ -84,7 +83,6 @@ variable "quota" {
     sessions = optional(number)
     cpu      = optional(string)
     memory   = optional(string)
-    disk     = optional(string)
   })
   default  = {}
   nullable = false

@@ -20,7 +20,7 @@ OPTIONS = PodOptions(
     service_account="",
     runtime_class="",
     disk="2Gi",
-    disk_request="256Mi",
+    disk_request="",
     jobs_disk_bytes=2 * 1024**3,
     max_ttl_seconds=86400,
 )
@@ -80,8 +80,8 @@ WHOLE = {
                     {"name": "HOME", "value": "/home/gam"},
                 ],
                 "resources": {
-                    "requests": {"cpu": "500m", "memory": "512Mi", "ephemeral-storage": "268435456"},
-                    "limits": {"cpu": "500m", "memory": "512Mi", "ephemeral-storage": "8925478912"},
+                    "requests": {"cpu": "500m", "memory": "512Mi"},
+                    "limits": {"cpu": "500m", "memory": "512Mi"},
                 },
                 "securityContext": {
                     "allowPrivilegeEscalation": False,
@@ -181,7 +181,7 @@ def test_a_templates_placement_volumes_and_sidecars_survive() -> None:
     mounts = [mount["mountPath"] for mount in spec["containers"][0]["volumeMounts"]]
     assert mounts == ["/workspace", "/home/gam", "/tmp", JOBS, MOUNTED, "/etc/shared"]
     assert spec["containers"][0]["resources"]["limits"] == {
-        "ephemeral-storage": "8925478912",
+        "ephemeral-storage": "1Gi",
         "cpu": "500m",
         "memory": "512Mi",
     }
@@ -234,7 +234,11 @@ def test_an_empty_template_changes_nothing(template: dict[str, Any]) -> None:
     assert pod_manifest(SESSION, {}, OPTIONS, template) == pod_manifest(SESSION, {}, OPTIONS)
 
 
-def test_a_pod_is_promised_what_the_operator_says_and_never_more_than_it_may_take() -> None:
-    all_of_it = dataclasses.replace(OPTIONS, disk_request="1Ti")
-    resources = pod_manifest(SESSION, {}, all_of_it)["spec"]["containers"][0]["resources"]
-    assert resources["requests"]["ephemeral-storage"] == resources["limits"]["ephemeral-storage"]
+@pytest.mark.parametrize(
+    ("asked", "requested"), [("256Mi", "268435456"), ("1Ti", "8925478912")], ids=["a part", "more than all"]
+)
+def test_a_pod_asks_for_disk_where_the_operator_says_so(asked: str, requested: str) -> None:
+    options = dataclasses.replace(OPTIONS, disk_request=asked)
+    resources = pod_manifest(SESSION, {}, options)["spec"]["containers"][0]["resources"]
+    assert resources["requests"]["ephemeral-storage"] == requested
+    assert resources["limits"]["ephemeral-storage"] == "8925478912"  # all volumes, and the log

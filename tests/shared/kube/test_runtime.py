@@ -23,7 +23,7 @@ OPTIONS = PodOptions(
     service_account="",
     runtime_class="",
     disk="1Gi",
-    disk_request="256Mi",
+    disk_request="",
     jobs_disk_bytes=2**30,
     max_ttl_seconds=86400,
 )

@@ -12,11 +12,9 @@ locals {
     k8s_priority_class  = var.priority_class
     max_session_cpu     = var.max_session.cpu
     max_session_memory  = var.max_session.memory
-    max_session_disk    = var.max_session.disk
     quota_sessions      = var.quota.sessions == null ? null : tostring(var.quota.sessions)
     quota_cpu           = var.quota.cpu
     quota_memory        = var.quota.memory
-    quota_disk          = var.quota.disk
     k8s_service_name    = try(var.functions_in_cluster.service_name, null)
     k8s_ingress_host    = try(var.functions_in_cluster.ingress_host, null)
     k8s_ingress_path    = try(var.functions_in_cluster.ingress_path, null)

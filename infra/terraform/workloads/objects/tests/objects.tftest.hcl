@@ -52,8 +52,8 @@ run "every_choice_is_in_its_place" {
     service_account = "pods"
     pod_template    = "template"
     priority_class  = "people"
-    max_session     = { cpu = "4", memory = "8Gi", disk = "9Gi" }
-    quota           = { sessions = 3, cpu = "5", memory = "6Gi", disk = "27Gi" }
+    max_session     = { cpu = "4", memory = "8Gi" }
+    quota           = { sessions = 3, cpu = "5", memory = "6Gi" }
     functions_in_cluster = {
       service_name = "functions"
       ingress_host = "gam.example.com"
@@ -67,11 +67,10 @@ run "every_choice_is_in_its_place" {
       output.objects["ServiceAccount/pods"].metadata.namespace == "sessions",
       output.objects["PodTemplate/template"].template.spec.priorityClassName == "people",
       output.objects["PriorityClass/people"].value == 1000,
-      output.objects["LimitRange/containers"].spec.limits[0].max == { cpu = "4", memory = "8Gi", "ephemeral-storage" = "9Gi" },
+      output.objects["LimitRange/containers"].spec.limits[0].max == { cpu = "4", memory = "8Gi" },
       output.objects["ResourceQuota/sessions"].spec.hard.pods == "3",
       output.objects["ResourceQuota/sessions"].spec.hard["limits.cpu"] == "5",
       output.objects["ResourceQuota/sessions"].spec.hard["requests.memory"] == "6Gi",
-      output.objects["ResourceQuota/sessions"].spec.hard["limits.ephemeral-storage"] == "27Gi",
       output.objects["Service/functions"].spec.type == "ClusterIP",
       output.objects["Ingress/functions"].spec.rules[0].host == "gam.example.com",
       output.objects["Ingress/functions"].spec.rules[0].http.paths[0].path == "/gam",

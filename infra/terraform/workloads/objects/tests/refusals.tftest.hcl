@@ -86,7 +86,7 @@ run "a_quota_is_a_quantity" {
   command = plan
 
   variables {
-    quota = { disk = "-1Gi" }
+    quota = { memory = "-1Gi" }
   }
 
   expect_failures = [var.quota]

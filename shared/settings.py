@@ -175,11 +175,11 @@ class Settings:
 
     request_rate_per_minute: int = _setting(
         "REQUEST_RATE_PER_MINUTE",
-        600,
+        6000,
         "Requests a minute of one caller to one function; more get 429. Each instance counts its own",
     )
     request_burst: int = _setting(
-        "REQUEST_BURST", 300, "Requests at once, before REQUEST_RATE_PER_MINUTE counts"
+        "REQUEST_BURST", 3000, "Requests at once, before REQUEST_RATE_PER_MINUTE counts"
     )
 
     use_mock_container_adapter: bool = _setting(

@@ -6,7 +6,8 @@ id, job id, record key, hash of the owner).
 Indexes: sessions by (owner, created_at desc), by (owner, state, created_at desc) and, for
 administrators, by (state, created_at desc), jobs by (session_id, created_at desc), audit by
 (session_id, at desc); ``check_at``, ``purge_at`` and ``on_cluster`` of sessions and ``expires_at``
-of requests by themselves.
+of requests by themselves. TTL policies, which nothing here depends on, are on ``purge_at`` of
+sessions, jobs and audit and on ``expires_at`` of requests.
 
 An owner's document holds the ids of his live sessions as marks. It changes in one commit with
 the session that becomes live or something else, so it is true at every moment, and whoever
@@ -32,7 +33,7 @@ from shared.sessions.ports import Clock, Cursor, RequestRecord
 from shared.store import documents
 from shared.store import firestore_queries as queries
 from shared.store.documents import Document
-from shared.store.firestore_audit import FirestoreAudit
+from shared.store.firestore_audit import KEPT, FirestoreAudit
 from shared.store.firestore_connection import OPERATION_SECONDS
 from shared.store.firestore_documents import ABSENT, MARKS, FirestoreDocuments, Mark, unchanged
 from shared.store.firestore_values import timestamp_of
@@ -127,7 +128,7 @@ class FirestoreStore:
 
     async def create_job(self, job: Job) -> Job:
         """See ``JobStore.create_job``."""
-        answer = await self._documents.write(JOBS, job.id, documents.job_document(job), ABSENT)
+        answer = await self._documents.write(JOBS, job.id, _job_document(job), ABSENT)
         if answer.version is None:
             raise Conflict(f"Job {job.id} exists.", reason="JOB_EXISTS", job=job.id)
         return dataclasses.replace(job, version=answer.version)
@@ -141,7 +142,7 @@ class FirestoreStore:
 
     async def update_job(self, job: Job) -> Job:
         """See ``JobStore.update_job``."""
-        version = await self._replace(JOBS, job.id, documents.job_document(job), job.version)
+        version = await self._replace(JOBS, job.id, _job_document(job), job.version)
         if version is None:
             raise VersionConflict(f"Job {job.id} was changed meanwhile.", job=job.id)
         return dataclasses.replace(job, version=version)
@@ -247,3 +248,8 @@ class FirestoreStore:
         if precondition is None:
             return None
         return (await self._documents.write(collection, document_id, document, precondition, *also)).version
+
+
+def _job_document(job: Job) -> Document:
+    """With when the TTL policy may remove it. Cleanup does before, with the session."""
+    return {**documents.job_document(job), "purge_at": job.created_at + KEPT}

@@ -18,8 +18,8 @@ from shared.store.firestore_documents import FirestoreDocuments
 AUDIT = "audit"
 
 KEPT = timedelta(days=400)
-"""After that the TTL policy removes a record. Most go before, with their session; this is for
-those that come when their session has gone already."""
+"""After that the TTL policy removes a record, or a job. Most go before, with their session; this is
+for those that come when their session has gone already, or was removed by its own policy."""
 
 
 class FirestoreAudit:

@@ -219,8 +219,6 @@ def test_collections_are_those_of_the_code() -> None:
 def test_what_expires_is_forgotten() -> None:
     ttl = local_values(PLATFORM)["ttl"]
     assert ttl["requests"] in {field.name for field in dataclasses.fields(RequestRecord)}
-    source = ROOT / "shared" / "store" / "firestore_audit.py"
-    if source.exists():
-        assert f'"{ttl["audit"]}"' in source.read_text()
-    assert "sessions" not in ttl, "a session goes together with its jobs and records"
-    assert "jobs" not in ttl
+    for collection, module in ("audit", "firestore_audit.py"), ("jobs", "firestore.py"):
+        assert f'"{ttl[collection]}"' in (ROOT / "shared" / "store" / module).read_text()
+    assert ttl["sessions"] in {field.name for field in dataclasses.fields(Session)}

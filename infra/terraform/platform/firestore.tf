@@ -27,10 +27,12 @@ locals {
     }
   }
 
-  # Documents that Firestore forgets by itself, up to a day after this time. Sessions are not among
-  # them: cleanup forgets a session together with its jobs and records, which would stay without it.
+  # Documents that Firestore forgets by itself, up to a day after this time, should cleanup not have
+  # done it before.
   ttl = {
     requests = "expires_at"
+    sessions = "purge_at"
+    jobs     = "purge_at"
     audit    = "purge_at"
   }
 

@@ -219,11 +219,14 @@ class KubeApi:
     ) -> JsonObject:
         timeout = aiohttp.ClientTimeout(sock_connect=_CONNECT_SECONDS)
         with self._telemetry.kubernetes(method, path):
-            async with self._send(method, path, params, body, content_type, timeout, accept) as response:
-                answer = await response.json(content_type=None)
-                if not isinstance(answer, dict):
-                    raise ClusterUnavailable("the Kubernetes API answered something that is no object")
-                return answer
+            answer: Any = None
+            # A broken or foreign answer is no reason: it holds the text, which may be a Secret's.
+            with contextlib.suppress(aiohttp.ClientError, ValueError):
+                async with self._send(method, path, params, body, content_type, timeout, accept) as response:
+                    answer = await response.json(content_type=None)
+            if not isinstance(answer, dict):
+                raise ClusterUnavailable("the Kubernetes API answered something that is no object")
+            return answer
 
     @contextlib.asynccontextmanager
     async def _send(

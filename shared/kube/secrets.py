@@ -6,8 +6,6 @@ import base64
 from datetime import UTC, datetime
 from typing import Any
 
-import aiohttp
-
 from shared.errors import ClusterUnavailable, TooManyRequests, VersionConflict
 from shared.kube.api import JsonObject, KubeApi
 from shared.kube.errors import ApiError
@@ -95,8 +93,6 @@ class KubernetesSecrets:
             if error.code == 404 and absent is not None:
                 return absent
             raise _refusal(error, replaces=method == "PUT") from None
-        except (aiohttp.ClientError, ValueError):
-            raise ClusterUnavailable("the Kubernetes API answered something that is no object") from None
 
 
 def _refusal(error: ApiError, *, replaces: bool) -> Exception:

@@ -26,8 +26,11 @@ OBJECT = Answer(body={"kind": "Pod"})
         failure(503, "ServiceUnavailable"),
         failure(504, "Timeout"),
         Answer(status=0),
+        Answer(lines=[b'{"kind": "Po'], torn=True),
+        Answer(lines=[b'{"kind": "Po']),
+        Answer(lines=[b"<html>Welcome</html>"]),
     ],
-    ids=["429", "500", "503", "504", "reset"],
+    ids=["429", "500", "503", "504", "reset", "torn", "cut", "somebody else's"],
 )
 async def test_a_passing_fault_is_overcome(fault: Answer) -> None:
     async with KubeServer([fault, fault, OBJECT]).running() as server, closing(api_at(server.url)) as api:

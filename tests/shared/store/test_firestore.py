@@ -19,8 +19,8 @@ from grpc import StatusCode
 
 from shared.errors import Conflict, GamguiError, InternalError, StoreUnavailable, VersionConflict
 from shared.store.firestore import FirestoreStore
-from tests.shared.store.faulty_firestore import Fault, FaultyFirestore
 from tests.shared.store.samples import NOON, SetClock, a_record, a_session
+from tests.support.faulty_firestore import Fault, FaultyFirestore
 from tests.support.firestore_emulator import firestore_emulator
 
 AMBIGUOUS = [

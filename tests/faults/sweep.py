@@ -1,0 +1,179 @@
+"""Breaks an operation off at one call after the other, and looks what has become of everything."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
+from typing import Any, TypeAlias
+
+from shared.errors import GamguiError, TooManyRequests
+from shared.sessions.model import SessionState
+from shared.settings import Settings
+from tests.faults.line import Fault, Kind, Line
+from tests.faults.operations import Operation, Subject
+from tests.faults.world import LIMIT, Place, World
+
+_AT_ONCE = 12
+
+
+@dataclasses.dataclass
+class Point:
+    """One operation with one fault, and what became of it."""
+
+    operation: Operation
+    fault: Fault
+    world: World
+    subject: Subject
+    line: Line
+    outcome: Any = None
+    error: BaseException | None = None
+    seconds: float = 0.0
+
+    def __str__(self) -> str:
+        calls = self.line.calls
+        call = calls[self.fault.at - 1] if self.line.met else "-"
+        return f"{self.operation.name}: {self.fault} ({call}) -> {self.error!r}"
+
+
+Faults: TypeAlias = Callable[[Sequence[str]], list[Fault]]
+"""Which faults are to be tried, of the calls of an operation that meets none."""
+
+
+async def calls_of(operation: Operation, place: Place) -> list[str]:
+    """What an operation calls when nothing goes wrong."""
+    async with World(place).made() as world:
+        subject = await operation.prepare(world)
+        line = Line()
+        async with world.behind(line) as settings:
+            app = operation.app(Settings.from_env(settings))
+            try:
+                await operation.run(app, subject)
+            finally:
+                await app.close()
+        return line.calls
+
+
+async def sweep(
+    operation: Operation,
+    place: Place,
+    faults: Faults,
+    run: Callable[[Point, dict[str, str]], Any],
+) -> tuple[list[Point], list[str]]:
+    """Tries all faults, each with a subject of its own.
+
+    Args:
+        operation: What is broken off.
+        place: Where worlds are made.
+        faults: Which faults.
+        run: Runs one point with the settings of a function behind its line, and breaks it off.
+
+    Returns:
+        The points that were met, and what was wrong at any.
+    """
+    tried = faults(await calls_of(operation, place))
+    async with AsyncExitStack() as stack:
+        shared = None if operation.alone else await stack.enter_async_context(World(place).made())
+        slots = asyncio.Semaphore(_AT_ONCE)
+
+        async def prepared(fault: Fault) -> Point:
+            async with slots:
+                world = shared or await stack.enter_async_context(World(place).made())
+                return Point(operation, fault, world, await operation.prepare(world), Line(fault))
+
+        points = await asyncio.gather(*(prepared(fault) for fault in tried))
+
+        async def ran(point: Point) -> None:
+            async with point.world.behind(point.line) as settings:
+                started = time.monotonic()
+                await run(point, settings)
+                point.seconds = time.monotonic() - started
+
+        await asyncio.gather(*(ran(point) for point in points))
+        wrong = await _afterwards(points, slots)
+    return [point for point in points if point.line.met], wrong
+
+
+async def _afterwards(points: Sequence[Point], slots: asyncio.Semaphore) -> list[str]:
+    """What is wrong after time has passed and cleanup has run."""
+
+    async def of_world(world: World) -> list[str]:
+        async with slots:
+            return [f"{_who(world, points)}: {what}" for what in await world.settled()]
+
+    async def of_point(point: Point) -> list[str]:
+        async with slots:
+            found = [
+                *_of_the_run(point),
+                *await point.operation.wrong(point.world, point.subject, point.outcome),
+            ]
+            return [f"{point}: {what}" for what in [*found, *await _limit(point)]]
+
+    worlds = {point.world.name: point.world for point in points}
+    found = await asyncio.gather(*(of_world(world) for world in worlds.values()))
+    found += await asyncio.gather(*(of_point(point) for point in points))
+    return [what for one in found for what in one]
+
+
+def _who(world: World, points: Sequence[Point]) -> str:
+    mine = [str(point) for point in points if point.world is world]
+    return mine[0] if len(mine) == 1 else world.name
+
+
+def _of_the_run(point: Point) -> list[str]:
+    found = []
+    if point.error is not None and not isinstance(point.error, GamguiError | asyncio.CancelledError):
+        found.append("an error that is none of ours")
+    if point.seconds > point.operation.seconds:
+        found.append(f"took {point.seconds:.0f} s")
+    return found
+
+
+async def _limit(point: Point) -> list[str]:
+    """That the owner can create as many sessions as he has left, and not one more."""
+    store, owner = point.world.app.store, point.subject.owner
+    sessions = await store.list_sessions(owner, state=None, limit=100, after=None)
+    left = LIMIT - sum(session.live for session in sessions)
+    created = 0
+    try:
+        while created <= LIMIT:
+            await store.create(point.world.document(owner, SessionState.PENDING, virtual=True), limit=LIMIT)
+            created += 1
+    except TooManyRequests:
+        pass
+    return [] if created == left else [f"{created} sessions could be created, and {left} were left"]
+
+
+async def with_fault(point: Point, settings: dict[str, str]) -> None:
+    """Runs the operation to its end, whatever it is."""
+    app = point.operation.app(Settings.from_env(settings))
+    try:
+        point.outcome = await point.operation.run(app, point.subject)
+    except Exception as error:  # noqa: BLE001 - which ones are right is told later
+        point.error = error
+    point.line.open = True
+    await app.close()
+
+
+async def cancelled(point: Point, settings: dict[str, str]) -> None:
+    """Cancels the operation at its call; the instance goes on."""
+    app = point.operation.app(Settings.from_env(settings))
+    running = asyncio.ensure_future(point.operation.run(app, point.subject))
+    held = asyncio.ensure_future(point.line.held.wait())
+    await asyncio.wait([running, held], return_when=asyncio.FIRST_COMPLETED)
+    held.cancel()
+    point.line.open = True
+    running.cancel()
+    (outcome,) = await asyncio.gather(running, return_exceptions=True)
+    if isinstance(outcome, BaseException):
+        point.error = outcome
+    else:
+        point.outcome = outcome
+    await app.close()
+
+
+def crashes(calls: Sequence[str]) -> list[Fault]:
+    """Before and after each call that an operation makes, and one call further than that."""
+    return [Fault(Kind.CRASH, at, acted=acted) for at in range(1, len(calls) + 2) for acted in (False, True)]

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
-from tests.faults.sweep import Point
 from tests.faults.world import Place
 from tests.support import laptop
 from tests.support.firestore_fixtures import firestore_host
@@ -29,12 +28,23 @@ def place(kubeconfig: str, tmp_path: Path) -> Place:
 
 
 @pytest.fixture
-def firestore_place(kubeconfig: str, tmp_path: Path, firestore_host: str) -> Place:
-    """Sessions are kept in Firestore."""
-    return Place(kubeconfig, tmp_path, firestore_host)
+def gated_place(kubeconfig: str, tmp_path: Path) -> Place:
+    """Sessions are kept in SQLite, and tests stop its calls too."""
+    return Place(kubeconfig, tmp_path, store_gated=True)
 
 
 @pytest.fixture
-def count(record_property: Callable[[str, object], None]) -> Callable[[str, Sequence[Point]], None]:
-    """Counts the points of an operation."""
-    return lambda name, points: record_property(PROPERTY, (name, len(points)))
+def firestore_place(kubeconfig: str, tmp_path: Path, firestore_host: str) -> Place:
+    """Sessions are kept in Firestore."""
+    return Place(kubeconfig, tmp_path, firestore_host, cluster_fails=False)
+
+
+@pytest.fixture
+def count(record_property: Callable[[str, object], None]) -> Callable[[str, Mapping[str, int]], None]:
+    """Counts the points of operations."""
+
+    def counted(what: str, points: Mapping[str, int]) -> None:
+        for name, number in points.items():
+            record_property(PROPERTY, (f"{what}: {name}", number))
+
+    return counted

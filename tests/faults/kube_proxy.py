@@ -77,17 +77,26 @@ class KubeProxy:
     def __init__(self, upstream: Upstream, line: Line) -> None:
         self._upstream = upstream
         self._line = line
+        self._handlers: set[asyncio.Task[None]] = set()
 
     @contextlib.asynccontextmanager
     async def serving(self, folder: Path) -> AsyncIterator[str]:
         """Gives the path of a kubeconfig that names this proxy."""
-        server = await asyncio.start_server(self._serve, "127.0.0.1", 0, limit=_MOST)
+        server = await asyncio.start_server(self._begin, "127.0.0.1", 0, limit=_MOST)
         port = server.sockets[0].getsockname()[1]
         config = kubeconfigs.document({"server": f"http://127.0.0.1:{port}"})
         try:
             yield kubeconfigs.write(folder, config, f"config-{port}")
         finally:
             server.close()
+            for handler in self._handlers:
+                handler.cancel()
+            await asyncio.gather(*self._handlers, return_exceptions=True)
+
+    def _begin(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        handler = asyncio.get_running_loop().create_task(self._serve(reader, writer))
+        self._handlers.add(handler)
+        handler.add_done_callback(self._handlers.discard)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -98,10 +107,8 @@ class KubeProxy:
                     await self._pass_on(request, reader, writer)
                 else:
                     await self._fail(request, fault, reader, writer)
-        except asyncio.CancelledError:
-            pass  # the test is over: asyncio's own callback would log it as an error
         finally:
-            writer.close()
+            await _closed(writer)
 
     async def _read(self, reader: asyncio.StreamReader) -> _Request:
         head = (await reader.readuntil(b"\r\n\r\n")).decode()
@@ -127,12 +134,15 @@ class KubeProxy:
             await writer.drain()
             yield reader, writer
         finally:
-            writer.close()
+            writer.transport.abort()  # TLS would say goodbye, and wait for the answer
+            await _closed(writer)
 
     async def _pass_on(
         self, request: _Request, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         async with self._sent(request) as (far_reader, far_writer):
+            if request.upgrade and not await _upgraded(far_reader, writer):
+                return
             ways = [
                 asyncio.create_task(_pump(reader, far_writer)),
                 asyncio.create_task(_pump(far_reader, writer)),
@@ -189,6 +199,26 @@ def _status(kind: Kind) -> dict[str, object]:
 def _http(status: int, body: bytes, content_type: str = "application/json", headers: str = "") -> bytes:
     head = f"HTTP/1.1 {status} X\r\nContent-Type: {content_type}\r\nContent-Length: {len(body)}\r\n"
     return f"{head}{headers}Connection: close\r\n\r\n".encode() + body
+
+
+async def _upgraded(far_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+    """Passes on the answer to an upgrade; one that refuses ends the connection, as all others do."""
+    head = await far_reader.readuntil(b"\r\n\r\n")
+    if head.split()[1] == b"101":
+        writer.write(head)
+        return True
+    first, *lines = head.split(b"\r\n")
+    lengths = [int(line.split(b":")[1]) for line in lines if line.lower().startswith(b"content-length:")]
+    body = await far_reader.readexactly(lengths[0])
+    writer.write(b"\r\n".join([first, b"Connection: close", *lines]) + body)
+    await writer.drain()
+    return False
+
+
+async def _closed(writer: asyncio.StreamWriter) -> None:
+    writer.close()
+    with contextlib.suppress(ConnectionError, ssl.SSLError):
+        await writer.wait_closed()
 
 
 async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

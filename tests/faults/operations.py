@@ -12,7 +12,6 @@ from shared.app import App
 from shared.sessions.credential import CredentialFile, Credentials
 from shared.sessions.model import Session, SessionState
 from shared.sessions.names import credentials_name
-from shared.settings import Settings
 from tests.faults.world import NEW, World
 from tests.support.gam_files import gam_files
 
@@ -56,19 +55,17 @@ class Operation:
         name: For people.
         seconds: It takes no longer, whatever goes wrong.
         alone: It is about all there is in a namespace.
+        ripens: Seconds that must pass from what is prepared to the operation.
     """
 
     name: ClassVar[str]
     seconds: ClassVar[float]
     alone: ClassVar[bool] = False
+    ripens: ClassVar[float] = 0.0
 
     async def prepare(self, world: World) -> Subject:
         """What must be there before; nothing goes wrong with it."""
         return Subject(world.new_owner())
-
-    def app(self, settings: Settings) -> App:
-        """The services that run it."""
-        return App(settings)
 
     async def run(self, app: App, subject: Subject) -> Any:
         """The operation."""

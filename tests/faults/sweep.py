@@ -9,19 +9,29 @@ from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from typing import Any, TypeAlias
 
+from shared.app import App
 from shared.errors import GamguiError, TooManyRequests
 from shared.sessions.model import SessionState
 from shared.settings import Settings
+from tests.faults.gate import gated
 from tests.faults.line import Fault, Kind, Line
 from tests.faults.operations import Operation, Subject
 from tests.faults.world import LIMIT, Place, World
 
 _AT_ONCE = 12
+_WAITING_AT_ONCE = 48
+"""Most operations at once: of these many do nothing but wait."""
 
 
 @dataclasses.dataclass
 class Point:
-    """One operation with one fault, and what became of it."""
+    """One operation with one fault, and what became of it.
+
+    Attributes:
+        outcome: What the operation answered.
+        answer: The same over HTTP, its status and body.
+        error: What it raised.
+    """
 
     operation: Operation
     fault: Fault
@@ -29,6 +39,7 @@ class Point:
     subject: Subject
     line: Line
     outcome: Any = None
+    answer: tuple[int, Any] | None = None
     error: BaseException | None = None
     seconds: float = 0.0
 
@@ -46,14 +57,23 @@ async def calls_of(operation: Operation, place: Place) -> list[str]:
     """What an operation calls when nothing goes wrong."""
     async with World(place).made() as world:
         subject = await operation.prepare(world)
+        await asyncio.sleep(operation.ripens)
         line = Line()
         async with world.behind(line) as settings:
-            app = operation.app(Settings.from_env(settings))
+            app = services(world, settings, line)
             try:
                 await operation.run(app, subject)
             finally:
                 await app.close()
         return line.calls
+
+
+def services(world: World, settings: dict[str, str], line: Line) -> App:
+    """The services of an instance whose calls go by this line."""
+    app = App(Settings.from_env(settings))
+    if world.place.store_gated:
+        app.__dict__["store"] = gated(app.store, line)
+    return app
 
 
 async def sweep(
@@ -85,15 +105,41 @@ async def sweep(
 
         points = await asyncio.gather(*(prepared(fault) for fault in tried))
 
+        await asyncio.sleep(operation.ripens)
+
+        waiting = asyncio.Semaphore(_WAITING_AT_ONCE)
+
         async def ran(point: Point) -> None:
-            async with point.world.behind(point.line) as settings:
-                started = time.monotonic()
+            async with waiting, point.world.behind(point.line) as settings:
                 await run(point, settings)
-                point.seconds = time.monotonic() - started
 
         await asyncio.gather(*(ran(point) for point in points))
         wrong = await _afterwards(points, slots)
     return [point for point in points if point.line.met], wrong
+
+
+async def sweep_all(
+    operations: Sequence[tuple[Operation, int]],
+    place: Place,
+    faults: Faults,
+    run: Callable[[Point, dict[str, str]], Any],
+) -> dict[str, int]:
+    """Sweeps operations, all at once: it is waiting that takes the time.
+
+    Args:
+        operations: Each with the number of points that it has at least.
+        place: As ``sweep`` takes it, like the others.
+
+    Returns:
+        How many points each had, by its name.
+    """
+    swept = await asyncio.gather(*(sweep(one, place, faults, run) for one, _ in operations))
+    found = [what for _, wrong in swept for what in wrong]
+    for (operation, least), (points, _) in zip(operations, swept, strict=True):
+        if len(points) < least:
+            found.append(f"{operation.name}: {len(points)} points, and not {least}")
+    assert not found, "\n".join(found)
+    return {point.operation.name: len(points) for points, _ in swept for point in points}
 
 
 async def _afterwards(points: Sequence[Point], slots: asyncio.Semaphore) -> list[str]:
@@ -124,6 +170,8 @@ def _who(world: World, points: Sequence[Point]) -> str:
 
 def _of_the_run(point: Point) -> list[str]:
     found = []
+    if point.answer is not None and point.answer[0] >= 300:
+        found.append(f"answered {point.answer}")
     if point.error is not None and not isinstance(point.error, GamguiError | asyncio.CancelledError):
         found.append("an error that is none of ours")
     if point.seconds > point.operation.seconds:
@@ -148,18 +196,20 @@ async def _limit(point: Point) -> list[str]:
 
 async def with_fault(point: Point, settings: dict[str, str]) -> None:
     """Runs the operation to its end, whatever it is."""
-    app = point.operation.app(Settings.from_env(settings))
+    app = services(point.world, settings, point.line)
+    started = time.monotonic()
     try:
         point.outcome = await point.operation.run(app, point.subject)
     except Exception as error:  # noqa: BLE001 - which ones are right is told later
         point.error = error
+    point.seconds = time.monotonic() - started
     point.line.open = True
     await app.close()
 
 
 async def cancelled(point: Point, settings: dict[str, str]) -> None:
     """Cancels the operation at its call; the instance goes on."""
-    app = point.operation.app(Settings.from_env(settings))
+    app = services(point.world, settings, point.line)
     running = asyncio.ensure_future(point.operation.run(app, point.subject))
     held = asyncio.ensure_future(point.line.held.wait())
     await asyncio.wait([running, held], return_when=asyncio.FIRST_COMPLETED)

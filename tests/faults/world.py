@@ -16,7 +16,7 @@ from shared.app import App
 from shared.kube.diagnosis import diagnose
 from shared.sessions.cleanup_report import Report
 from shared.sessions.model import Resources, Session, SessionState
-from shared.sessions.names import SESSION_LABEL, new_session_id, pod_name
+from shared.sessions.names import SESSION_LABEL, new_session_id, pod_labels, pod_name
 from shared.sessions.ports import PodPhase
 from shared.sessions.service import NewSession
 from shared.settings import Settings
@@ -28,6 +28,26 @@ IMAGE = "localhost/busybox:1"
 LIMIT = 3
 RUNS = 3
 """So often cleanup runs at most, until all is right."""
+
+CLEANUP_SECONDS = 20
+GRACE_SECONDS = 2.1
+"""After so long an orphan is older than a second, by times that are whole seconds."""
+
+_SLOW = "trap 'sleep 0.5; exit 0' TERM; sleep 3600 & wait"
+_RESTRICTED = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+_SLOW_CONTAINER = {
+    "name": "slow",
+    "image": IMAGE,
+    "command": ["sh", "-c", _SLOW],
+    "securityContext": _RESTRICTED,
+}
+_TEMPLATE: dict[str, Any] = {
+    "apiVersion": "v1",
+    "kind": "PodTemplate",
+    "metadata": {"name": "slow"},
+    "template": {"spec": {"containers": [_SLOW_CONTAINER]}},
+}
+"""Pods that take a while to go, so that they are waited for."""
 
 _BETWEEN_RUNS = timedelta(minutes=2)
 NEW = NewSession(
@@ -54,11 +74,20 @@ class _Later:
 
 @dataclasses.dataclass(frozen=True)
 class Place:
-    """What worlds are made in: a cluster, a folder, and an emulator unless sessions are in SQLite."""
+    """What worlds are made in.
+
+    Attributes:
+        folder: Takes files.
+        firestore: host:port of an emulator; without, sessions are kept in SQLite.
+        cluster_fails: Whether calls of the cluster go by the line.
+        store_gated: Whether those of SQLite do; of Firestore all do.
+    """
 
     kubeconfig: str
     folder: Path
     firestore: str = ""
+    cluster_fails: bool = True
+    store_gated: bool = False
 
 
 class World:
@@ -74,6 +103,7 @@ class World:
     async def made(self) -> AsyncIterator[World]:
         """Makes the namespace; disconnects at the end."""
         await ensure_namespace(self.app)
+        await self.app.kube.request("POST", self.path("podtemplates"), body=_TEMPLATE)
         self._upstream = await Upstream.of(self.app.kube)
         try:
             yield self
@@ -97,6 +127,8 @@ class World:
             "SESSION_IMAGE": IMAGE,
             "MAX_SESSIONS_PER_OWNER": str(LIMIT),
             "ORPHAN_GRACE_SECONDS": "1",
+            "CLEANUP_SECONDS": str(CLEANUP_SECONDS),
+            "K8S_POD_TEMPLATE": _TEMPLATE["metadata"]["name"],
             "CLEANUP_CALLERS": "scheduler@example.com",
         }
 
@@ -105,9 +137,10 @@ class World:
         """Settings of a function all of whose calls go by this line."""
         assert self._upstream is not None
         async with contextlib.AsyncExitStack() as stack:
-            proxy = KubeProxy(self._upstream, line)
-            kubeconfig = await stack.enter_async_context(proxy.serving(self.place.folder))
-            firestore = ""
+            kubeconfig = firestore = ""
+            if self.place.cluster_fails:
+                proxy = KubeProxy(self._upstream, line)
+                kubeconfig = await stack.enter_async_context(proxy.serving(self.place.folder))
             if self.place.firestore:
                 store = StoreProxy(self.place.firestore, line)
                 firestore = await stack.enter_async_context(store.serving())
@@ -135,6 +168,27 @@ class World:
         """Somebody nobody knows yet."""
         self.owners.append(f"{secrets.token_hex(6)}@example.com")
         return self.owners[-1]
+
+    async def unscheduled_pod(self, session: Session) -> None:
+        """A session's pod that no node takes: it is there, and costs nothing."""
+        body = {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"name": session.pod_name, "labels": pod_labels(session.id, session.owner)},
+            "spec": {
+                "nodeSelector": {"no": "node"},
+                "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
+                "containers": [_SLOW_CONTAINER],
+            },
+        }
+        await self.app.kube.request("POST", self.path("pods"), body=body)
+
+    async def stored(self, session: Session, *states: SessionState) -> Session:
+        """Stores a session and takes it through these states, all at the time of its creation."""
+        stored = await self.app.store.create(session)
+        for state in states:
+            stored = await self.app.store.update(stored.to(state, session.created_at))
+        return stored
 
     def document(self, owner: str, state: SessionState, **values: Any) -> Session:
         """A session of two hours ago."""
@@ -196,6 +250,9 @@ class World:
                 pod is None or diagnose(pod).phase is not PodPhase.READY
             ):
                 wrong.append(f"session {session.id} is running without a pod that is ready")
+            if session.state in (SessionState.FAILED, SessionState.DELETED):
+                jobs, _ = await self.app.jobs.list_jobs(session.owner, session.id, limit=100, after=None)
+                wrong += [f"job {job.id} is {job.state} for ever" for job in jobs if not job.state.over]
         secrets = [secret["metadata"] for secret in await self.objects("secrets")]
         wrong += [
             f"secret {one['name']} is nobody's" for one in secrets if SESSION_LABEL in one.get("labels", {})

@@ -26,6 +26,8 @@ Params: TypeAlias = Sequence[tuple[str, str]]
 
 _RETRIED = (429, 500, 502, 503, 504)
 _CONNECT_SECONDS = 10.0
+_UPGRADE_SECONDS = 20.0
+"""aiohttp's own limit is five minutes."""
 _RETRY_SECONDS = 6.0
 """A fault that lasts longer is the caller's to know: people wait for the answer."""
 WATCH_STALL_SECONDS = 10.0
@@ -182,18 +184,19 @@ class KubeApi:
         session, connection = await self._open()
         for refresh in (False, True):
             try:
-                return await session.ws_connect(
-                    connection.server + path,
-                    params=list(params),
-                    protocols=protocols,
-                    headers=await _headers(connection, refresh=refresh),
-                    ssl=connection.ssl_context or True,
-                    server_hostname=connection.server_hostname,
-                    proxy=connection.proxy,
-                    autoping=True,
-                    max_msg_size=MAX_OBJECT_BYTES,
-                    timeout=aiohttp.ClientWSTimeout(ws_close=1.0),
-                )
+                async with asyncio.timeout(_UPGRADE_SECONDS):
+                    return await session.ws_connect(
+                        connection.server + path,
+                        params=list(params),
+                        protocols=protocols,
+                        headers=await _headers(connection, refresh=refresh),
+                        ssl=connection.ssl_context or True,
+                        server_hostname=connection.server_hostname,
+                        proxy=connection.proxy,
+                        autoping=True,
+                        max_msg_size=MAX_OBJECT_BYTES,
+                        timeout=aiohttp.ClientWSTimeout(ws_close=1.0),
+                    )
             except aiohttp.WSServerHandshakeError as error:
                 if error.status == 401 and not refresh:
                     continue

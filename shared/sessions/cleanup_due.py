@@ -181,7 +181,9 @@ class DueSessions:
         # Of exactly the version that was found: whoever begins to work in it changes that.
         reason = session.reason or words
         ending = await self._store.update(session.to(SessionState.DELETING, self._clock.now(), reason))
-        return await self._finish(ending, report, words, jobs_over=because is Because.IDLE)
+        # Of one that failed nobody has looked.
+        looked = because is Because.IDLE and session.state is SessionState.RUNNING
+        return await self._finish(ending, report, words, jobs_over=looked)
 
     async def _finish(
         self, session: Session, report: Report, because: str, *, jobs_over: bool = False

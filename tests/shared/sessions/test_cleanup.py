@@ -174,6 +174,17 @@ async def test_a_session_is_ended_in_the_order_of_a_delete(world: World, state: 
     assert world.audit.records[0].actor == "cleanup"
 
 
+async def test_no_job_of_a_failed_session_goes_on_for_ever(world: World) -> None:
+    """Who noted that it failed may have died before it came to the jobs."""
+    session = await world.has(S.RUNNING, S.FAILED)
+    job = await world.store.create_job(a_job(session_id=session.id))
+    world.clock.pass_seconds(3600)
+    assert named(await world.run())[session.id][0] is Action.DELETED
+    stored = await world.store.get_job(job.id)
+    assert stored is not None
+    assert stored.state.over
+
+
 async def test_work_that_begins_while_cleanup_decides_saves_the_session(world: World) -> None:
     session = await world.has(S.RUNNING)
     world.clock.pass_seconds(3600)

@@ -120,6 +120,8 @@ class CredentialService:
             copied = credentials.names
             act.detail["files"] = " ".join(copied)
             removed = tuple(name for name in session.credentials if name not in copied)
+            # Before, so that whatever may have got there can be removed by a later refresh.
+            session = await self._note(session, tuple(sorted({*session.credentials, *copied})))
             await (self._virtual if session.virtual else self._runtime).copy(session, credentials, removed)
             await self._note(session, copied)
         return Refreshed(copied, removed)
@@ -141,16 +143,14 @@ class CredentialService:
             return changed
         raise VersionConflict("the credentials are being changed by others; try again")
 
-    async def _note(self, session: Session, names: tuple[str, ...]) -> None:
+    async def _note(self, session: Session, names: tuple[str, ...]) -> Session:
         """The session says which credentials it has."""
         current: Session | None = session
         for _ in range(_TRIES):
             if current is None or current.credentials == names:
-                return
+                return current or session
             try:
-                await self._sessions.update(dataclasses.replace(current, credentials=names))
+                return await self._sessions.update(dataclasses.replace(current, credentials=names))
             except VersionConflict:
                 current = await self._sessions.get(session.id)
-            else:
-                return
         raise VersionConflict("the session is being changed by others; try again", session=session.id)

@@ -94,7 +94,7 @@ class Session:
         changed_at: When it came into its state; None means with its creation.
         purge_at: When a deleted session may be forgotten.
         credentials: Names of the credential files that were there when it was created, or
-            last copied into it.
+            last copied into it; while they are copied, and after a crash, of both.
     """
 
     id: str

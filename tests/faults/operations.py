@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 from shared.app import App
 from shared.sessions.credential import CredentialFile, Credentials
+from shared.sessions.execution import Command, Output
 from shared.sessions.model import Session, SessionState
 from shared.sessions.names import credentials_name
 from tests.faults.world import NEW, World
@@ -175,6 +176,51 @@ class ChangeCredentials(Operation):
         if files == self._after or (not outcome and files == self._before):
             return []
         return [f"answered {outcome}, and the Secret holds {sorted(files)}, neither as before nor as after"]
+
+
+class Refresh(Operation):
+    """Copies changed credentials into a running session."""
+
+    name, seconds = "refresh", 60.0
+
+    async def prepare(self, world: World) -> Subject:
+        owner, app = world.new_owner(), world.app
+        await app.credentials.put(owner, FILE, OLD[FILE])
+        session = await app.sessions.create(owner, NEW)
+        await app.credentials.put(owner, FILE, FRESH[FILE])
+        await app.credentials.put(owner, OTHER, FRESH[OTHER])
+        return Subject(owner, session)
+
+    async def run(self, app: App, subject: Subject) -> Any:
+        return await app.credentials.refresh(subject.owner, subject.known.id)
+
+    def request(self, subject: Subject) -> Request:
+        return Request("credentials", "POST", f"/v1/sessions/{subject.known.id}/credentials:refresh")
+
+    async def wrong(self, world: World, subject: Subject, outcome: Any) -> list[str]:
+        """A later refresh still knows what it has to take away."""
+        owner, session, app = subject.owner, subject.known, world.app
+        found = [f"not {name} as before or after" for name in await self._neither(world, session)]
+        await app.credentials.delete(owner, OTHER)
+        await app.credentials.refresh(owner, session.id)
+        files = await _files(world, session)
+        return [*found, *([] if files == {FILE: FRESH[FILE]} else [f"in the end it has {sorted(files)}"])]
+
+    async def _neither(self, world: World, session: Session) -> list[str]:
+        files = await _files(world, session)
+        return [name for name, data in files.items() if data not in (OLD[name], FRESH[name])]
+
+
+async def _files(world: World, session: Session) -> dict[str, bytes]:
+    """What a session has of credentials."""
+    script = 'cd ~/.gam && for file in $(ls -A); do echo "$file $(base64 "$file" | tr -d "\\n")"; done'
+    output = b""
+    async for event in world.app.runtime.execute(
+        session, Command(argv=["sh", "-c", script], timeout_seconds=20)
+    ):
+        output += event.data if isinstance(event, Output) and event.stream == "stdout" else b""
+    lines = [line.partition(" ") for line in output.decode().splitlines()]
+    return {name: base64.b64decode(data) for name, _, data in lines}
 
 
 PUT_FIRST = ChangeCredentials(

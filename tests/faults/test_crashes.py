@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from tests.faults.cleanups import CleanupOfPods, CleanupOfWhatIsLeft
 from tests.faults.killing import forks
-from tests.faults.operations import CREDENTIALS, Create, Delete
+from tests.faults.operations import CREDENTIALS, Create, Delete, Refresh
 from tests.faults.sweep import cancelled, crashes, sweep_all
 from tests.faults.world import Place
 
@@ -17,6 +17,7 @@ OPERATIONS = [
     (Create(), 2 * 6),
     (Delete(), 2 * 6),
     *((change, 2 * 2) for change in CREDENTIALS),
+    (Refresh(), 2 * 4),
     (CleanupOfWhatIsLeft(), 2 * 30),
     (CleanupOfPods(), 2 * 14),
 ]

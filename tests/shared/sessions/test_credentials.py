@@ -183,7 +183,7 @@ async def test_a_copy_that_fails_says_so_without_a_word_of_the_pods(
     assert world.audit.outcomes[-1] == ("credentials.refresh", reason)
     stored = await world.sqlite.get(session.id)
     assert stored is not None
-    assert stored.credentials == ()
+    assert stored.credentials == ("oauth2.txt",)  # it may be there: a later refresh can take it away
 
 
 async def test_a_session_says_what_was_copied_even_when_others_change_it(world: World) -> None:

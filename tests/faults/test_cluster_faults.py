@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from tests.faults.cleanups import CleanupOfWhatIsLeft
+from tests.faults.cleanups import CleanupOfPods, CleanupOfWhatIsLeft
 from tests.faults.line import Fault, Kind
-from tests.faults.operations import CREDENTIALS, Create, Delete
+from tests.faults.operations import CREDENTIALS, Create, Delete, Refresh
 from tests.faults.sweep import sweep_all, with_fault
 from tests.faults.world import Place
 
@@ -45,8 +45,20 @@ OPERATIONS = [
     (Create(), 3 * 14),
     (Delete(), 2 * 14),
     *((change, 2 * 14) for change in CREDENTIALS),
+    (Refresh(), 2 * 14),
     (CleanupOfWhatIsLeft(), 100),
 ]
+
+
+def of_streams(calls: Sequence[str]) -> list[Fault]:
+    """Those at calls that only pods which run are asked."""
+    return [fault for fault in faults(calls) if calls[fault.at - 1].split()[0] in ("exec", "watch")]
+
+
+async def test_a_cluster_that_fails_at_any_stream_of_cleanup(
+    place: Place, count: Callable[[str, Mapping[str, int]], None]
+) -> None:
+    count("cluster", await sweep_all([(CleanupOfPods(), 2 * 14)], place, of_streams, with_fault))
 
 
 async def test_a_cluster_that_fails_at_any_call(

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+import pytest
+
 from tests.faults.cleanups import CleanupOfPods, CleanupOfWhatIsLeft
 from tests.faults.killing import forks
 from tests.faults.operations import CREDENTIALS, Create, Delete, Refresh
 from tests.faults.sweep import cancelled, crashes, sweep_all
 from tests.faults.world import Place
+
+pytestmark = pytest.mark.timeout(300)  # hundreds of operations, some of which wait for half a minute
 
 # Counted by hand, each before and after. A create calls for the Secret, its own document, the
 # template, the pod, the watch and the document again; a delete for its document twice, the jobs,

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+import pytest
+
 from tests.faults.cleanups import CleanupOfWhatIsLeft
 from tests.faults.line import Fault, Kind
 from tests.faults.operations import Create, Delete
 from tests.faults.sweep import cancelled, crashes, sweep_all, with_fault
 from tests.faults.world import Place
+
+pytestmark = pytest.mark.timeout(300)  # hundreds of operations, some of which wait for half a minute
 
 
 def faults(calls: Sequence[str]) -> list[Fault]:

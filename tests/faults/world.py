@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import dataclasses
 import functools
@@ -222,10 +223,17 @@ class World:
         wrong: list[str] = []
         for run in range(1, RUNS + 1):
             await self.cleanup(_BETWEEN_RUNS * run)
+            await self._those_that_go_are_gone()
             wrong = await self.wrong()
             if not wrong:
                 break
         return wrong
+
+    async def _those_that_go_are_gone(self) -> None:
+        """Waits for pods that were told to go: between two runs there is time enough for that."""
+        async with asyncio.timeout(60):
+            while any("deletionTimestamp" in pod["metadata"] for pod in await self.objects("pods")):
+                await asyncio.sleep(0.2)
 
     async def cleanup(self, ahead: timedelta) -> Report:
         """One run of cleanup, at a later time."""

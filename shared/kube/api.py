@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import Any, Protocol, TypeAlias
 
 import aiohttp
@@ -19,12 +19,12 @@ from shared.errors import ClusterUnavailable
 from shared.kube.answers import MAX_OBJECT_BYTES, body_of, lines
 from shared.kube.connection import Connection
 from shared.kube.errors import ApiError, public_message
+from shared.kube.retries import backoff, never
 from shared.telemetry.port import SILENT, Telemetry
 
 JsonObject: TypeAlias = dict[str, Any]
 Params: TypeAlias = Sequence[tuple[str, str]]
 
-_RETRIED = (429, 500, 502, 503, 504)
 _CONNECT_SECONDS = 10.0
 _UPGRADE_SECONDS = 20.0
 """aiohttp's own limit is five minutes."""
@@ -101,7 +101,7 @@ class KubeApi:
         """
         safe = idempotent if idempotent is not None else method not in ("POST", "PATCH")
         attempts = stamina.retry_context(
-            on=_backoff if safe else _never,
+            on=backoff if safe else never,
             attempts=None,
             timeout=min(timeout_seconds, _RETRY_SECONDS),
             wait_initial=0.1,
@@ -291,15 +291,3 @@ async def _headers(connection: Connection, *, refresh: bool) -> dict[str, str]:
     if authorization is not None:
         headers["Authorization"] = authorization
     return headers
-
-
-def _backoff(error: Exception) -> bool | float:
-    """Whether to repeat, and when the server said so: after how many seconds."""
-    if isinstance(error, ApiError):
-        if error.code not in _RETRIED:
-            return False
-        return error.retry_after_seconds if error.retry_after_seconds is not None else True
-    return isinstance(error, ClusterUnavailable) and error.reason != "CLUSTER_CERTIFICATE"
-
-
-_never: Callable[[Exception], bool] = lambda error: False  # noqa: E731

@@ -30,6 +30,7 @@ DOCUMENTED = {
     "last_used_at",
     "expires_at",
     "idle_seconds",
+    "cleanup",
     "credentials",
 }
 

@@ -341,6 +341,7 @@ def test_output_of_the_oldest_finished_jobs_makes_room(jobs: Jobs) -> None:
     for _ in range(3):
         job, _ = jobs.start("head", "-c", str(BOUND // 2), "/dev/zero", most=2)
         jobs.ended(job)
+        jobs.gone(job)  # nothing touches its folder any more
         os.utime(jobs.root / job, (len(finished), len(finished)))  # the order of their ends
         finished.append(job)
     job, _ = jobs.start("true", most=2)

@@ -34,7 +34,7 @@ CLEANUP_SECONDS = 20
 GRACE_SECONDS = 2.1
 """After so long an orphan is older than a second, by times that are whole seconds."""
 
-_SLOW = "trap 'sleep 0.5; exit 0' TERM; sleep 3600 & wait"
+_SLOW = "trap 'sleep 1.5; exit 0' TERM; sleep 3600 & wait"
 _RESTRICTED = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
 _SLOW_CONTAINER = {
     "name": "slow",

@@ -31,6 +31,8 @@ class GatedStore:
 
     def __getattr__(self, name: str) -> Any:
         method = getattr(self._store, name)
+        if name == "audit":
+            return GatedStore(method, self._ask, self._held)
         if name == "close":
             return method
 

@@ -81,7 +81,7 @@ def test_nothing_is_unpacked_elsewhere(trap: Pod) -> None:
         unpack(trap, {"way/new": OURS, "way/more/new": OURS})
     raced(
         lambda: unpack(trap, {"new": OURS, "more/new": OURS}, "way").split()[0],
-        {"unpacked", "!outside"},
+        {"!broken", "!outside"},  # hardly ever does the folder stay one for so many steps
         ROUNDS // 4,
     )
     assert names_in(trap.outside) == ["file"]

@@ -76,7 +76,7 @@ class DueSessions:
 
         Args:
             report: Takes what became of it.
-            until: Time on the loop's clock after which nothing more is begun.
+            until: Time on the loop's clock at which it must be over.
 
         Returns:
             What is to be waited for.
@@ -103,7 +103,8 @@ class DueSessions:
                 report.note("session", session.id, Action.LEFT, "the time of this run is over")
                 return None
             try:
-                async with asyncio.timeout(_ONE_SECONDS):
+                now = asyncio.get_running_loop().time()
+                async with asyncio.timeout_at(min(now + _ONE_SECONDS, until)):
                     return await self._handle(session, report)
             except VersionConflict:
                 report.note("session", session.id, Action.LEFT, "it was changed at the same time")

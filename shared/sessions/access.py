@@ -22,7 +22,7 @@ AS_ADMINISTRATOR: Final = {"as": "administrator"}
 """What a record of an act on somebody else's session says beside its actor."""
 
 _TOUCH_SECONDS = 30
-"""Less than the shortest idle limit: what is used now is never found idle for want of a note."""
+"""At most; and less than the session's idle limit: what is used is never found idle for want of a note."""
 
 _TRIES = 5
 
@@ -157,7 +157,8 @@ class SessionAccess:
                     session = current
 
     def _lately_used(self, session: Session) -> bool:
-        return (self._clock.now() - session.last_used_at).total_seconds() < _TOUCH_SECONDS
+        known = (self._clock.now() - session.last_used_at).total_seconds()
+        return known < min(_TOUCH_SECONDS, session.idle_seconds / 2)
 
     def _used_now(self, session: Session) -> Session:
         return dataclasses.replace(session, last_used_at=self._clock.now())

@@ -722,6 +722,14 @@ async def test_commands_note_that_the_session_is_used_but_not_each_of_them(world
         assert (await world.stored(session)).last_used_at == NOON + timedelta(seconds=noted)
 
 
+async def test_use_is_noted_within_even_a_short_idle_limit(world: World) -> None:
+    session = await world.service.create(ALICE, dataclasses.replace(NEW, idle_seconds=10))
+    for _ in range(8):
+        world.clock.pass_seconds(4)
+        await world.run(session)
+        assert (await world.stored(session)).idle_at > world.clock.now()
+
+
 async def test_a_command_does_not_begin_in_a_session_that_is_ended_meanwhile(world: World) -> None:
     session = await world.service.create(ALICE, NEW)
     world.clock.pass_seconds(60)

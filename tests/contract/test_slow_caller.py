@@ -20,15 +20,16 @@ while cat /workspace/mib; do echo >> /workspace/written; done
 
 
 async def written(client: Client, session: Json) -> int:
-    """How many MiB the command has got rid of."""
-    return int((await client.execute(session, "wc -l < /workspace/written"))["stdout"])
+    """How many MiB the command has got rid of; none before it has begun."""
+    count = "cat /workspace/written 2>/dev/null | wc -l"
+    return int((await client.execute(session, count))["stdout"])
 
 
 async def when_it_stands_still(client: Client, session: Json) -> int:
-    """The same, when it has not grown for a second."""
+    """The same, when it has begun and has not grown for a second."""
     async with asyncio.timeout(30):
-        before = -1
-        while (now := await written(client, session)) != before:
+        before = 0
+        while (now := await written(client, session)) != before or now == 0:
             before = now
             await asyncio.sleep(1)
         return now

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from functools import partial
 
 from shared.errors import GamguiError
 from shared.sessions.access import SessionAccess
@@ -81,24 +82,27 @@ class Strays:
         secrets = [secret async for secret in self._inventory.secrets()]
         strangers = [present[session_id] for session_id in found.unknown]
         await asyncio.gather(
-            *(self._guarded("pod", pod.name, self._ended(pod, report), report, until) for pod in ended),
             *(
-                self._guarded(one.kind, one.name, self._orphan(one, report), report, until)
+                self._guarded("pod", pod.name, partial(self._ended, pod, report), report, until)
+                for pod in ended
+            ),
+            *(
+                self._guarded(one.kind, one.name, partial(self._orphan, one, report), report, until)
                 for one in [*strangers, *secrets]
             ),
             *(
-                self._guarded("session", session.id, self._missing(session, report), report, until)
+                self._guarded("session", session.id, partial(self._missing, session, report), report, until)
                 for session in found.missing
             ),
         )
 
     async def _guarded(
-        self, kind: str, name: str, work: Awaitable[None], report: Report, until: float
+        self, kind: str, name: str, work: Callable[[], Awaitable[None]], report: Report, until: float
     ) -> None:
         async with self._slots:
             try:
                 async with asyncio.timeout_at(until):
-                    await work
+                    await work()
             except GamguiError as error:
                 report.note(kind, name, Action.LEFT, f"{error.reason}: {error.detail}")
             except TimeoutError:

@@ -77,8 +77,11 @@ def test_nothing_is_written_elsewhere(trap: Pod) -> None:
 
 
 def test_nothing_is_unpacked_elsewhere(trap: Pod) -> None:
-    for _ in range(ROUNDS // 4):
-        unpack(trap, {"way/new": OURS, "way/more/new": OURS})
+    raced(
+        lambda: unpack(trap, {"way/new": OURS, "way/more/new": OURS}).split()[0],
+        {"unpacked", "!outside"},
+        ROUNDS // 4,
+    )
     raced(
         lambda: unpack(trap, {"new": OURS, "more/new": OURS}, "way").split()[0],
         {"!broken", "!outside"},  # hardly ever does the folder stay one for so many steps

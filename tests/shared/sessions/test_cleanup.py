@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import gc
 from collections.abc import AsyncGenerator, Sequence
 from datetime import timedelta
 from typing import Any
@@ -341,6 +342,26 @@ async def test_a_run_keeps_to_its_time(sqlite: SqliteStore, clock: SetClock) -> 
     assert {one.action for one in report.decisions} == {Action.LEFT}
     assert {await world.state(session) for session in sessions} == {S.DELETING}
     assert report.faults == []  # the other steps had their time
+
+
+async def test_a_run_that_is_broken_off_leaves_nothing_begun_of_what_was_waiting(world: World) -> None:
+    for _ in range(40):
+        world.cluster.has(a_session())
+    world.clock.pass_seconds(GRACE.total_seconds())
+    begun = asyncio.Event()
+
+    async def hangs(belonging: Belonging) -> None:
+        begun.set()
+        await asyncio.sleep(3600)
+
+    world.cluster.delete = hangs  # type: ignore[method-assign]
+    run = asyncio.create_task(world.run())
+    await begun.wait()
+    run.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await run
+    del run
+    gc.collect()  # a coroutine that was made and never begun would be told of here
 
 
 async def test_many_are_ended_a_few_at_a_time(world: World) -> None:

@@ -144,7 +144,7 @@ class LocalCluster:
             shutil.rmtree(probe, ignore_errors=True)
             if found is not None:
                 return found
-        return GroupRuntime(processes)
+        return GroupRuntime(processes, pods)
 
     def kubeconfig_of(self, user: str, token: str) -> str:
         """Return a kubeconfig with somebody's token. ``user`` is only its name in the file."""

@@ -15,7 +15,12 @@ import pytest
 from shared.kube.api import KubeApi
 from shared.sessions.model import Session
 from shared.store.sqlite import SqliteStore
-from tests.contract.conftest import Target, gateway_settings, target_in
+from tests.contract.conftest import (
+    Target,
+    gateway_settings,
+    skip_unless_processes_are_its_own,
+    target_in,
+)
 from tests.contract.test_sessions import is_gone, pod_path
 from tests.support import laptop
 from tests.support.client import Client, Json
@@ -164,13 +169,13 @@ async def _begun(client: Client, session: Json) -> None:
 async def test_a_job_is_work_and_its_end_begins_the_idle_time(client: Client, store: SqliteStore) -> None:
     session = await client.create(idle_seconds=600)
     path = f"/v1/sessions/{session['id']}/jobs"
-    status, job, _ = await client.call("POST", path, {"command": ["sleep", "600"]})
+    status, job, _ = await client.call("POST", path, {"command": "echo $$ >/tmp/pid; exec sleep 600"})
     assert status == 201, job
     await idle(store, session)
     assert [action for action, _ in of(await cleanup(client), session["id"])] == ["in_use"]
     stored = await store.get(session["id"])
     assert stored is not None
-    await client.execute(session, ["sh", "-c", "pkill -f '^sleep 600$' || killall sleep"])
+    await client.execute(session, "until [ -s /tmp/pid ]; do sleep 0.1; done; kill $(cat /tmp/pid)")
     async with asyncio.timeout(20):
         while (await client.execute(session, "ls -d /var/lib/gamgui/jobs/*/end 2>/dev/null; true"))[
             "stdout"
@@ -184,6 +189,7 @@ async def test_a_job_is_work_and_its_end_begins_the_idle_time(client: Client, st
 
 async def test_a_session_whose_pod_is_gone_or_has_ended_has_failed(client: Client, kube: KubeApi) -> None:
     gone, ended, whole = [await client.create() for _ in range(3)]
+    await skip_unless_processes_are_its_own(client, ended)
     await kube.request("DELETE", pod_path(gone), body={"gracePeriodSeconds": 0})
     await client.execute(ended, ["sh", "-c", "kill -TERM 1"])
     async with asyncio.timeout(30):

@@ -112,8 +112,10 @@ async def test_arguments_arrive_exactly(client: Client, session: Json) -> None:
 async def test_variables_and_folder_arrive_exactly(client: Client, session: Json) -> None:
     env = {f"V{number}": value for number, value in enumerate(HOSTILE)}
     names = " ".join(f'"$V{number}"' for number in range(len(HOSTILE)))
-    result = await client.execute(session, f"printf '%s\\0' {names}; pwd", env=env, workdir="/tmp")
-    assert result["stdout"].split("\0") == [*HOSTILE, "/tmp\n"]
+    result = await client.execute(
+        session, f"printf '%s\\0' {names}; [ \"$(pwd)\" = /tmp ] && echo there", env=env, workdir="/tmp"
+    )
+    assert result["stdout"].split("\0") == [*HOSTILE, "there\n"]
 
 
 async def test_variables_of_the_caller_do_not_disturb_ours(client: Client, session: Json) -> None:

@@ -90,11 +90,20 @@ async def test_no_bytes_are_an_input_that_ends(client: Client, session: Json) ->
 
 
 async def test_words_variables_and_folder_come_in_the_query(client: Client, session: Json) -> None:
-    words = [("command", word) for word in ("sh", "-c", 'cat; printf "|%s|%s|" "$1" "$A"; pwd', "sh", "a  b")]
+    words = [
+        ("command", word)
+        for word in (
+            "sh",
+            "-c",
+            'cat; printf "|%s|%s|" "$1" "$A"; [ "$(pwd)" = /tmp ] && echo there',
+            "sh",
+            "a  b",
+        )
+    ]
     path = path_of(session, *words, ("env", "A=1=ä"), ("workdir", "/tmp"), ("timeout_seconds", "9.5"))
     headers = {"X-Dev-User": client.user, **OCTETS}
     async with client.http.post(client.url + path, data=b"in", headers=headers) as response:
-        assert (await response.json())["stdout"] == "in|a  b|1=ä|/tmp\n"
+        assert (await response.json())["stdout"] == "in|a  b|1=ä|there\n"
 
 
 async def test_octets_that_are_no_text_go_in_exactly(client: Client, session: Json) -> None:

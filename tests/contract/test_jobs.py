@@ -199,10 +199,10 @@ async def test_a_signal_is_told_as_such(client: Client, session: Json) -> None:
 
 async def test_input_variables_and_folder_arrive_exactly(client: Client, session: Json) -> None:
     env = {"QUOTED": "a'b\"c $HOME\n*", "PATH": "/bin:/usr/bin"}
-    script = 'printf "%s|" "$QUOTED"; pwd; cat'
+    script = 'printf "%s|" "$QUOTED"; [ "$(pwd)" = /tmp ] && echo there; cat'
     job = await start(client, session, script, env=env, workdir="/tmp", stdin="input ä\n")
     found = await events(client, session, job)
-    assert content(found, "stdout").decode() == "a'b\"c $HOME\n*|/tmp\ninput ä\n"
+    assert content(found, "stdout").decode() == "a'b\"c $HOME\n*|there\ninput ä\n"
     binary = bytes(range(256)) * 100
     job = await start(client, session, "cat", stdin_base64=base64.b64encode(binary).decode())
     assert content(await events(client, session, job), "stdout") == binary

@@ -170,8 +170,10 @@ class Soak:
 
     async def processes(self) -> list[str]:
         """All pods' processes, as they begin, but those that look."""
+        # Without namespaces a pod sees the machine's, which come and go: only its own are counted then.
         line = (
             "exec 2>/dev/null; echo $PPID; for p in /proc/[0-9]*; do "
+            'tr "\\0" "\\n" <$p/environ | grep -qxF "HOSTNAME=$HOSTNAME" || continue; '
             "echo $(cut -d ' ' -f 1,4 $p/stat) $(tr '\\0\\n' '  ' < $p/cmdline | cut -c1-40); done"
         )
         said = [await self._run(session, line, JSON) for session in self._sessions]

@@ -1,22 +1,30 @@
 """Containers as plain process groups, where namespaces are not to be had (macOS, hardened kernels).
 
 Mounted paths do not exist at their place here; they are rewritten, textually, to the pod's folder wherever
-they occur in arguments, environment and working directory.
+they occur in arguments, environment, working directory, and the first line of input of a shell that
+evaluates it.
 """
 
 import asyncio
 import contextlib
 import os
+import re
+import shutil
 import signal
+import tempfile
 import uuid
 from collections.abc import Callable
+from pathlib import Path
 
 from .model import ContainerSpec, RunningContainer, StartError
 from .paths import PathView
 from .processes import Command, Process, Processes
+from .procfs import ignores_termination, lists_processes, snapshot
 from .rewriting import Rewriter
 
 _MARK = "LOCAL_CLUSTER_POD"
+_PLAIN = re.compile(r"[\w./+-]+", re.ASCII)
+_EVALUATES = re.compile(r"^\s*IFS= read -r (\w+)\b.*\n\s*eval \"\$\1\"", re.MULTILINE)
 
 # Outlives the emulator by the blink of an eye: when the pipe on its standard input closes, it kills every
 # group that it was told of, and every process that carries the mark of this cluster in its environment (a
@@ -51,15 +59,25 @@ class GroupContainer:
         spec: What to run.
         mark: Value of the environment variable by which its processes are found.
         tell: Sends a line to the undertaker.
+        powerless: What a command is started with to have no capabilities.
+        known_as: Returns a mounted folder's name that can stand in any shell word unquoted.
     """
 
     def __init__(
-        self, processes: Processes, spec: ContainerSpec, mark: str, tell: Callable[[str], None]
+        self,
+        processes: Processes,
+        spec: ContainerSpec,
+        mark: str,
+        tell: Callable[[str], None],
+        powerless: tuple[str, ...],
+        known_as: Callable[[Path], Path],
     ) -> None:
         self._processes = processes
+        self._directory = spec.directory
+        self._powerless = powerless
         self._tell = tell
         self._mark = mark
-        self._rewrite = Rewriter({mount.path: mount.source for mount in spec.mounts})
+        self._rewrite = Rewriter({mount.path: known_as(mount.source) for mount in spec.mounts})
         self._working_dir = self._rewrite(spec.working_dir)
         self._env = {**{name: self._rewrite(value) for name, value in spec.env.items()}, _MARK: mark}
         self._groups: set[int] = set()
@@ -90,6 +108,14 @@ class GroupContainer:
     ) -> Process:
         """Start another process; see :class:`.model.RunningContainer`."""
         rewritten = tuple(map(self._rewrite, argv))
+        listing = None
+        if self._main is not None and any(map(lists_processes, argv)):
+            listing = self._directory / f"proc-{uuid.uuid4().hex}"
+            snapshot(listing, f"{_MARK}={self._mark}", self._main.pid)
+            # Descriptors, uptime and the like are asked of the kernel: only the scripts that list processes.
+            rewritten = tuple(
+                text.replace("/proc/", f"{listing}/") if lists_processes(text) else text for text in rewritten
+            )
         try:
             executable = PathView({}).find_executable(rewritten[0], self._env, self._working_dir)
         except OSError as error:
@@ -98,7 +124,7 @@ class GroupContainer:
         if terminal:
             # The first terminal that a session leader opens becomes its controlling terminal.
             arguments = ("/bin/sh", "-c", 'exec <>"$(tty)" >&0 2>&0 && exec "$@"', "sh", *arguments)
-        command = Command(arguments, self._env, self._working_dir)
+        command = Command((*self._powerless, *arguments), self._env, self._working_dir)
         try:
             process = self._processes.spawn(command, stdin=stdin, stdout=stdout, stderr=stderr)
         except OSError as error:
@@ -106,7 +132,14 @@ class GroupContainer:
         self._groups.add(process.pid)
         self._tell(f"+ {process.pid}")
         process.exit.add_done_callback(lambda _: self._forget_if_empty(process.pid))
+        if listing is not None:
+            process.exit.add_done_callback(lambda _: shutil.rmtree(listing, ignore_errors=True))
         return process
+
+    def rewrite_input(self, argv: tuple[str, ...]) -> Callable[[bytes], bytes] | None:
+        """Return what rewrites the first line of a command's input; see :class:`.model.RunningContainer`."""
+        # Other input is data, which arrives as it was sent.
+        return self._rewrite.in_bytes if any(map(_EVALUATES.search, argv)) else None
 
     def _forget_if_empty(self, group: int) -> None:
         """Drop a group whose number may soon be another's."""
@@ -117,8 +150,8 @@ class GroupContainer:
             self._tell(f"- {group}")
 
     def terminate(self) -> None:
-        """Send SIGTERM to the main process."""
-        if self._main is not None:
+        """Send SIGTERM to the main process, if it would notice it as process 1 of a pod."""
+        if self._main is not None and not ignores_termination(self._main.pid):
             self._main.send_signal(signal.SIGTERM)
 
     def kill(self) -> None:
@@ -133,12 +166,20 @@ class GroupContainer:
 
 
 class GroupRuntime:
-    """Runs containers as process groups."""
+    """Runs containers as process groups.
+
+    Args:
+        processes: Where their processes are kept.
+        pods: The folder that all mounted folders are below.
+    """
 
     description = "process groups (no namespaces: mount paths are rewritten in arguments and environment)"
 
-    def __init__(self, processes: Processes) -> None:
+    def __init__(self, processes: Processes, pods: Path) -> None:
         self._processes = processes
+        self._pods = pods
+        self._alias = pods
+        self._powerless: tuple[str, ...] | None = None
         self._mark = f"local-cluster-{uuid.uuid4().hex}"
         self._undertaker: Process | None = None
         self._pipe = -1
@@ -146,9 +187,31 @@ class GroupRuntime:
     async def start(self, spec: ContainerSpec, stdout: int, stderr: int) -> RunningContainer:
         """Start a container; see :class:`.model.Runtime`."""
         mark = f"{self._mark}/{spec.pod}/{spec.directory.name}"
-        container = GroupContainer(self._processes, spec, mark, self._tell)
+        self._prepare()
+        if self._powerless is None:
+            self._powerless = await self._without_capabilities()
+        container = GroupContainer(self._processes, spec, mark, self._tell, self._powerless, self._known_as)
         container.run(spec.argv, stdout, stderr)
         return container
+
+    def _prepare(self) -> None:
+        """Give the folder of all pods a second name, if its own cannot stand in a shell word unquoted."""
+        if self._alias is self._pods and not _PLAIN.fullmatch(str(self._pods)):
+            # Not in TMPDIR, whose name may be no better.
+            self._alias = Path(tempfile.mkdtemp(prefix="pods-", dir="/tmp")) / "p"
+            self._alias.symlink_to(self._pods)
+
+    def _known_as(self, path: Path) -> Path:
+        return self._alias / path.relative_to(self._pods)
+
+    async def _without_capabilities(self) -> tuple[str, ...]:
+        """Return what starts a command without root's power to go past the modes of files."""
+        setpriv = shutil.which("setpriv", path="/usr/sbin:/usr/bin:/sbin:/bin")
+        if os.geteuid() != 0 or setpriv is None:
+            return ()
+        prefix = (setpriv, "--inh-caps=-all", "--ambient-caps=-all", "--bounding-set=-all", "--")
+        tried = self._processes.spawn(Command((*prefix, setpriv, "--dump"), {}))
+        return prefix if await tried.exit == 0 else ()
 
     def _tell(self, line: str) -> None:
         if self._undertaker is None:
@@ -166,3 +229,10 @@ class GroupRuntime:
             os.close(self._pipe)
             self._pipe = -1
             await self._undertaker.exit
+        self._remove_alias()
+
+    def _remove_alias(self) -> None:
+        if self._alias is not self._pods:
+            self._alias.unlink(missing_ok=True)
+            self._alias.parent.rmdir()
+            self._alias = self._pods

@@ -1,7 +1,7 @@
 """What a runtime is given, and what it gives back."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -72,6 +72,13 @@ class RunningContainer(Protocol):
 
         Raises:
             StartError: There is no such executable inside.
+        """
+
+    def rewrite_input(self, argv: tuple[str, ...]) -> Callable[[bytes], bytes] | None:
+        """Return what the first line of a command's input must go through, or None if nothing.
+
+        Args:
+            argv: The command.
         """
 
     def terminate(self) -> None:

@@ -93,6 +93,9 @@ class NamespaceContainer:
         except OSError as error:
             raise StartError(str(error)) from error
 
+    def rewrite_input(self, argv: tuple[str, ...]) -> None:
+        """Do nothing: paths are here what they are called."""
+
     def terminate(self) -> None:
         """Send SIGTERM to PID 1 of the container."""
         self._signal(signal.SIGTERM)

@@ -1,5 +1,6 @@
 """Mounted paths in text, where there are no mounts."""
 
+import os
 import re
 from pathlib import Path
 
@@ -23,3 +24,7 @@ class Rewriter:
         if self._pattern is None:
             return text
         return self._pattern.sub(lambda match: self._mounts[match[1]], text)
+
+    def in_bytes(self, text: bytes) -> bytes:
+        """Return text with every mounted path replaced, whatever its encoding."""
+        return os.fsencode(self(os.fsdecode(text)))

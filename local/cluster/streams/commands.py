@@ -9,6 +9,7 @@ import termios
 from ..runtime.model import RunningContainer, StartError
 from ..runtime.processes import Process
 from .descriptors import Descriptor, pipe
+from .firstline import FirstLine
 
 # The loop itself holds tasks only weakly.
 _drains: set[asyncio.Task[None]] = set()
@@ -27,7 +28,7 @@ class ExecProcess:
     def __init__(
         self,
         process: Process,
-        stdin: Descriptor | None,
+        stdin: Descriptor | FirstLine | None,
         stdout: Descriptor | None,
         stderr: Descriptor | None,
         *,
@@ -110,7 +111,11 @@ def start(
         for number in theirs:
             if number is not None:
                 os.close(number)
-    return ExecProcess(process, ours[0], ours[1], ours[2], terminal=False)
+    input_: Descriptor | FirstLine | None = ours[0]
+    rewrite = container.rewrite_input(argv)
+    if ours[0] is not None and rewrite is not None:
+        input_ = FirstLine(ours[0], rewrite)
+    return ExecProcess(process, input_, ours[1], ours[2], terminal=False)
 
 
 def start_terminal(container: RunningContainer, argv: tuple[str, ...]) -> ExecProcess:

@@ -1,0 +1,78 @@
+"""What a pod sees of ``/proc`` where it has no process ids of its own."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+_LISTING = "/proc/[0-9]*"
+
+
+def lists_processes(argument: str) -> bool:
+    """Return whether an argument is a script that goes through all processes."""
+    return _LISTING in argument
+
+
+def snapshot(folder: Path, variable: str, main: int) -> None:
+    """Write which processes a pod has now, in the files of ``/proc``, as the pod would see them.
+
+    The main process has the number 1 and is the parent of orphans; what this process has started from
+    outside has no parent. The others keep this machine's numbers.
+
+    Args:
+        folder: Is made; takes ``PID/stat`` and ``PID/cmdline``.
+        variable: ``NAME=value`` that is in the environment of the pod's processes.
+        main: Process id of the main process.
+    """
+    folder.mkdir(parents=True)
+    stats = dict(_stats())
+    ours = {pid for pid in stats if pid == main or variable.encode() in _read(pid, "environ").split(b"\0")}
+    # A process that has emptied its environment is known by its parent.
+    while more := {pid for pid in stats if _parent(stats[pid]) in ours} - ours:
+        ours |= more
+    for pid in ours:
+        parent = _parent(stats[pid])
+        if parent not in ours:
+            parent = 0 if parent == os.getpid() else 1
+        elif parent == main:
+            parent = 1
+        here = folder / str(1 if pid == main else pid)
+        here.mkdir()
+        head, state, _, rest = _fields(stats[pid])
+        (here / "stat").write_bytes(b"%s) %s %d %s\n" % (head, state, 0 if pid == main else parent, rest))
+        (here / "cmdline").write_bytes(_read(pid, "cmdline"))
+
+
+def _stats() -> Iterator[tuple[int, bytes]]:
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdecimal() and (line := _read(int(entry.name), "stat")):
+            yield int(entry.name), line.rstrip(b"\n")
+
+
+def _read(pid: int, name: str) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/{name}").read_bytes()
+    except OSError:
+        return b""  # it has ended, or is another user's
+
+
+def _fields(stat: bytes) -> tuple[bytes, bytes, bytes, bytes]:
+    """Return number and name, state, parent, and the rest; the name may hold anything."""
+    head, _, tail = stat.rpartition(b") ")
+    state, parent, rest = tail.split(b" ", 2)
+    return head, state, parent, rest
+
+
+def _parent(stat: bytes) -> int:
+    return int(_fields(stat)[2])
+
+
+def ignores_termination(pid: int) -> bool:
+    """Return whether a process, were it process 1 of a pod, would not notice SIGTERM.
+
+    The kernel gives process 1 of a namespace only those signals for which it has a handler.
+    """
+    for line in _read(pid, "status").splitlines():
+        name, _, value = line.partition(b":")
+        if name == b"SigCgt":
+            return not int(value, 16) & 1 << (15 - 1)
+    return False

@@ -28,7 +28,8 @@ _EVALUATES = re.compile(r"^\s*IFS= read -r (\w+)\b.*\n\s*eval \"\$\1\"", re.MULT
 
 # Outlives the emulator by the blink of an eye: when the pipe on its standard input closes, it kills every
 # group that it was told of, and every process that carries the mark of this cluster in its environment (a
-# process that made a session of its own has left its group). "x" asks for the latter at once, for one pod.
+# process that made a session of its own has left its group). "x" asks for the latter at once, for one pod;
+# "l" tells of a link, in a folder of its own, that has to go at the end.
 _UNDERTAKER = """trap '' INT TERM HUP
 sweep() {
     if [ -d /proc/self ]; then
@@ -38,16 +39,18 @@ sweep() {
     fi
     for pid in $pids; do [ "$pid" = $$ ] || kill -s KILL "$pid"; done
 }
-groups=
+groups= links=
 while read -r what which; do
     case $what in
     +) groups="$groups $which" ;;
     -) rest=; for group in $groups; do [ "$group" = "$which" ] || rest="$rest $group"; done; groups=$rest ;;
     x) sweep "$which" ;;
+    l) links="$links $which" ;;
     esac
 done 2>/dev/null
 for group in $groups; do kill -s KILL -- "-$group"; done 2>/dev/null
 sweep "$0" 2>/dev/null
+for link in $links; do rm -f "$link" && rmdir "${link%/*}"; done 2>/dev/null
 """
 
 
@@ -74,6 +77,7 @@ class GroupContainer:
     ) -> None:
         self._processes = processes
         self._directory = spec.directory
+        self._known_as = known_as
         self._powerless = powerless
         self._tell = tell
         self._mark = mark
@@ -108,14 +112,6 @@ class GroupContainer:
     ) -> Process:
         """Start another process; see :class:`.model.RunningContainer`."""
         rewritten = tuple(map(self._rewrite, argv))
-        listing = None
-        if self._main is not None and any(map(lists_processes, argv)):
-            listing = self._directory / f"proc-{uuid.uuid4().hex}"
-            snapshot(listing, f"{_MARK}={self._mark}", self._main.pid)
-            # Descriptors, uptime and the like are asked of the kernel: only the scripts that list processes.
-            rewritten = tuple(
-                text.replace("/proc/", f"{listing}/") if lists_processes(text) else text for text in rewritten
-            )
         try:
             executable = PathView({}).find_executable(rewritten[0], self._env, self._working_dir)
         except OSError as error:
@@ -132,14 +128,27 @@ class GroupContainer:
         self._groups.add(process.pid)
         self._tell(f"+ {process.pid}")
         process.exit.add_done_callback(lambda _: self._forget_if_empty(process.pid))
-        if listing is not None:
-            process.exit.add_done_callback(lambda _: shutil.rmtree(listing, ignore_errors=True))
         return process
 
-    def rewrite_input(self, argv: tuple[str, ...]) -> Callable[[bytes], bytes] | None:
+    def rewrite_input(self, argv: tuple[str, ...], process: Process) -> Callable[[bytes], bytes] | None:
         """Return what rewrites the first line of a command's input; see :class:`.model.RunningContainer`."""
-        # Other input is data, which arrives as it was sent.
-        return self._rewrite.in_bytes if any(map(_EVALUATES.search, argv)) else None
+        if not any(map(_EVALUATES.search, argv)):
+            return None  # data, which arrives as it was sent
+
+        def rewrite(line: bytes) -> bytes:
+            rewritten = self._rewrite.in_bytes(line)
+            return self._with_listing(rewritten, process) if lists_processes(line) else rewritten
+
+        return rewrite
+
+    def _with_listing(self, line: bytes, process: Process) -> bytes:
+        """Let a script that counts the pod's processes find those, as they are when it is sent."""
+        if self._main is None or process.exit.done():
+            return line
+        folder = self._directory / f"proc-{process.pid}"
+        snapshot(folder, f"{_MARK}={self._mark}", main=self._main.pid, without=process.pid)
+        process.exit.add_done_callback(lambda _: shutil.rmtree(folder, ignore_errors=True))
+        return line.replace(b"/proc/", bytes(self._known_as(folder)) + b"/")
 
     def _forget_if_empty(self, group: int) -> None:
         """Drop a group whose number may soon be another's."""
@@ -178,7 +187,7 @@ class GroupRuntime:
     def __init__(self, processes: Processes, pods: Path) -> None:
         self._processes = processes
         self._pods = pods
-        self._alias = pods
+        self._aliases: dict[Path, Path] = {}
         self._powerless: tuple[str, ...] | None = None
         self._mark = f"local-cluster-{uuid.uuid4().hex}"
         self._undertaker: Process | None = None
@@ -187,22 +196,24 @@ class GroupRuntime:
     async def start(self, spec: ContainerSpec, stdout: int, stderr: int) -> RunningContainer:
         """Start a container; see :class:`.model.Runtime`."""
         mark = f"{self._mark}/{spec.pod}/{spec.directory.name}"
-        self._prepare()
         if self._powerless is None:
             self._powerless = await self._without_capabilities()
         container = GroupContainer(self._processes, spec, mark, self._tell, self._powerless, self._known_as)
         container.run(spec.argv, stdout, stderr)
         return container
 
-    def _prepare(self) -> None:
-        """Give the folder of all pods a second name, if its own cannot stand in a shell word unquoted."""
-        if self._alias is self._pods and not _PLAIN.fullmatch(str(self._pods)):
-            # Not in TMPDIR, whose name may be no better.
-            self._alias = Path(tempfile.mkdtemp(prefix="pods-", dir="/tmp")) / "p"
-            self._alias.symlink_to(self._pods)
-
     def _known_as(self, path: Path) -> Path:
-        return self._alias / path.relative_to(self._pods)
+        """Return a name that can stand in a shell word unquoted: the path's own, or by way of a link."""
+        if _PLAIN.fullmatch(str(path)):
+            return path
+        base = self._pods if path.is_relative_to(self._pods) else path
+        if base not in self._aliases:
+            # Not in TMPDIR, whose name may be no better.
+            link = Path(tempfile.mkdtemp(prefix="pods-", dir="/tmp")) / "link"
+            link.symlink_to(base)
+            self._aliases[base] = link
+            self._tell(f"l {link}")
+        return self._aliases[base] / path.relative_to(base)
 
     async def _without_capabilities(self) -> tuple[str, ...]:
         """Return what starts a command without root's power to go past the modes of files."""
@@ -229,10 +240,3 @@ class GroupRuntime:
             os.close(self._pipe)
             self._pipe = -1
             await self._undertaker.exit
-        self._remove_alias()
-
-    def _remove_alias(self) -> None:
-        if self._alias is not self._pods:
-            self._alias.unlink(missing_ok=True)
-            self._alias.parent.rmdir()
-            self._alias = self._pods

@@ -74,11 +74,12 @@ class RunningContainer(Protocol):
             StartError: There is no such executable inside.
         """
 
-    def rewrite_input(self, argv: tuple[str, ...]) -> Callable[[bytes], bytes] | None:
+    def rewrite_input(self, argv: tuple[str, ...], process: Process) -> Callable[[bytes], bytes] | None:
         """Return what the first line of a command's input must go through, or None if nothing.
 
         Args:
             argv: The command.
+            process: The command as it runs, from :meth:`spawn`.
         """
 
     def terminate(self) -> None:

@@ -93,7 +93,7 @@ class NamespaceContainer:
         except OSError as error:
             raise StartError(str(error)) from error
 
-    def rewrite_input(self, argv: tuple[str, ...]) -> None:
+    def rewrite_input(self, argv: tuple[str, ...], process: Process) -> None:
         """Do nothing: paths are here what they are called."""
 
     def terminate(self) -> None:

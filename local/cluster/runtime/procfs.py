@@ -4,15 +4,15 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-_LISTING = "/proc/[0-9]*"
+_LISTING = b"for process in /proc/[0-9]*;"
 
 
-def lists_processes(argument: str) -> bool:
-    """Return whether an argument is a script that goes through all processes."""
-    return _LISTING in argument
+def lists_processes(line: bytes) -> bool:
+    """Return whether a line of shell code goes through all processes, one by one."""
+    return _LISTING in line
 
 
-def snapshot(folder: Path, variable: str, main: int) -> None:
+def snapshot(folder: Path, variable: str, *, main: int, without: int) -> None:
     """Write which processes a pod has now, in the files of ``/proc``, as the pod would see them.
 
     The main process has the number 1 and is the parent of orphans; what this process has started from
@@ -22,6 +22,7 @@ def snapshot(folder: Path, variable: str, main: int) -> None:
         folder: Is made; takes ``PID/stat`` and ``PID/cmdline``.
         variable: ``NAME=value`` that is in the environment of the pod's processes.
         main: Process id of the main process.
+        without: Process id of what asks; it is left out, with all that it has started.
     """
     folder.mkdir(parents=True)
     stats = dict(_stats())
@@ -29,7 +30,10 @@ def snapshot(folder: Path, variable: str, main: int) -> None:
     # A process that has emptied its environment is known by its parent.
     while more := {pid for pid in stats if _parent(stats[pid]) in ours} - ours:
         ours |= more
-    for pid in ours:
+    asking = {without}
+    while more := {pid for pid in ours if _parent(stats[pid]) in asking} - asking:
+        asking |= more
+    for pid in ours - asking:
         parent = _parent(stats[pid])
         if parent not in ours:
             parent = 0 if parent == os.getpid() else 1

@@ -112,7 +112,7 @@ def start(
             if number is not None:
                 os.close(number)
     input_: Descriptor | FirstLine | None = ours[0]
-    rewrite = container.rewrite_input(argv)
+    rewrite = container.rewrite_input(argv, process)
     if ours[0] is not None and rewrite is not None:
         input_ = FirstLine(ours[0], rewrite)
     return ExecProcess(process, input_, ours[1], ours[2], terminal=False)

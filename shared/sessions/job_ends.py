@@ -6,7 +6,7 @@ its end for longer than a few seconds.
 
 from __future__ import annotations
 
-import contextlib
+import logging
 
 from shared.errors import GamguiError, VersionConflict
 from shared.sessions.auditor import Auditor
@@ -15,6 +15,8 @@ from shared.sessions.job import Job, JobReport, lost
 from shared.sessions.job_ports import JobRuntime, JobStore
 from shared.sessions.model import Session
 from shared.sessions.ports import Clock, Cursor
+
+log = logging.getLogger(__name__)
 
 _LAST_WORD_SECONDS = 3.0
 """The end of a pod waits so long for what it has to say, and no longer."""
@@ -48,8 +50,12 @@ class JobEnds:
 
     async def note_ends(self, session: Session) -> None:
         """Before a pod is deleted: notes which jobs have ended, as far as it says so within seconds."""
-        with contextlib.suppress(GamguiError, TimeoutError):
+        try:
             await within(_LAST_WORD_SECONDS, self._note_ends(session))
+        except (GamguiError, TimeoutError):
+            return
+        except Exception:
+            log.exception("what the pod of session %s said was not understood", session.id)
 
     async def _note_ends(self, session: Session) -> None:
         unfinished = await self._unfinished(session, ASKED)

@@ -69,12 +69,12 @@ class KubernetesInventory:
         """See ``Inventory``: one list, and one watch for all, until none is there."""
         loop = asyncio.get_running_loop()
         end = loop.time() + timeout_seconds
-        gone: set[str] = set()
-        for namespace in sorted({session.namespace for session in sessions}):
-            waited = {session.pod_name: session.id for session in sessions if session.namespace == namespace}
-            left = await self._wait_gone(namespace, set(waited), end)
-            gone |= {session_id for name, session_id in waited.items() if name not in left}
-        return gone
+        names: dict[str, set[str]] = {}
+        for session in sessions:
+            names.setdefault(session.namespace, set()).add(session.pod_name)
+        waits = [self._wait_gone(namespace, waited, end) for namespace, waited in names.items()]
+        left = dict(zip(names, await asyncio.gather(*waits), strict=True))
+        return {session.id for session in sessions if session.pod_name not in left[session.namespace]}
 
     async def _wait_gone(self, namespace: str, names: set[str], end: float) -> set[str]:
         """Those of these pods that are still there at the end."""

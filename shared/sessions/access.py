@@ -7,7 +7,6 @@ more: commands, files, jobs and credentials are their owner's alone.
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 from collections.abc import AsyncGenerator, Collection
 from typing import Final
 
@@ -161,7 +160,7 @@ class SessionAccess:
         return known < min(_TOUCH_SECONDS, session.idle_seconds / 2)
 
     def _used_now(self, session: Session) -> Session:
-        return dataclasses.replace(session, last_used_at=self._clock.now())
+        return session.used(self._clock.now())
 
 
 def _not_running(session: Session) -> Conflict:

@@ -7,7 +7,6 @@ sessions themselves, every step can be repeated, and one that two take is a succ
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Awaitable
 from datetime import timedelta
@@ -16,12 +15,14 @@ from shared.errors import GamguiError
 from shared.sessions.access import SessionAccess
 from shared.sessions.auditor import Auditor
 from shared.sessions.cleanup_due import DueSessions, Leaving
+from shared.sessions.cleanup_old import Old
 from shared.sessions.cleanup_ports import Activity, CleanupStore, Inventory
 from shared.sessions.cleanup_report import Action, Report
 from shared.sessions.cleanup_strays import Strays
 from shared.sessions.jobs import JobService
 from shared.sessions.ports import Clock
 from shared.sessions.states import SessionStates
+from shared.sessions.turns import in_turns
 from shared.telemetry.port import Telemetry
 
 log = logging.getLogger(__name__)
@@ -32,7 +33,7 @@ _DUE, _STRAYS, _GONE = 0.6, 0.8, 0.9
 _GONE_SECONDS = 15.0
 """Longest wait for pods to go; each has 5 s for its processes."""
 
-_PAGE = 100
+_AT_ONCE = 16
 
 
 class CleanupService:
@@ -42,7 +43,7 @@ class CleanupService:
         store: Knows the sessions, and finds what is due.
         access: Knows what runs a session.
         states: Moves sessions through their states.
-        jobs: Told when a session's pod is about to be deleted.
+        jobs: Told when a session's pod is deleted.
         activity: Looks into pods.
         inventory: Knows the cluster.
         audit: Told of every act.
@@ -86,10 +87,8 @@ class CleanupService:
             clock=clock,
             grace=grace,
         )
-        self._store = store
+        self._old = Old(store=store, clock=clock)
         self._inventory = inventory
-        self._jobs = jobs
-        self._clock = clock
         self._seconds = seconds
         self._telemetry = telemetry
 
@@ -114,9 +113,9 @@ class CleanupService:
         await self._step("what is in the cluster", strays, report, begun + self._seconds)
         if leaving:
             gone = self._wait(leaving, report, begun + _GONE * self._seconds)
-            await self._step("the pods that are being deleted", gone, report, begun + self._seconds)
+            await self._step("the pods that are being deleted", gone, report, begun + _GONE * self._seconds)
         if not dry_run:
-            await self._step("what is old", self._forget(report), report, begun + self._seconds)
+            await self._step("what is old", self._old.run(report), report, begun + self._seconds)
             self._telemetry.cleanup(_counts(report))
         return report
 
@@ -141,36 +140,18 @@ class CleanupService:
             for one in leaving:
                 if one.session.id not in gone:
                     report.note("session", one.session.id, Action.LEFT, "its pod is not gone yet")
-        for one in leaving:
-            if one.session.id in gone:
-                await self._gone(one, report)
+        await in_turns(
+            ((one.session.owner, one) for one in leaving if one.session.id in gone),
+            lambda one: self._gone(one, report),
+            at_once=_AT_ONCE,
+            of_one_owner=_AT_ONCE,
+        )
 
     async def _gone(self, leaving: Leaving, report: Report) -> None:
         try:
             await self._due.gone(leaving, report)
         except GamguiError as error:
             report.note("session", leaving.session.id, Action.LEFT, f"{error.reason}: {error.detail}")
-
-    async def _forget(self, report: Report) -> None:
-        """Removes what is old. What belongs to a session goes before it, so that it is found again."""
-        while True:
-            sessions = await self._store.forgettable_sessions(self._clock.now(), limit=_PAGE)
-            for session in sessions:
-                await self._jobs.forget(session)
-                while await self._store.audit.forget(session.id, limit=_PAGE):
-                    pass
-                await self._store.remove_session(session)
-                report.add("session", Action.FORGOTTEN)
-            if len(sessions) < _PAGE:
-                break
-        while True:
-            requests = await self._store.expired_requests(self._clock.now(), limit=_PAGE)
-            with contextlib.suppress(GamguiError):
-                await asyncio.gather(*(self._store.remove_request(record) for record in requests))
-            for _ in requests:
-                report.add("request", Action.FORGOTTEN)
-            if len(requests) < _PAGE:
-                return
 
 
 def _counts(report: Report) -> dict[str, int]:

@@ -1,33 +1,51 @@
 """Sessions whose time has come: ended, or brought to where they were going.
 
 Each step may be the last one that is taken. What ends a session comes in the order of a
-delete - the state, the jobs, the pod, the state - and begins by a compare-and-set, so that two
+delete - the state, the pod, the jobs, the state - and begins by a compare-and-set, so that two
 runs, or a run and its user, never both believe that they were first.
+
+Only an idle session's pod is asked something. Those that are certain - expired, failed, or being
+deleted - have slots of their own, so that pods that hang do not hold them up. What fails is looked
+at later, each time by twice as much; owners take turns.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import logging
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import TypeAlias
 
 from shared.errors import GamguiError, NotFound, VersionConflict
 from shared.sessions.access import SessionAccess
 from shared.sessions.auditor import CLEANUP, Auditor
 from shared.sessions.cleanup_ports import Activity, CleanupStore
 from shared.sessions.cleanup_report import Action, Report
+from shared.sessions.deadline import within
 from shared.sessions.jobs import JobService
 from shared.sessions.model import Because, Session, SessionState
 from shared.sessions.ports import Clock, Cursor, PodPhase
 from shared.sessions.states import SessionStates
+from shared.sessions.turns import in_turns
 
 log = logging.getLogger(__name__)
 
 _PAGE = 200
-_AT_ONCE = 16
-_ONE_SECONDS = 60.0
-"""One session that hangs must not take the time of all."""
+_MOST = 20_000
+"""So many due sessions a run looks at; those that were due first."""
+
+_HELD = 2_000
+"""So many of them are kept in memory as they were found. The others are read again when their turn comes."""
+
+_AT_ONCE, _OF_ONE_OWNER = 16, 4
+_ONE_SECONDS = 30.0
+_ASK_SECONDS = 5.0
+"""A pod that hangs must not take the time of the others."""
+
+_CERTAIN_AGAIN, _ASKED_AGAIN = timedelta(minutes=5), timedelta(hours=1)
+"""A look that fails is repeated after so long at most. What is certain fails by the cluster, not by a pod."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -38,6 +56,10 @@ class Leaving:
     because: str
 
 
+_Found: TypeAlias = tuple[str, Session | str]
+"""The owner of a session, and the session or only its id."""
+
+
 class DueSessions:
     """Does what is due.
 
@@ -45,7 +67,7 @@ class DueSessions:
         store: Finds it.
         access: Knows what runs a session.
         states: Moves sessions through their states.
-        jobs: Told when a session's pod is about to be deleted.
+        jobs: Told when a session's pod is deleted.
         activity: Looks into pods.
         audit: Told of every act.
         clock: The time of day.
@@ -69,7 +91,6 @@ class DueSessions:
         self._activity = activity
         self._audit = audit
         self._clock = clock
-        self._slots = asyncio.Semaphore(_AT_ONCE)
 
     async def run(self, report: Report, until: float) -> list[Leaving]:
         """Goes through all that is due.
@@ -81,41 +102,78 @@ class DueSessions:
         Returns:
             What is to be waited for.
         """
-        now = self._clock.now()
-        after: Cursor | None = None
         leaving: list[Leaving] = []
+
+        async def do(found: Session | str) -> None:
+            left = await self._one(found, report, until)
+            if left is not None:
+                leaving.append(left)
+
+        certain, asked = await self._found(report, until)
+        await asyncio.gather(
+            *(in_turns(work, do, at_once=_AT_ONCE, of_one_owner=_OF_ONE_OWNER) for work in (certain, asked))
+        )
+        return leaving
+
+    async def _found(self, report: Report, until: float) -> tuple[list[_Found], list[_Found]]:
+        """What is due: what is certain, and what must be asked for. It takes half the time at most."""
+        loop = asyncio.get_running_loop()
+        enough = (loop.time() + until) / 2
+        now = self._clock.now()
+        certain: list[_Found] = []
+        asked: list[_Found] = []
+        after: Cursor | None = None
         while True:
             page = await self._store.due_sessions(now, limit=_PAGE, after=after)
-            results = await asyncio.gather(*(self._one(session, report, until) for session in page))
-            leaving += [one for one in results if one is not None]
+            for session in page:
+                held = len(certain) + len(asked) < _HELD
+                work = certain if _is_certain(session, now) else asked
+                work.append((session.owner, session if held else session.id))
             if len(page) < _PAGE:
-                return leaving
-            if asyncio.get_running_loop().time() >= until:
+                return certain, asked
+            if len(certain) + len(asked) >= _MOST or loop.time() >= enough:
                 report.faults.append("more sessions are due than there was time for")
-                return leaving
+                return certain, asked
             last = page[-1]
             assert last.check_at is not None  # it was found by it
             after = Cursor(last.check_at, last.id)
 
-    async def _one(self, session: Session, report: Report, until: float) -> Leaving | None:
-        async with self._slots:
-            if asyncio.get_running_loop().time() >= until:
-                report.note("session", session.id, Action.LEFT, "the time of this run is over")
-                return None
-            try:
-                now = asyncio.get_running_loop().time()
-                async with asyncio.timeout_at(min(now + _ONE_SECONDS, until)):
-                    return await self._handle(session, report)
-            except VersionConflict:
-                report.note("session", session.id, Action.LEFT, "it was changed at the same time")
-            except GamguiError as error:
-                report.note("session", session.id, Action.LEFT, f"{error.reason}: {error.detail}")
-            except TimeoutError:
-                report.note("session", session.id, Action.LEFT, "it took too long")
-            except Exception:
-                log.exception("cleanup of session %s failed", session.id)
-                report.note("session", session.id, Action.LEFT, "a fault of ours: see the log")
+    async def _one(self, found: Session | str, report: Report, until: float) -> Leaving | None:
+        session_id = found if isinstance(found, str) else found.id
+        begun = asyncio.get_running_loop().time()
+        if begun >= until:
+            report.note("session", session_id, Action.LEFT, "the time of this run is over")
+            return None
+        session = None if isinstance(found, str) else found
+        try:
+            async with asyncio.timeout_at(min(begun + _ONE_SECONDS, until)):
+                session = session or await self._still_due(session_id)
+                return await self._handle(session, report) if session else None
+        except VersionConflict:
+            report.note("session", session_id, Action.LEFT, "it was changed at the same time")
+            return None
+        except GamguiError as error:
+            report.note("session", session_id, Action.LEFT, f"{error.reason}: {error.detail}")
+        except TimeoutError:
+            report.note("session", session_id, Action.LEFT, "it took too long")
+        except Exception:
+            log.exception("cleanup of session %s failed", session_id)
+            report.note("session", session_id, Action.LEFT, "a fault of ours: see the log")
+        if session is not None and not report.dry_run:
+            await self._look_later(session)
         return None
+
+    async def _still_due(self, session_id: str) -> Session | None:
+        session, now = await self._store.get(session_id), self._clock.now()
+        return session if session and session.check_at and session.check_at <= now else None
+
+    async def _look_later(self, session: Session) -> None:
+        """Of the version that was looked at: one that was changed since is due by what it is now."""
+        now = self._clock.now()
+        asked = session.state is SessionState.RUNNING and not session.expired(now)
+        later = session.look_failed(now, _ASKED_AGAIN if asked else _CERTAIN_AGAIN)
+        with contextlib.suppress(GamguiError):
+            await self._store.update(later)
 
     async def _handle(self, session: Session, report: Report) -> Leaving | None:
         if session.state is SessionState.DELETING:
@@ -142,8 +200,8 @@ class DueSessions:
         match seen.state:
             case SessionState.FAILED:
                 await runtime.delete(seen, 0)
-                await self._jobs.conclude(seen)
                 await self._audit.record(seen, CLEANUP, "session.fail", seen.state)
+                await self._jobs.conclude(seen)
                 report.note("session", seen.id, Action.FAILED, seen.reason or "its pod is gone")
             case SessionState.RUNNING:
                 report.note("session", seen.id, Action.STARTED, "its pod is ready")
@@ -155,7 +213,7 @@ class DueSessions:
         if session.virtual:
             return False
         try:
-            processes = await self._activity.processes(session)
+            processes = await within(_ASK_SECONDS, self._activity.processes(session))
         except NotFound:
             await self._look(session, report)
             return True
@@ -164,10 +222,12 @@ class DueSessions:
                 await self._access.touch(session)
             report.note("session", session.id, Action.IN_USE, f"{processes} processes run in its pod")
             return True
-        ended_at = None if report.dry_run else await self._jobs.settle_ended(session)
+        ended_at = None
+        if not report.dry_run:
+            ended_at = await within(_ASK_SECONDS, self._jobs.settle_ended(session))
         if ended_at is None or ended_at + timedelta(seconds=session.idle_seconds) <= self._clock.now():
             return False
-        await self._store.update(dataclasses.replace(session, last_used_at=ended_at))
+        await self._store.update(session.used(ended_at))
         report.note("session", session.id, Action.IN_USE, "a job has ended since")
         return True
 
@@ -200,10 +260,10 @@ class DueSessions:
         if report.dry_run:
             report.note("session", session.id, Action.DELETED, because)
             return None
-        if not jobs_over:
-            await self._jobs.conclude(session)
         gone = await self._access.runtime_of(session).delete(session, 0)
         await self._audit.record(session, CLEANUP, "session.delete", session.state, because=because)
+        if not jobs_over:
+            await self._jobs.conclude(session)
         leaving = Leaving(session, because)
         if not gone:
             return leaving
@@ -214,3 +274,9 @@ class DueSessions:
         """The last step: the pod of a session that is being deleted is gone."""
         await self._states.move(leaving.session, SessionState.DELETED, None)
         report.note("session", leaving.session.id, Action.DELETED, leaving.because)
+
+
+def _is_certain(session: Session, now: datetime) -> bool:
+    """Whether a session ends whatever its pod would say."""
+    ending = session.state in (SessionState.DELETING, SessionState.FAILED)
+    return ending or session.virtual or session.expired(now)

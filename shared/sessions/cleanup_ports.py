@@ -19,8 +19,10 @@ class CleanupStore(Store, Protocol):
         """Sessions whose ``check_at`` has come, by (check_at, id), those behind ``after``."""
         ...
 
-    async def forgettable_sessions(self, now: datetime, *, limit: int) -> Sequence[Session]:
-        """Sessions whose ``purge_at`` has come."""
+    async def forgettable_sessions(
+        self, now: datetime, *, limit: int, after: Cursor | None = None
+    ) -> Sequence[Session]:
+        """Sessions whose ``purge_at`` has come, by (purge_at, id), those behind ``after``."""
         ...
 
     async def count_on_cluster(self, first: str, end: str) -> int:
@@ -35,8 +37,10 @@ class CleanupStore(Store, Protocol):
         """Removes the stored session if it still has ``session.version``."""
         ...
 
-    async def expired_requests(self, now: datetime, *, limit: int) -> Sequence[RequestRecord]:
-        """Idempotency records whose ``expires_at`` has come."""
+    async def expired_requests(
+        self, now: datetime, *, limit: int, after: Cursor | None = None
+    ) -> Sequence[RequestRecord]:
+        """Idempotency records whose ``expires_at`` has come, by (expires_at, key), those behind ``after``."""
         ...
 
     async def remove_request(self, record: RequestRecord) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import logging
+import random
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from functools import partial
@@ -19,10 +21,22 @@ from shared.sessions.model import Session, SessionState
 from shared.sessions.names import is_session_id
 from shared.sessions.ports import Clock, PodPhase, PodStatus
 from shared.sessions.states import SessionStates
+from shared.sessions.turns import in_turns
 
 log = logging.getLogger(__name__)
 
-_AT_ONCE = 16
+_AT_ONCE, _OF_ONE_OWNER = 16, 4
+_ONE_SECONDS = 30.0
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Work:
+    """What is to be done about one thing, and whose it is, or of which session."""
+
+    owner: str
+    kind: str
+    name: str
+    do: Callable[[], Awaitable[None]]
 
 
 class Strays:
@@ -59,7 +73,6 @@ class Strays:
         self._audit = audit
         self._clock = clock
         self._grace = grace
-        self._slots = asyncio.Semaphore(_AT_ONCE)
 
     async def run(self, report: Report, until: float) -> None:
         """Goes through the cluster once.
@@ -81,35 +94,37 @@ class Strays:
         found = await differences(list(present), self._store)
         secrets = [secret async for secret in self._inventory.secrets()]
         strangers = [present[session_id] for session_id in found.unknown]
-        await asyncio.gather(
+        work = [
+            *(_Work(one.session_id, "pod", one.name, partial(self._ended, one, report)) for one in ended),
             *(
-                self._guarded("pod", pod.name, partial(self._ended, pod, report), report, until)
-                for pod in ended
-            ),
-            *(
-                self._guarded(one.kind, one.name, partial(self._orphan, one, report), report, until)
+                _Work(one.session_id, one.kind, one.name, partial(self._orphan, one, report))
                 for one in [*strangers, *secrets]
             ),
             *(
-                self._guarded("session", session.id, partial(self._missing, session, report), report, until)
-                for session in found.missing
+                _Work(one.owner, "session", one.id, partial(self._missing, one, report))
+                for one in found.missing
             ),
+        ]
+        random.shuffle(work)  # nobody remembers which failed last time: those must not be first for ever
+        await in_turns(
+            ((one.owner, one) for one in work),
+            lambda one: self._guarded(one, report, until),
+            at_once=_AT_ONCE,
+            of_one_owner=_OF_ONE_OWNER,
         )
 
-    async def _guarded(
-        self, kind: str, name: str, work: Callable[[], Awaitable[None]], report: Report, until: float
-    ) -> None:
-        async with self._slots:
-            try:
-                async with asyncio.timeout_at(until):
-                    await work()
-            except GamguiError as error:
-                report.note(kind, name, Action.LEFT, f"{error.reason}: {error.detail}")
-            except TimeoutError:
-                report.note(kind, name, Action.LEFT, "the time of this run is over")
-            except Exception:
-                log.exception("cleanup of %s %s failed", kind, name)
-                report.note(kind, name, Action.LEFT, "a fault of ours: see the log")
+    async def _guarded(self, work: _Work, report: Report, until: float) -> None:
+        kind, name = work.kind, work.name
+        try:
+            async with asyncio.timeout_at(min(until, asyncio.get_running_loop().time() + _ONE_SECONDS)):
+                await work.do()
+        except GamguiError as error:
+            report.note(kind, name, Action.LEFT, f"{error.reason}: {error.detail}")
+        except TimeoutError:
+            report.note(kind, name, Action.LEFT, "there was not enough time for it")
+        except Exception:
+            log.exception("cleanup of %s %s failed", kind, name)
+            report.note(kind, name, Action.LEFT, "a fault of ours: see the log")
 
     async def _ended(self, pod: Belonging, report: Report) -> None:
         """A pod that runs no more: its session has failed, for Kubernetes' reason."""
@@ -118,9 +133,11 @@ class Strays:
             await self._orphan(pod, report)
             return
         assert pod.status is not None  # it is a pod
-        await self._fail(session, pod.status, report)
+        failed = await self._fail(session, pod.status, report)
         if not report.dry_run:
             await self._inventory.delete(pod)
+        if failed is not None:
+            await self._jobs.conclude(failed)
 
     async def _missing(self, session: Session, report: Report) -> None:
         """A session without a pod, as it seemed. It may have been made, or ended, since."""
@@ -128,16 +145,22 @@ class Strays:
             return  # it is looked at when it is due
         status = await self._access.runtime_of(session).status(session)
         if status.phase is PodPhase.GONE:
-            await self._fail(session, status, report)
+            failed = await self._fail(session, status, report)
+            if failed is not None:
+                await self._jobs.conclude(failed)
 
-    async def _fail(self, session: Session, status: PodStatus, report: Report) -> None:
-        if not report.dry_run:
-            session = await self._states.settle(session, status)
-            if session.state is not SessionState.FAILED:
-                return
-            await self._jobs.conclude(session)
-            await self._audit.record(session, CLEANUP, "session.fail", session.state)
-        report.note("session", session.id, Action.FAILED, status.reason or "its pod has ended")
+    async def _fail(self, session: Session, status: PodStatus, report: Report) -> Session | None:
+        """The session that has failed; None where nothing is to be changed."""
+        words = status.reason or "its pod has ended"
+        if report.dry_run:
+            report.note("session", session.id, Action.FAILED, words)
+            return None
+        session = await self._states.settle(session, status)
+        if session.state is not SessionState.FAILED:
+            return None
+        await self._audit.record(session, CLEANUP, "session.fail", session.state)
+        report.note("session", session.id, Action.FAILED, words)
+        return session
 
     async def _orphan(self, belonging: Belonging, report: Report) -> None:
         if self._clock.now() - belonging.created_at < self._grace:

@@ -12,7 +12,7 @@ import shlex
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from datetime import datetime
 
-from shared.errors import Conflict, GamguiError, NotFound, VersionConflict
+from shared.errors import Conflict, GamguiError, NotFound
 from shared.sessions import names
 from shared.sessions.access import SessionAccess
 from shared.sessions.auditor import Auditor
@@ -26,6 +26,7 @@ from shared.sessions.job import (
     afterwards,
     lost,
 )
+from shared.sessions.job_ends import ASKED, JobEnds
 from shared.sessions.job_ports import JobRuntime, JobStore
 from shared.sessions.model import Session, SessionState
 from shared.sessions.ports import Clock, Cursor
@@ -33,11 +34,8 @@ from shared.sessions.ports import Clock, Cursor
 _STARTING_SECONDS = 60
 """Between a job's document and the job lies one exec, which is given up before."""
 
-_TRIES = 5
-_PAGE = 100
 
-
-class JobService:
+class JobService(JobEnds):
     """Everything that callers do to jobs. For a caller, others' jobs do not exist.
 
     Args:
@@ -59,12 +57,8 @@ class JobService:
         audit: Auditor,
         clock: Clock,
     ) -> None:
-        self._store = store
+        super().__init__(store=store, runtime=runtime, virtual=virtual, audit=audit, clock=clock)
         self._access = access
-        self._runtime = runtime
-        self._virtual = virtual
-        self._audit = audit
-        self._clock = clock
 
     async def start(self, owner: str, session_id: str, new: NewJob, job_id: str) -> Job:
         """Starts a job.
@@ -183,18 +177,6 @@ class JobService:
         for record in afterwards(job, since):
             yield record
 
-    async def conclude(self, session: Session) -> None:
-        """Before a session's pod is deleted: notes how its jobs ended; those that run are lost."""
-        now = self._clock.now()
-        unfinished = await self._unfinished(session)
-        reports: Mapping[str, JobReport] = {}
-        if unfinished:
-            with contextlib.suppress(GamguiError):
-                reports = await self._runtime_of(session).reports(session, [job.id for job in unfinished])
-        for job in unfinished:
-            seen = await self._settled(session, job, reports.get(job.id, job))
-            await self._settled(session, seen, lost(session.reason, seen, now))
-
     async def settle_ended(self, session: Session) -> datetime | None:
         """Notes how the jobs ended of a session in which nothing runs.
 
@@ -204,25 +186,9 @@ class JobService:
         Raises:
             ClusterUnavailable: The pod cannot be asked.
         """
-        settled = await self._refreshed(session, await self._unfinished(session))
-        return max((job.ended_at for job in settled if job.ended_at is not None), default=None)
-
-    async def forget(self, session: Session) -> None:
-        """Removes what is stored of a session's jobs."""
-        while page := await self._store.list_jobs(session.id, limit=_PAGE, after=None):
-            for job in page:
-                await self._store.remove_job(job)
-
-    async def _unfinished(self, session: Session) -> list[Job]:
-        """A session's jobs that are not known to be over."""
-        after: Cursor | None = None
-        found: list[Job] = []
-        while True:
-            page = await self._store.list_jobs(session.id, limit=_PAGE, after=after)
-            found += [job for job in page if not job.state.over]
-            if len(page) < _PAGE:
-                return found
-            after = Cursor(page[-1].created_at, page[-1].id)
+        settled = await self._refreshed(session, await self._unfinished(session, ASKED))
+        ends = [job.ended_at for job in settled if job.ended_at is not None]
+        return min(max(ends), self._clock.now()) if ends else None  # a pod may say anything
 
     async def _document(self, session: Session, new: NewJob, job_id: str) -> Job:
         """The stored job: a new one, or that of an earlier request with this id."""
@@ -272,27 +238,3 @@ class JobService:
     def _may_be_starting(self, job: Job) -> bool:
         age = (self._clock.now() - job.created_at).total_seconds()
         return job.state is JobState.QUEUED and age < _STARTING_SECONDS
-
-    async def _settled(self, session: Session, job: Job, report: JobReport) -> Job:
-        """The job with what is reported; stored when its state is another one."""
-        for _ in range(_TRIES):
-            now = job.reported(report)
-            if now.state is job.state:
-                return now
-            try:
-                stored = await self._store.update_job(now)
-            except VersionConflict:
-                current = await self._store.get_job(job.id)
-                if current is None:
-                    return now
-                job = current
-                continue
-            if stored.state.over:
-                await self._audit.record(
-                    session, job.owner, "job.end", stored.state, job=job.id, exit_code=stored.exit_code
-                )
-            return stored
-        raise VersionConflict("the job is being changed by others; try again", job=job.id)
-
-    def _runtime_of(self, session: Session) -> JobRuntime:
-        return self._virtual if session.virtual else self._runtime

@@ -33,6 +33,9 @@ TRANSITIONS: Mapping[SessionState, frozenset[SessionState]] = {
 LIVE = frozenset({SessionState.PENDING, SessionState.RUNNING})
 """The states in which a session has a pod, or is about to; what an owner's limit counts."""
 
+_LOOK_AGAIN = timedelta(minutes=1)
+_MOST_DOUBLED = 10
+
 UNFINISHED_SECONDS = 60
 """What a request has begun it ends or gives up within this; then cleanup goes on with it."""
 
@@ -95,6 +98,8 @@ class Session:
         purge_at: When a deleted session may be forgotten.
         credentials: Names of the credential files that were there when it was created, or
             last copied into it; while they are copied, and after a crash, of both.
+        failed_looks: So many looks of cleanup at it in a row have failed.
+        look_after: It is not looked at again before; None when no look has failed.
     """
 
     id: str
@@ -118,6 +123,8 @@ class Session:
     reason: str | None = None
     virtual: bool = False
     credentials: tuple[str, ...] = ()
+    failed_looks: int = 0
+    look_after: datetime | None = None
     version: str = ""
 
     def to(self, state: SessionState, now: datetime, reason: str | None = None) -> Session:
@@ -139,7 +146,14 @@ class Session:
             )
         if state is SessionState.RUNNING:
             return dataclasses.replace(
-                self, state=state, changed_at=now, reason=None, ready_at=now, last_used_at=now
+                self,
+                state=state,
+                changed_at=now,
+                reason=None,
+                ready_at=now,
+                last_used_at=now,
+                failed_looks=0,
+                look_after=None,
             )
         return dataclasses.replace(
             self,
@@ -147,7 +161,23 @@ class Session:
             changed_at=now,
             reason=reason or self.reason,
             deleted_at=now if state is SessionState.DELETED else self.deleted_at,
+            failed_looks=0,
+            look_after=None,
         )
+
+    def used(self, at: datetime) -> Session:
+        """The session, used until then."""
+        return dataclasses.replace(self, last_used_at=at, failed_looks=0, look_after=None)
+
+    def look_failed(self, now: datetime, most: timedelta) -> Session:
+        """The session after a look at it has failed: the next one is later, each time by twice as much.
+
+        Args:
+            now: Time of the look.
+            most: Longest time to the next one.
+        """
+        wait = min(_LOOK_AGAIN * 2 ** min(self.failed_looks, _MOST_DOUBLED), most)
+        return dataclasses.replace(self, failed_looks=self.failed_looks + 1, look_after=now + wait)
 
     def expired(self, now: datetime) -> bool:
         """Whether the session is past its hard end, whatever cleanup has done about it."""
@@ -182,7 +212,16 @@ class Session:
 
     @property
     def check_at(self) -> datetime | None:
-        """When cleanup looks at it next: what its query goes by. A deleted one is not looked at."""
+        """When cleanup looks at it next: what its query goes by. A deleted one is not looked at.
+
+        Looks that have failed put that off, but never the end of a session beyond its time.
+        """
+        if self.state is SessionState.DELETED or self.cleanup is None:
+            return None
+        at = self.cleanup.at
         if self.state is SessionState.PENDING:
-            return min(self.expires_at, self.created_at + timedelta(seconds=UNFINISHED_SECONDS))
-        return None if self.state is SessionState.DELETED or self.cleanup is None else self.cleanup.at
+            at = min(self.expires_at, self.created_at + timedelta(seconds=UNFINISHED_SECONDS))
+        if self.look_after is None:
+            return at
+        later = max(at, self.look_after)
+        return later if self.state is SessionState.DELETING else min(later, self.expires_at)

@@ -61,7 +61,7 @@ class SessionService:
         virtual: Runs virtual sessions.
         access: Finds a caller's sessions.
         states: Moves sessions through their states.
-        jobs: Told when a session's pod is about to be deleted.
+        jobs: Told when a session's pod is deleted.
         credentials: Says which credentials a new session gets.
         clock: The time of day.
         audit: Told of every act.
@@ -199,8 +199,7 @@ class SessionService:
         """Deletes the session's pod and waits a while for its end. Repeating it is a success.
 
         Returns:
-            The session: deleted, or deleting when the pod is not gone yet (cleanup and
-            repetition finish it).
+            The session: deleted, or deleting when the pod is not gone yet (cleanup finishes it).
 
         Raises:
             NotFound: Absent, or another owner's and the caller is no administrator.
@@ -208,11 +207,14 @@ class SessionService:
         session = await self._access.visible(caller, session_id)
         detail = {} if session.owner == caller else AS_ADMINISTRATOR
         async with self._audit.act(session, caller, "session.delete", detail) as act:
+            asked = session.owner == caller and session.state is SessionState.RUNNING
             if session.state not in (SessionState.DELETING, SessionState.DELETED):
                 session = await self._states.move(session, SessionState.DELETING, None)
             if session.state is not SessionState.DELETED:
-                await self._jobs.conclude(session)
+                if asked:
+                    await self._jobs.note_ends(session)
                 gone = await self._access.runtime_of(session).delete(session, _DELETE_SECONDS)
+                await self._jobs.conclude(session)
                 if gone and session.state is SessionState.DELETING:
                     session = await self._states.move(session, SessionState.DELETED, None)
             act.outcome = session.state

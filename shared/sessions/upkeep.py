@@ -66,9 +66,7 @@ class SessionUpkeep:
             NotFound: Absent, or another owner's.
             Conflict: It is over (reason ``SESSION_NOT_RUNNING``).
         """
-        return await self._change(
-            owner, session_id, lambda session: dataclasses.replace(session, last_used_at=self._clock.now())
-        )
+        return await self._change(owner, session_id, lambda session: session.used(self._clock.now()))
 
     async def change(self, owner: str, session_id: str, changes: Changes, etags: frozenset[str]) -> Session:
         """Changes a session.

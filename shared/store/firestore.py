@@ -188,9 +188,11 @@ class FirestoreStore:
         """See ``CleanupStore.due_sessions``."""
         return await self._due_sessions("check_at", now, limit, after)
 
-    async def forgettable_sessions(self, now: datetime, *, limit: int) -> Sequence[Session]:
+    async def forgettable_sessions(
+        self, now: datetime, *, limit: int, after: Cursor | None = None
+    ) -> Sequence[Session]:
         """See ``CleanupStore.forgettable_sessions``."""
-        return await self._due_sessions("purge_at", now, limit, None)
+        return await self._due_sessions("purge_at", now, limit, after)
 
     async def count_on_cluster(self, first: str, end: str) -> int:
         """See ``CleanupStore.count_on_cluster``."""
@@ -209,10 +211,12 @@ class FirestoreStore:
         """See ``CleanupStore.remove_session``."""
         await self._documents.delete(SESSIONS, session.id, session.version)
 
-    async def expired_requests(self, now: datetime, *, limit: int) -> Sequence[RequestRecord]:
+    async def expired_requests(
+        self, now: datetime, *, limit: int, after: Cursor | None = None
+    ) -> Sequence[RequestRecord]:
         """See ``CleanupStore.expired_requests``."""
         found = await self._documents.find(
-            lambda name_of: queries.due(name_of, REQUESTS, "expires_at", now, limit=limit, after=None)
+            lambda name_of: queries.due(name_of, REQUESTS, "expires_at", now, limit=limit, after=after)
         )
         return [documents.request_from(*one) for one in found]
 

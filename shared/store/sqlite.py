@@ -33,6 +33,9 @@ _UPDATE_SESSION = """UPDATE sessions SET version = :new, owner = :owner, state =
     WHERE id = :id AND version = :version RETURNING 1"""
 _DUE_SESSIONS = """SELECT document, version FROM sessions WHERE check_at <= :now
     AND (:at IS NULL OR (check_at, id) > (:at, :id)) ORDER BY check_at, id LIMIT :limit"""
+_FORGETTABLE_SESSIONS = _DUE_SESSIONS.replace("check_at", "purge_at")
+_EXPIRED_REQUESTS = """SELECT document, version FROM requests WHERE expires_at <= :now
+    AND (:at IS NULL OR (expires_at, key) > (:at, :id)) ORDER BY expires_at, key LIMIT :limit"""
 _ON_CLUSTER = "SELECT document, version FROM sessions WHERE on_cluster AND id >= ? AND (? = '' OR id < ?)"
 _LIST_SESSIONS = """SELECT document, version FROM sessions
     WHERE {whose} AND (:state IS NULL OR state = :state)
@@ -162,13 +165,14 @@ class SqliteStore:
 
     async def due_sessions(self, now: datetime, *, limit: int, after: Cursor | None) -> Sequence[Session]:
         """See ``CleanupStore.due_sessions``."""
-        parameters = {"now": documents.microseconds(now), "limit": limit, **_behind(after)}
-        return [_session(row) for row in await self._file.rows(_DUE_SESSIONS, parameters)]
+        return [_session(row) for row in await self._file.rows(_DUE_SESSIONS, _until(now, limit, after))]
 
-    async def forgettable_sessions(self, now: datetime, *, limit: int) -> Sequence[Session]:
+    async def forgettable_sessions(
+        self, now: datetime, *, limit: int, after: Cursor | None = None
+    ) -> Sequence[Session]:
         """See ``CleanupStore.forgettable_sessions``."""
-        select = "SELECT document, version FROM sessions WHERE purge_at <= ? ORDER BY purge_at LIMIT ?"
-        return [_session(row) for row in await self._file.rows(select, (documents.microseconds(now), limit))]
+        rows = await self._file.rows(_FORGETTABLE_SESSIONS, _until(now, limit, after))
+        return [_session(row) for row in rows]
 
     async def count_on_cluster(self, first: str, end: str) -> int:
         """See ``CleanupStore.count_on_cluster``."""
@@ -187,10 +191,11 @@ class SqliteStore:
             "DELETE FROM sessions WHERE id = ? AND version = ?", (session.id, session.version)
         )
 
-    async def expired_requests(self, now: datetime, *, limit: int) -> Sequence[RequestRecord]:
+    async def expired_requests(
+        self, now: datetime, *, limit: int, after: Cursor | None = None
+    ) -> Sequence[RequestRecord]:
         """See ``CleanupStore.expired_requests``."""
-        select = "SELECT document, version FROM requests WHERE expires_at <= ? ORDER BY expires_at LIMIT ?"
-        return [_record(row) for row in await self._file.rows(select, (documents.microseconds(now), limit))]
+        return [_record(row) for row in await self._file.rows(_EXPIRED_REQUESTS, _until(now, limit, after))]
 
     async def remove_request(self, record: RequestRecord) -> None:
         """See ``CleanupStore.remove_request``."""
@@ -225,6 +230,11 @@ def _session_columns(session: Session, version: str) -> dict[str, str | int | No
 
 def _request_columns(record: RequestRecord) -> tuple[int, str]:
     return documents.microseconds(record.expires_at), documents.to_json(documents.request_document(record))
+
+
+def _until(now: datetime, limit: int, after: Cursor | None) -> dict[str, int | str | None]:
+    """Parameters of a query for what has come by now."""
+    return {"now": documents.microseconds(now), "limit": limit, **_behind(after)}
 
 
 def _behind(after: Cursor | None) -> dict[str, int | str | None]:

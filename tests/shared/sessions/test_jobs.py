@@ -256,6 +256,7 @@ async def test_before_a_pod_is_deleted_ends_are_noted_and_what_runs_is_lost(worl
     running, done = await world.start(), await world.start()
     world.jobs.known[done.id] = DONE
     world.clock.pass_seconds(5)
+    await world.service.note_ends(world.session)
     await world.service.conclude(world.session)
     stored = {job.id: job for job in await world.store.list_jobs(world.session.id, limit=9, after=None)}
     assert (stored[done.id].state, stored[done.id].exit_code) == (JobState.EXITED, 0)
@@ -280,6 +281,7 @@ async def test_jobs_of_a_failed_session_keep_its_reason_when_it_is_deleted(world
 async def test_a_pod_that_does_not_answer_does_not_hold_up_its_deletion(world: World) -> None:
     jobs = [await world.start() for _ in range(3)]
     world.jobs.error = ClusterUnavailable("torn")
+    await world.service.note_ends(world.session)
     await world.service.conclude(world.session)
     world.jobs.error = None
     assert {(await world.get(job)).state for job in jobs} == {JobState.LOST}

@@ -66,6 +66,8 @@ def test_a_transition_changes_nothing_but_state_times_and_reason(
         return
     changed = session.to(target, LATER, reason)
     same = {"state", "reason", "ready_at", "last_used_at", "deleted_at", "changed_at"}
+    same |= {"failed_looks", "look_after"}
+    assert (changed.failed_looks, changed.look_after) == (0, None)
     for field in dataclasses.fields(Session):
         if field.name not in same:
             assert getattr(changed, field.name) == getattr(session, field.name)
@@ -82,3 +84,29 @@ def test_a_session_is_expired_from_its_end_on() -> None:
     session = a_session(expires_at=NOON)
     assert not session.expired(NOON - timedelta(microseconds=1))
     assert session.expired(NOON)
+
+
+@given(sessions, st.lists(st.tuples(st.integers(0, 10**6), st.integers(60, 7200)), max_size=20))
+def test_failed_looks_put_off_the_next_one_within_bounds_and_never_beyond_the_end(
+    session: Session, failures: list[tuple[int, int]]
+) -> None:
+    natural = dataclasses.replace(session, look_after=None).check_at
+    now, before = NOON, timedelta()
+    session = dataclasses.replace(session, failed_looks=0, look_after=None)
+    for seconds, most in failures:
+        now += timedelta(seconds=seconds)
+        session = session.look_failed(now, timedelta(seconds=most))
+        assert session.look_after is not None
+        wait = session.look_after - now
+        assert timedelta(seconds=60) <= wait <= timedelta(seconds=most)
+        assert wait >= min(before, timedelta(seconds=most))
+        before = wait
+        if natural is None:
+            assert session.check_at is None
+            continue
+        assert session.check_at is not None
+        if session.state is not S.DELETING:
+            assert session.check_at <= max(natural, session.expires_at)
+        assert natural <= session.check_at <= max(natural, now + timedelta(seconds=most))
+    used = session.used(now)
+    assert (used.failed_looks, used.look_after, used.last_used_at) == (0, None, now)

@@ -107,6 +107,8 @@ sessions = st.builds(
     reason=st.none() | _text,
     virtual=st.booleans(),
     credentials=st.lists(st.sampled_from(NAMES), unique=True).map(tuple),
+    failed_looks=st.integers(min_value=0, max_value=10**6),
+    look_after=st.none() | _times,
     version=st.just(""),
 )
 

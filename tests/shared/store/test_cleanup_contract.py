@@ -124,6 +124,37 @@ class TestDue:
         assert await store.forgettable_sessions(NOON + RETENTION - timedelta(seconds=1), limit=5) == []
         assert await store.forgettable_sessions(NOON + RETENTION, limit=5) == [kept]
 
+    async def test_what_is_old_comes_in_pages_and_each_once(self, store: CleanupStore) -> None:
+        times = [NOON + timedelta(seconds=age) for age in (3, 1, 2, 1, 0)]
+        sessions = [await store.create(a_session(state=S.DELETED, purge_at=time)) for time in times]
+        records = [
+            await store.begin_request(a_record(key=f"k{number}", expires_at=time))
+            for number, time in enumerate(times)
+        ]
+        now, after = NOON + timedelta(days=2), None
+        seen: list[str] = []
+        while page := await store.forgettable_sessions(now, limit=2, after=after):
+            seen += [one.id for one in page]
+            assert page[-1].purge_at is not None
+            after = Cursor(page[-1].purge_at, page[-1].id)
+        assert seen == [one.id for one in sorted(sessions, key=lambda one: (one.purge_at, one.id))]
+        keys: list[str] = []
+        after = None
+        while old := await store.expired_requests(now, limit=2, after=after):
+            keys += [one.key for one in old]
+            after = Cursor(old[-1].expires_at, old[-1].key)
+        assert keys == [one.key for one in sorted(records, key=lambda one: (one.expires_at, one.key))]
+
+    async def test_a_look_that_failed_is_kept_and_moves_the_time_of_the_next(
+        self, store: CleanupStore
+    ) -> None:
+        session = await moved(store, await store.create(a_session(idle_seconds=600)), S.RUNNING)
+        now = NOON + timedelta(seconds=600)
+        later = await store.update(session.look_failed(now, timedelta(hours=1)))
+        assert await store.get(session.id) == later
+        assert await store.due_sessions(now + timedelta(seconds=59), limit=5, after=None) == []
+        assert await store.due_sessions(now + timedelta(seconds=60), limit=5, after=None) == [later]
+
     async def test_a_session_is_removed_if_nobody_has_changed_it(self, store: CleanupStore) -> None:
         session = await store.create(a_session())
         changed = await store.update(session)

@@ -51,6 +51,8 @@ def test_session_as_a_document() -> None:
         "reason": None,
         "virtual": False,
         "credentials": "",
+        "failed_looks": 0,
+        "look_after": None,
         "check_at": NOON + timedelta(seconds=60),
         "on_cluster": True,
     }

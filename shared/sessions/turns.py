@@ -1,0 +1,60 @@
+"""Work of many owners, of which none can hold up the others."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+from collections import Counter, deque
+from collections.abc import Awaitable, Callable, Iterable
+from typing import TypeVar
+
+_T = TypeVar("_T")
+
+
+async def in_turns(
+    work: Iterable[tuple[str, _T]],
+    do: Callable[[_T], Awaitable[None]],
+    *,
+    at_once: int,
+    of_one_owner: int,
+) -> None:
+    """Does all of it, some at once. Next comes whoever has had the fewest turns; of equals, the first.
+
+    So the work of an owner waits for one turn of each of the others at most, however much they have.
+
+    Args:
+        work: Each with its owner.
+        do: Does one. It must bound its own time, and raise nothing.
+        at_once: So much is done at once.
+        of_one_owner: And of these so many for one owner.
+    """
+    waiting: dict[str, deque[_T]] = {}
+    for owner, one in work:
+        waiting.setdefault(owner, deque()).append(one)
+    ready = [(0, place, owner) for place, owner in enumerate(waiting)]
+    resting: dict[str, tuple[int, int, str]] = {}
+    running: Counter[str] = Counter()
+    owners: dict[asyncio.Task[None], str] = {}
+    async with asyncio.TaskGroup() as group:
+        while ready or owners:
+            while ready and len(owners) < at_once:
+                turns, place, owner = heapq.heappop(ready)
+                owners[group.create_task(_done(do, waiting[owner].popleft()))] = owner
+                running[owner] += 1
+                next_turn = (turns + 1, place, owner)
+                if not waiting[owner]:
+                    continue
+                if running[owner] < of_one_owner:
+                    heapq.heappush(ready, next_turn)
+                else:
+                    resting[owner] = next_turn
+            over, _ = await asyncio.wait(owners, return_when=asyncio.FIRST_COMPLETED)
+            for task in over:
+                owner = owners.pop(task)
+                running[owner] -= 1
+                if owner in resting:
+                    heapq.heappush(ready, resting.pop(owner))
+
+
+async def _done(do: Callable[[_T], Awaitable[None]], one: _T) -> None:
+    await do(one)

@@ -28,6 +28,7 @@ from shared.sessions.job import (
 )
 from shared.sessions.job_ports import JobRuntime, JobStore
 from shared.sessions.model import Session, SessionState
+from shared.sessions.person import Person
 from shared.sessions.ports import Clock, Cursor
 
 _STARTING_SECONDS = 60
@@ -66,11 +67,11 @@ class JobService:
         self._audit = audit
         self._clock = clock
 
-    async def start(self, owner: str, session_id: str, new: NewJob, job_id: str) -> Job:
+    async def start(self, owner: Person, session_id: str, new: NewJob, job_id: str) -> Job:
         """Starts a job.
 
         Args:
-            owner: The verified identity of the caller.
+            owner: The caller.
             session_id: Where to.
             new: What is asked for.
             job_id: Its id. With the id of an earlier request, nothing is started twice.
@@ -99,7 +100,7 @@ class JobService:
                 raise
         return await self._settled(session, job, report)
 
-    async def get(self, owner: str, session_id: str, job_id: str) -> Job:
+    async def get(self, owner: Person, session_id: str, job_id: str) -> Job:
         """The job, with what its pod says now.
 
         Raises:
@@ -110,7 +111,7 @@ class JobService:
         return (await self._refreshed(session, [await self._job(session, job_id)]))[0]
 
     async def list_jobs(
-        self, owner: str, session_id: str, *, limit: int, after: Cursor | None
+        self, owner: Person, session_id: str, *, limit: int, after: Cursor | None
     ) -> tuple[Sequence[Job], Cursor | None]:
         """A page of the session's jobs, newest first, and where the next one begins.
 
@@ -124,7 +125,7 @@ class JobService:
         more = Cursor(page[-1].created_at, page[-1].id) if len(found) > limit else None
         return await self._refreshed(session, page), more
 
-    async def cancel(self, owner: str, session_id: str, job_id: str) -> Job:
+    async def cancel(self, owner: Person, session_id: str, job_id: str) -> Job:
         """Ends a job: TERM to its process group and after 5 s KILL. Repeating it changes nothing.
 
         Returns:
@@ -147,7 +148,7 @@ class JobService:
         return job
 
     async def output(
-        self, owner: str, session_id: str, job_id: str, since: JobCursor, *, wait: bool
+        self, owner: Person, session_id: str, job_id: str, since: JobCursor, *, wait: bool
     ) -> AsyncGenerator[JobRecord, None]:
         """What a job said from a place on; see ``JobRuntime.follow``.
 
@@ -288,8 +289,9 @@ class JobService:
                 job = current
                 continue
             if stored.state.over:
+                owner = Person(subject="", email=job.owner)
                 await self._audit.record(
-                    session, job.owner, "job.end", stored.state, job=job.id, exit_code=stored.exit_code
+                    session, owner, "job.end", stored.state, job=job.id, exit_code=stored.exit_code
                 )
             return stored
         raise VersionConflict("the job is being changed by others; try again", job=job.id)

@@ -13,6 +13,10 @@ MAX_EMAIL_CHARACTERS = 320
 """Local part (64), ``@`` and domain (255): RFC 5321, section 4.5.3.1."""
 
 _EMAIL = re.compile(r"[^\s@,;:<>()\[\]\\\"\x00-\x1f\x7f-\x9f]+@[^\s@,;:<>()\[\]\\\"\x00-\x1f\x7f-\x9f]+")
+_ACCOUNT = re.compile(r"[!-~]{1,255}")
+"""``sub``: at most 255 ASCII characters (OpenID Connect Core 1.0, section 2)."""
+
+_GOOGLE_ACCOUNTS = "accounts.google.com:"
 _LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 
 
@@ -45,6 +49,36 @@ def email_address(text: object) -> str | None:
     if not text.isprintable():
         return None
     return lowered(text)
+
+
+def google_subject(sub: object) -> str:
+    """Google's name of an account, the claim ``sub`` of its own tokens, as ``Person.subject``.
+
+    Raises:
+        Unauthenticated: It is no name of an account (reason ``TOKEN_INVALID``).
+    """
+    return f"google:{_account(sub)}"
+
+
+def iap_subject(sub: object) -> str:
+    """The claim ``sub`` of Identity-Aware Proxy's tokens as ``Person.subject``.
+
+    Of Google's accounts it is Google's own name behind ``accounts.google.com:``
+    (https://cloud.google.com/iap/docs/signed-headers-howto#retrieving_the_user_identity): through the
+    proxy and with a token of Google's one comes as the same person.
+
+    Raises:
+        Unauthenticated: It is no name of an account (reason ``TOKEN_INVALID``).
+    """
+    account = _account(sub)
+    name = account.removeprefix(_GOOGLE_ACCOUNTS)
+    return f"iap:{account}" if name == account else google_subject(name)
+
+
+def _account(sub: object) -> str:
+    if not isinstance(sub, str) or not _ACCOUNT.fullmatch(sub):
+        raise Unauthenticated("The token names no account.", reason="TOKEN_INVALID")
+    return sub
 
 
 def email_domain(email: str) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from shared.errors import Unauthenticated
-from shared.identity.claims import account_domain, email_address, header, require_domain
+from shared.identity.claims import account_domain, email_address, google_subject, header, require_domain
 from shared.identity.keys import KeySet
 from shared.identity.model import Identity
 from shared.identity.tokens import TokenRules, verified_claims
@@ -43,7 +43,7 @@ class GoogleVerifier:
                 reason="EMAIL_NOT_VERIFIED",
             )
         identity = Identity(
-            email=email, subject=claims["sub"], domain=account_domain(email, claims.get("hd"))
+            email=email, subject=google_subject(claims["sub"]), domain=account_domain(email, claims.get("hd"))
         )
         return require_domain(identity, self._allowed_domains, self._services)
 

@@ -6,14 +6,16 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Protocol
 
+from shared.sessions.person import Person
+
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
     """A verified caller.
 
     Attributes:
-        email: E-mail address, lower case: what owns sessions.
-        subject: The issuer's own name of the account, which never changes.
+        email: E-mail address, lower case.
+        subject: See ``Person``.
         domain: What ``ALLOWED_DOMAINS`` is compared with, lower case: the Workspace domain
             that the issuer states (claim ``hd``), or the e-mail's for accounts whose
             e-mail proves it (service accounts, the development identity). None for an
@@ -23,6 +25,11 @@ class Identity:
     email: str
     subject: str
     domain: str | None
+
+    @property
+    def person(self) -> Person:
+        """Who it is to the use cases."""
+        return Person(subject=self.subject, email=self.email)
 
 
 class IdentityVerifier(Protocol):

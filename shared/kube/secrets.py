@@ -11,6 +11,7 @@ from shared.kube.api import JsonObject, KubeApi
 from shared.kube.errors import ApiError
 from shared.sessions import names
 from shared.sessions.credential import NAMES, CredentialFile, Credentials
+from shared.sessions.person import Person
 
 _UPDATED = "gamgui.io/updated-"
 """Before a file's name: the annotation that says when it was last put."""
@@ -36,9 +37,11 @@ class KubernetesSecrets:
         self._api = api
         self._namespace = namespace
 
-    async def get(self, owner: str) -> Credentials:
+    async def get(self, owner: Person) -> Credentials:
         """See ``CredentialStore``."""
-        secret = await self._request("GET", names.credentials_name(owner), None, absent={"metadata": {}})
+        secret = await self._request(
+            "GET", names.credentials_name(owner.email), None, absent={"metadata": {}}
+        )
         metadata, data = secret["metadata"], secret.get("data") or {}
         notes = metadata.get("annotations") or {}
         files = {
@@ -48,9 +51,9 @@ class KubernetesSecrets:
         }
         return Credentials(files, str(metadata.get("resourceVersion", "")))
 
-    async def replace(self, owner: str, credentials: Credentials) -> None:
+    async def replace(self, owner: Person, credentials: Credentials) -> None:
         """See ``CredentialStore``."""
-        name, version = names.credentials_name(owner), credentials.version
+        name, version = names.credentials_name(owner.email), credentials.version
         if not credentials.files:
             options = {"apiVersion": "v1", "kind": "DeleteOptions"}
             only = {"preconditions": {"resourceVersion": version}} if version else {}
@@ -60,12 +63,12 @@ class KubernetesSecrets:
         else:
             await self._request("POST", "", self._secret(owner, credentials))
 
-    def _secret(self, owner: str, credentials: Credentials) -> JsonObject:
+    def _secret(self, owner: Person, credentials: Credentials) -> JsonObject:
         files = credentials.files.values()
         metadata: dict[str, Any] = {
-            "name": names.credentials_name(owner),
+            "name": names.credentials_name(owner.email),
             "namespace": self._namespace,
-            "labels": names.owner_labels(owner),
+            "labels": names.owner_labels(owner.email),
             "annotations": {
                 _UPDATED + file.name: file.updated_at.isoformat() for file in files if file.updated_at
             },

@@ -13,6 +13,7 @@ from typing import Final
 from shared.errors import Conflict, GamguiError, NotFound, PermissionDenied, VersionConflict
 from shared.sessions import names
 from shared.sessions.model import Session, SessionState
+from shared.sessions.person import Person
 from shared.sessions.ports import Clock, PodRuntime, SessionStore
 from shared.sessions.states import SessionStates
 
@@ -59,39 +60,39 @@ class SessionAccess:
         """What runs the session."""
         return self._virtual if session.virtual else self._runtime
 
-    async def owned(self, owner: str, session_id: str) -> Session:
+    async def owned(self, owner: Person, session_id: str) -> Session:
         """The session as it is stored.
 
         Raises:
             NotFound: Absent, or another owner's.
         """
         session = await self._stored(session_id)
-        if session is None or session.owner != owner:
+        if session is None or session.owner != owner.email:
             raise _absent()
         return session
 
-    async def visible(self, caller: str, session_id: str) -> Session:
+    async def visible(self, caller: Person, session_id: str) -> Session:
         """The session as it is stored, for its owner or an administrator to look at or delete.
 
         Raises:
             NotFound: Absent, or another owner's.
         """
         session = await self._stored(session_id)
-        if session is None or (session.owner != caller and caller not in self._administrators):
+        if session is None or (session.owner != caller.email and caller.email not in self._administrators):
             raise _absent()
         return session
 
-    def require_list(self, caller: str, owner: str) -> None:
+    def require_list(self, caller: Person, owner: str) -> None:
         """Whose sessions a caller may list: his own, and as an administrator everybody's.
 
         Args:
-            caller: The verified identity.
-            owner: Whose sessions, or ``EVERYBODY``.
+            caller: Who asks.
+            owner: Whose sessions, by e-mail address, or ``EVERYBODY``.
 
         Raises:
             PermissionDenied: The caller is no administrator (``NOT_AN_ADMINISTRATOR``).
         """
-        if owner != caller and caller not in self._administrators:
+        if owner != caller.email and caller.email not in self._administrators:
             raise PermissionDenied(
                 "only administrators list the sessions of others", reason="NOT_AN_ADMINISTRATOR", owner=owner
             )
@@ -105,7 +106,7 @@ class SessionAccess:
             return session
         return await self._states.observe(session, await self.runtime_of(session).status(session))
 
-    async def running(self, owner: str, session_id: str) -> Session:
+    async def running(self, owner: Person, session_id: str) -> Session:
         """The session, to run something in its pod; notes that it is used.
 
         Cleanup ends an idle session by a compare-and-set on the version that it found idle. So

@@ -6,12 +6,13 @@ import asyncio
 import dataclasses
 from collections.abc import Mapping
 from types import TracebackType
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from shared.errors import GamguiError, InternalError
 from shared.sessions import names
 from shared.sessions.audit_ports import NO_SESSION, AuditLog, AuditRecord
 from shared.sessions.model import Session
+from shared.sessions.person import Person
 from shared.sessions.ports import Clock
 
 Detail: TypeAlias = Mapping[str, str | int | None]
@@ -76,7 +77,7 @@ class Act:
         await self._keeping
 
 
-CLEANUP = "cleanup"
+CLEANUP: Final = Person(subject="cleanup", email="cleanup")
 """The actor of what nobody asked for."""
 
 
@@ -92,19 +93,19 @@ class Auditor:
         self._log = log
         self._clock = clock
 
-    def act(self, session: Session | None, actor: str, action: str, detail: Detail | None = None) -> Act:
+    def act(self, session: Session | None, actor: Person, action: str, detail: Detail | None = None) -> Act:
         """An act that begins now, to be used with ``async with``.
 
         Args:
             session: What is acted on; None when it is what an owner has beside sessions.
-            actor: The verified identity that does it.
+            actor: Who does it.
             action: Such as ``session.exec``.
             detail: What else there is to say; never stdin, credentials or tokens.
         """
         return Act(self._log, self._new(session, actor, action, "done", detail or {}))
 
     async def record(
-        self, session: Session | None, actor: str, action: str, outcome: str, **detail: str | int | None
+        self, session: Session | None, actor: Person, action: str, outcome: str, **detail: str | int | None
     ) -> None:
         """Records an act that is over; see ``act``.
 
@@ -119,12 +120,12 @@ class Auditor:
         await _done(asyncio.create_task(self._log.record(record)))
 
     def _new(
-        self, session: Session | None, actor: str, action: str, outcome: str, detail: Detail
+        self, session: Session | None, actor: Person, action: str, outcome: str, detail: Detail
     ) -> AuditRecord:
         return AuditRecord(
             id=names.new_record_id(),
             at=self._clock.now(),
-            actor=actor,
+            actor=actor.email,
             action=action,
             session_id=session.id if session else NO_SESSION,
             outcome=outcome,

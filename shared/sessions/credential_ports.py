@@ -7,6 +7,7 @@ from typing import Protocol
 
 from shared.sessions.credential import Credentials
 from shared.sessions.model import Session
+from shared.sessions.person import Person
 
 
 class CredentialStore(Protocol):
@@ -16,11 +17,11 @@ class CredentialStore(Protocol):
     reached. No error holds anything of the credentials, nor has it a cause that does.
     """
 
-    async def get(self, owner: str) -> Credentials:
+    async def get(self, owner: Person) -> Credentials:
         """The owner's credentials; without files and version when there are none."""
         ...
 
-    async def replace(self, owner: str, credentials: Credentials) -> None:
+    async def replace(self, owner: Person, credentials: Credentials) -> None:
         """Puts all files in the place of those of ``credentials.version``; no files: removes them.
 
         Raises:

@@ -15,6 +15,7 @@ from shared.sessions.auditor import Auditor
 from shared.sessions.credential import CredentialFile, Credentials, checked_file, require_name
 from shared.sessions.credential_ports import CredentialRuntime, CredentialStore
 from shared.sessions.model import Session
+from shared.sessions.person import Person
 from shared.sessions.ports import Clock, SessionStore
 
 _TRIES = 32
@@ -63,7 +64,7 @@ class CredentialService:
         self._audit = audit
         self._clock = clock
 
-    async def get(self, owner: str) -> Credentials:
+    async def get(self, owner: Person) -> Credentials:
         """The owner's credentials.
 
         Raises:
@@ -71,7 +72,7 @@ class CredentialService:
         """
         return await self._store.get(owner)
 
-    async def put(self, owner: str, name: str, data: bytes) -> CredentialFile:
+    async def put(self, owner: Person, name: str, data: bytes) -> CredentialFile:
         """Keeps a file, in the place of the one with this name if there is one.
 
         Raises:
@@ -84,7 +85,7 @@ class CredentialService:
         await self._change(owner, "credentials.put", name, lambda files: {**files, name: file})
         return file
 
-    async def delete(self, owner: str, name: str | None) -> Credentials:
+    async def delete(self, owner: Person, name: str | None) -> Credentials:
         """Removes a file, or all. One that is not there is a success: repeating changes nothing.
 
         Returns:
@@ -101,7 +102,7 @@ class CredentialService:
 
         return await self._change(owner, "credentials.delete", gone or "all", without)
 
-    async def refresh(self, owner: str, session_id: str) -> Refreshed:
+    async def refresh(self, owner: Person, session_id: str) -> Refreshed:
         """Copies the credentials into a running session.
 
         Files that the session had from the credentials and that are no longer there are
@@ -126,11 +127,11 @@ class CredentialService:
             await self._note(session, copied)
         return Refreshed(copied, removed)
 
-    async def _change(self, owner: str, action: str, name: str, change: _Change) -> Credentials:
+    async def _change(self, owner: Person, action: str, name: str, change: _Change) -> Credentials:
         async with self._audit.act(None, owner, action, {"file": name}):
             return await self._changed(owner, change)
 
-    async def _changed(self, owner: str, change: _Change) -> Credentials:
+    async def _changed(self, owner: Person, change: _Change) -> Credentials:
         for _ in range(_TRIES):
             current = await self._store.get(owner)
             changed = Credentials(change(current.files), current.version)

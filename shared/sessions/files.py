@@ -23,6 +23,7 @@ from shared.files.upload import Piece, Progress, Stored, Upload, read_result, to
 from shared.sessions.access import SessionAccess
 from shared.sessions.auditor import Act, Auditor
 from shared.sessions.model import Session
+from shared.sessions.person import Person
 
 Action: TypeAlias = Literal["put", "unpack", "get", "list", "archive", "delete"]
 
@@ -54,12 +55,12 @@ class SessionFiles:
         self._max_bytes = max_bytes
 
     async def put(
-        self, owner: str, session_id: str, path: WorkspacePath, upload: Upload, piece: Piece | None = None
+        self, owner: Person, session_id: str, path: WorkspacePath, upload: Upload, piece: Piece | None = None
     ) -> Stored | Progress:
         """Stores a file, or adds a piece to a resumable upload.
 
         Args:
-            owner: The verified identity of the caller.
+            owner: The caller.
             session_id: The session.
             path: Where; folders are made. What is there stays until the new file is whole.
             upload: The body.
@@ -105,12 +106,12 @@ class SessionFiles:
         return result
 
     async def unpack(
-        self, owner: str, session_id: str, path: WorkspacePath, upload: FolderUpload
+        self, owner: Person, session_id: str, path: WorkspacePath, upload: FolderUpload
     ) -> Unpacked:
         """Stores the files of a tar in a folder.
 
         Args:
-            owner: The verified identity of the caller.
+            owner: The caller.
             session_id: The session.
             path: The folder, which is made. What else is in it stays.
             upload: The tar.
@@ -142,7 +143,7 @@ class SessionFiles:
             act.detail |= {"files": result.files, "size": result.size, "sha256": result.sha256}
         return result
 
-    async def open(self, owner: str, session_id: str, path: WorkspacePath) -> OpenFile:
+    async def open(self, owner: Person, session_id: str, path: WorkspacePath) -> OpenFile:
         """Opens a file in the pod.
 
         Raises:
@@ -167,12 +168,12 @@ class SessionFiles:
         return OpenFile(answer, facts, wish, record)
 
     async def entries(
-        self, owner: str, session_id: str, path: WorkspacePath, *, limit: int, after: bytes
+        self, owner: Person, session_id: str, path: WorkspacePath, *, limit: int, after: bytes
     ) -> tuple[Sequence[Entry], bool]:
         """A page of a folder's entries, in the order of their names' bytes.
 
         Args:
-            owner: The verified identity of the caller.
+            owner: The caller.
             session_id: The session.
             path: The folder.
             limit: Most entries.
@@ -195,7 +196,9 @@ class SessionFiles:
                 await answer.aclose()
         return found[:limit], len(found) > limit
 
-    async def archive(self, owner: str, session_id: str, path: WorkspacePath) -> AsyncGenerator[bytes, None]:
+    async def archive(
+        self, owner: Person, session_id: str, path: WorkspacePath
+    ) -> AsyncGenerator[bytes, None]:
         """A folder as a tar, as the pod's own tar makes it. It is passed on, never unpacked.
 
         Raises:
@@ -214,7 +217,7 @@ class SessionFiles:
             raise
         return self._packed(session, owner, path, answer)
 
-    async def delete(self, owner: str, session_id: str, path: WorkspacePath) -> None:
+    async def delete(self, owner: Person, session_id: str, path: WorkspacePath) -> None:
         """Removes a file, a link, or an empty folder.
 
         Raises:
@@ -231,7 +234,7 @@ class SessionFiles:
                 await answer.aclose()
 
     async def _packed(
-        self, session: Session, owner: str, path: WorkspacePath, answer: Answer
+        self, session: Session, owner: Person, path: WorkspacePath, answer: Answer
     ) -> AsyncGenerator[bytes, None]:
         async with self._act(session, owner, "archive", path) as act:
             sent = 0
@@ -243,7 +246,7 @@ class SessionFiles:
                 act.detail["size"] = sent
                 await answer.aclose()
 
-    async def _session(self, owner: str, session_id: str) -> Session:
+    async def _session(self, owner: Person, session_id: str) -> Session:
         session = await self._access.running(owner, session_id)
         if session.virtual:
             raise Conflict(
@@ -264,7 +267,7 @@ class SessionFiles:
 
     @contextlib.asynccontextmanager
     async def _act(
-        self, session: Session, owner: str, action: Action, path: WorkspacePath
+        self, session: Session, owner: Person, action: Action, path: WorkspacePath
     ) -> AsyncGenerator[Act, None]:
         act = self._audit.act(session, owner, f"session.file.{action}", {"path": str(path)})
         async with self._access.used(session), act:

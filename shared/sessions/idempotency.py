@@ -12,6 +12,7 @@ import hashlib
 from datetime import timedelta
 
 from shared.errors import Conflict, UnprocessableRequest, VersionConflict
+from shared.sessions.person import Person
 from shared.sessions.ports import Clock, RequestRecord, SessionStore
 
 _LEASE_MARGIN_SECONDS = 60
@@ -31,7 +32,7 @@ class IdempotentRequests:
         self._clock = clock
 
     async def begin(
-        self, owner: str, operation: str, key: str, body: bytes, *, resource_id: str, wait_seconds: float
+        self, owner: Person, operation: str, key: str, body: bytes, *, resource_id: str, wait_seconds: float
     ) -> RequestRecord:
         """Claims a key for a create.
 
@@ -53,7 +54,7 @@ class IdempotentRequests:
         """
         now = self._clock.now()
         record = RequestRecord(
-            key=hashlib.sha256("\0".join((owner, operation, key)).encode()).hexdigest(),
+            key=hashlib.sha256("\0".join((owner.email, operation, key)).encode()).hexdigest(),
             fingerprint=hashlib.sha256(body).hexdigest(),
             resource_id=resource_id,
             lease_until=now + timedelta(seconds=wait_seconds + _LEASE_MARGIN_SECONDS),

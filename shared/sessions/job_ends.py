@@ -14,6 +14,7 @@ from shared.sessions.deadline import within
 from shared.sessions.job import Job, JobReport, lost
 from shared.sessions.job_ports import JobRuntime, JobStore
 from shared.sessions.model import Session
+from shared.sessions.person import Person
 from shared.sessions.ports import Clock, Cursor
 
 log = logging.getLogger(__name__)
@@ -100,8 +101,9 @@ class JobEnds:
                 job = current
                 continue
             if stored.state.over:
+                owner = Person(subject="", email=job.owner)
                 await self._audit.record(
-                    session, job.owner, "job.end", stored.state, job=job.id, exit_code=stored.exit_code
+                    session, owner, "job.end", stored.state, job=job.id, exit_code=stored.exit_code
                 )
             return stored
         raise VersionConflict("the job is being changed by others; try again", job=job.id)

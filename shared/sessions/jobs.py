@@ -29,6 +29,7 @@ from shared.sessions.job import (
 from shared.sessions.job_ends import ASKED, JobEnds
 from shared.sessions.job_ports import JobRuntime, JobStore
 from shared.sessions.model import Session, SessionState
+from shared.sessions.person import Person
 from shared.sessions.ports import Clock, Cursor
 
 _STARTING_SECONDS = 60
@@ -60,11 +61,11 @@ class JobService(JobEnds):
         super().__init__(store=store, runtime=runtime, virtual=virtual, audit=audit, clock=clock)
         self._access = access
 
-    async def start(self, owner: str, session_id: str, new: NewJob, job_id: str) -> Job:
+    async def start(self, owner: Person, session_id: str, new: NewJob, job_id: str) -> Job:
         """Starts a job.
 
         Args:
-            owner: The verified identity of the caller.
+            owner: The caller.
             session_id: Where to.
             new: What is asked for.
             job_id: Its id. With the id of an earlier request, nothing is started twice.
@@ -93,7 +94,7 @@ class JobService(JobEnds):
                 raise
         return await self._settled(session, job, report)
 
-    async def get(self, owner: str, session_id: str, job_id: str) -> Job:
+    async def get(self, owner: Person, session_id: str, job_id: str) -> Job:
         """The job, with what its pod says now.
 
         Raises:
@@ -104,7 +105,7 @@ class JobService(JobEnds):
         return (await self._refreshed(session, [await self._job(session, job_id)]))[0]
 
     async def list_jobs(
-        self, owner: str, session_id: str, *, limit: int, after: Cursor | None
+        self, owner: Person, session_id: str, *, limit: int, after: Cursor | None
     ) -> tuple[Sequence[Job], Cursor | None]:
         """A page of the session's jobs, newest first, and where the next one begins.
 
@@ -118,7 +119,7 @@ class JobService(JobEnds):
         more = Cursor(page[-1].created_at, page[-1].id) if len(found) > limit else None
         return await self._refreshed(session, page), more
 
-    async def cancel(self, owner: str, session_id: str, job_id: str) -> Job:
+    async def cancel(self, owner: Person, session_id: str, job_id: str) -> Job:
         """Ends a job: TERM to its process group and after 5 s KILL. Repeating it changes nothing.
 
         Returns:
@@ -141,7 +142,7 @@ class JobService(JobEnds):
         return job
 
     async def output(
-        self, owner: str, session_id: str, job_id: str, since: JobCursor, *, wait: bool
+        self, owner: Person, session_id: str, job_id: str, since: JobCursor, *, wait: bool
     ) -> AsyncGenerator[JobRecord, None]:
         """What a job said from a place on; see ``JobRuntime.follow``.
 

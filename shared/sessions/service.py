@@ -24,6 +24,7 @@ from shared.sessions.credential_ports import CredentialStore
 from shared.sessions.execution import Command, ExecEvent, ExecResult, Exit
 from shared.sessions.jobs import JobService
 from shared.sessions.model import Resources, Session, SessionState
+from shared.sessions.person import Person
 from shared.sessions.ports import Clock, Cursor, PodRuntime, SessionStore
 from shared.sessions.states import SessionStates
 
@@ -102,11 +103,11 @@ class SessionService:
         self._slots = slots
         self._limit = limit
 
-    async def create(self, owner: str, new: NewSession, session_id: str | None = None) -> Session:
+    async def create(self, owner: Person, new: NewSession, session_id: str | None = None) -> Session:
         """Creates a session and waits for it.
 
         Args:
-            owner: The verified identity of the caller.
+            owner: The caller.
             new: What is asked for.
             session_id: The id to use, when a repeated request goes on with an earlier one's.
 
@@ -157,25 +158,26 @@ class SessionService:
             "the session was deleted while it started", reason="SESSION_DELETED", session=session.id
         )
 
-    async def get(self, caller: str, session_id: str) -> Session:
+    async def get(self, caller: Person, session_id: str) -> Session:
         """The session, with what its pod says now: for its owner or an administrator.
 
         Raises:
             NotFound: Absent, or another owner's.
         """
         session = await self._access.visible(caller, session_id)
-        if session.owner != caller:
+        if session.owner != caller.email:
             await self._audit.record(session, caller, "session.get", "read", **AS_ADMINISTRATOR)
         return await self._access.observed(session)
 
     async def list_sessions(
-        self, caller: str, *, owner: str, state: SessionState | None, limit: int, after: Cursor | None
+        self, caller: Person, *, owner: str, state: SessionState | None, limit: int, after: Cursor | None
     ) -> tuple[Sequence[Session], Cursor | None]:
         """A page of an owner's sessions, newest first, and where the next one begins.
 
         Args:
-            caller: The verified identity.
-            owner: Whose sessions: the caller's own; as an administrator also another's, or ``EVERYBODY``.
+            caller: Who asks.
+            owner: E-mail address of whose sessions: the caller's own; as an administrator also another's,
+                or ``EVERYBODY``.
             state: Only those in this state.
             limit: Most of them.
             after: Where the page before ended.
@@ -187,7 +189,7 @@ class SessionService:
             PermissionDenied: The caller is no administrator.
         """
         self._access.require_list(caller, owner)
-        if owner != caller:
+        if owner != caller.email:
             await self._audit.record(None, caller, "session.list", "read", owner=owner, **AS_ADMINISTRATOR)
         whose = None if owner == EVERYBODY else owner
         found = await self._store.list_sessions(whose, state=state, limit=limit + 1, after=after)
@@ -195,7 +197,7 @@ class SessionService:
         more = len(found) > limit
         return page, Cursor(page[-1].created_at, page[-1].id) if more else None
 
-    async def delete(self, caller: str, session_id: str) -> Session:
+    async def delete(self, caller: Person, session_id: str) -> Session:
         """Deletes the session's pod and waits a while for its end. Repeating it is a success.
 
         Returns:
@@ -205,9 +207,9 @@ class SessionService:
             NotFound: Absent, or another owner's and the caller is no administrator.
         """
         session = await self._access.visible(caller, session_id)
-        detail = {} if session.owner == caller else AS_ADMINISTRATOR
+        detail = {} if session.owner == caller.email else AS_ADMINISTRATOR
         async with self._audit.act(session, caller, "session.delete", detail) as act:
-            asked = session.owner == caller and session.state is SessionState.RUNNING
+            asked = session.owner == caller.email and session.state is SessionState.RUNNING
             if session.state not in (SessionState.DELETING, SessionState.DELETED):
                 session = await self._states.move(session, SessionState.DELETING, None)
             if session.state is not SessionState.DELETED:
@@ -220,7 +222,9 @@ class SessionService:
             act.outcome = session.state
         return session
 
-    async def execute(self, owner: str, session_id: str, command: Command) -> AsyncGenerator[ExecEvent, None]:
+    async def execute(
+        self, owner: Person, session_id: str, command: Command
+    ) -> AsyncGenerator[ExecEvent, None]:
         """Runs a command in the session. The last event is an ``Exit``.
 
         Raises:
@@ -252,14 +256,16 @@ class SessionService:
             return self._virtual
         return self._runtime
 
-    async def _document(self, owner: str, new: NewSession, session_id: str, runtime: PodRuntime) -> Session:
+    async def _document(
+        self, owner: Person, new: NewSession, session_id: str, runtime: PodRuntime
+    ) -> Session:
         now = self._clock.now()
         info = await runtime.connect()
         # A virtual session that stands in for one on a cluster has none: they are on the cluster.
         has = await self._credential_names(owner) if runtime is self._runtime else ()
         session = Session(
             id=session_id,
-            owner=owner,
+            owner=owner.email,
             name=new.name or session_id,
             state=SessionState.PENDING,
             image=new.image,
@@ -279,11 +285,11 @@ class SessionService:
             return await self._store.create(session, limit=self._limit)
         except Conflict:
             existing = await self._store.get(session_id)
-            if existing is None or existing.owner != owner:
+            if existing is None or existing.owner != owner.email:
                 raise
             return existing
 
-    async def _credential_names(self, owner: str) -> tuple[str, ...]:
+    async def _credential_names(self, owner: Person) -> tuple[str, ...]:
         """What the new session gets. Its pod mounts what there is, even if we may not look."""
         try:
             return (await self._credentials.get(owner)).names

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from shared.sessions.access import AS_ADMINISTRATOR, SessionAccess
 from shared.sessions.audit_ports import AuditRecord, AuditStore
 from shared.sessions.auditor import Auditor
+from shared.sessions.person import Person
 from shared.sessions.ports import Cursor
 
 
@@ -25,7 +26,7 @@ class SessionAudit:
         self._audit = audit
 
     async def records(
-        self, caller: str, session_id: str, *, limit: int, after: Cursor | None
+        self, caller: Person, session_id: str, *, limit: int, after: Cursor | None
     ) -> tuple[Sequence[AuditRecord], Cursor | None]:
         """A page of the session's records, newest first, and where the next one begins.
 
@@ -33,7 +34,7 @@ class SessionAudit:
             NotFound: The session is absent, or another owner's.
         """
         session = await self._access.visible(caller, session_id)
-        if session.owner != caller:
+        if session.owner != caller.email:
             await self._audit.record(session, caller, "session.audit", "read", **AS_ADMINISTRATOR)
         found = await self._store.list_records(session.id, limit=limit + 1, after=after)
         page = found[:limit]

@@ -12,6 +12,7 @@ from shared.errors import Conflict, InvalidRequest, PreconditionFailed, VersionC
 from shared.sessions.access import SessionAccess
 from shared.sessions.auditor import Auditor
 from shared.sessions.model import Session
+from shared.sessions.person import Person
 from shared.sessions.ports import Clock, SessionStore
 
 _TRIES = 5
@@ -59,7 +60,7 @@ class SessionUpkeep:
         self._audit = audit
         self._clock = clock
 
-    async def keepalive(self, owner: str, session_id: str) -> Session:
+    async def keepalive(self, owner: Person, session_id: str) -> Session:
         """Begins the session's idle time anew; its end stays where it is.
 
         Raises:
@@ -68,11 +69,13 @@ class SessionUpkeep:
         """
         return await self._change(owner, session_id, lambda session: session.used(self._clock.now()))
 
-    async def change(self, owner: str, session_id: str, changes: Changes, etags: frozenset[str]) -> Session:
+    async def change(
+        self, owner: Person, session_id: str, changes: Changes, etags: frozenset[str]
+    ) -> Session:
         """Changes a session.
 
         Args:
-            owner: The verified identity of the caller.
+            owner: The caller.
             session_id: The session.
             changes: What is to be otherwise.
             etags: The session must have one of these; none: whatever it is.
@@ -98,7 +101,7 @@ class SessionUpkeep:
         await self._audit.record(session, owner, "session.change", "done", **words)
         return session
 
-    async def _change(self, owner: str, session_id: str, changed: Callable[[Session], Session]) -> Session:
+    async def _change(self, owner: Person, session_id: str, changed: Callable[[Session], Session]) -> Session:
         for _ in range(_TRIES):
             session = await self._access.owned(owner, session_id)
             if not session.live or session.expired(self._clock.now()):

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from shared.errors import VersionConflict
 from shared.sessions.credential import Credentials
 from shared.sessions.model import Session
+from shared.sessions.person import Person
 
 
 class MemoryCredentials:
@@ -16,16 +17,18 @@ class MemoryCredentials:
         self._kept: dict[str, Credentials] = {}
         self._writes = 0
 
-    async def get(self, owner: str) -> Credentials:
+    async def get(self, owner: Person) -> Credentials:
         """See ``CredentialStore``."""
-        return self._kept.get(owner, Credentials({}))
+        return self._kept.get(owner.email, Credentials({}))
 
-    async def replace(self, owner: str, credentials: Credentials) -> None:
+    async def replace(self, owner: Person, credentials: Credentials) -> None:
         """See ``CredentialStore``."""
         if (await self.get(owner)).version != credentials.version:
             raise VersionConflict("the credentials were changed meanwhile")
         self._writes += 1
-        self._kept[owner] = Credentials(credentials.files, str(self._writes) if credentials.files else "")
+        self._kept[owner.email] = Credentials(
+            credentials.files, str(self._writes) if credentials.files else ""
+        )
 
 
 class VirtualCredentials:

@@ -9,17 +9,18 @@ from starlette.datastructures import QueryParams
 
 from shared.errors import InvalidRequest, PermissionDenied
 from shared.sessions.cleanup_report import Action, Report
+from shared.sessions.person import Person
 from shared.settings import Settings
 from shared.web.paging import single_values
 
 
-def require_caller(caller: str, settings: Settings) -> None:
+def require_caller(caller: Person, settings: Settings) -> None:
     """Refuses who is none of ``CLEANUP_CALLERS``.
 
     Raises:
         PermissionDenied: He is not (reason ``CLEANUP_NOT_ALLOWED``).
     """
-    if caller not in settings.cleanup_callers:
+    if caller.email not in settings.cleanup_callers:
         raise PermissionDenied("only CLEANUP_CALLERS may run cleanup", reason="CLEANUP_NOT_ALLOWED")
 
 

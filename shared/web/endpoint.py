@@ -13,6 +13,7 @@ from starlette.responses import Response
 
 from shared.errors import InvalidRequest, MethodNotAllowed, NotFound, PayloadTooLarge, UnsupportedMediaType
 from shared.identity.model import IdentityVerifier
+from shared.sessions.person import NOBODY, Person
 from shared.telemetry.port import Telemetry
 from shared.web import logs
 from shared.web.exchange import Exchange
@@ -58,13 +59,13 @@ class Call:
 
     Attributes:
         request: As Starlette has it.
-        caller: E-mail address of the verified caller; empty where none is asked for.
+        caller: The verified caller; ``NOBODY`` where no identity is asked for.
         request_id: Taken from X-Request-Id or made.
         params: Values of the path's parameters.
     """
 
     request: Request
-    caller: str
+    caller: Person
     request_id: str
     params: Mapping[str, str]
 
@@ -156,8 +157,8 @@ async def serve(
         logs.configure(application.settings)
         exchange.trace(application.telemetry)
         call, route = await _dispatch(request, application, routes, exchange)
-        if call.caller:
-            application.rates.take(call.caller, function)
+        if not route.public:
+            application.rates.take(call.caller.subject, function)
         response = await route.handler(call)
     except Exception as error:  # noqa: BLE001 - whatever happens, the caller gets a problem document
         response = problem_response(error, instance=instance_of(request), request_id=request_id)
@@ -179,7 +180,9 @@ async def _dispatch(
     route, params = chosen
     exchange.route = route.path
     logs.about(params.get("session_id", "")[:_MAX_ID])
+    caller = NOBODY
     if not route.public:
         host = request.client.host if request.client else None
-        exchange.owner = (await app.verifier.verify(request.headers, host)).email
-    return Call(request, exchange.owner, exchange.request_id, params), route
+        caller = (await app.verifier.verify(request.headers, host)).person
+        exchange.owner = caller.email
+    return Call(request, caller, exchange.request_id, params), route

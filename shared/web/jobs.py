@@ -13,6 +13,7 @@ from shared.errors import InvalidRequest
 from shared.sessions import names
 from shared.sessions.job import Job, JobCursor, JobReport, JobState, NewJob, Place
 from shared.sessions.jobs import JobService
+from shared.sessions.person import Person
 from shared.sessions.ports import Cursor
 from shared.web.creation import Created, Creation
 from shared.web.paging import Page, page_of, page_token, single_values
@@ -80,7 +81,7 @@ def _result(report: JobReport) -> str:
     return "signaled" if report.signal else "exited"
 
 
-def job_creation(service: JobService, owner: str, new: NewJob, session_id: str) -> Creation:
+def job_creation(service: JobService, owner: Person, new: NewJob, session_id: str) -> Creation:
     """What ``POST /v1/sessions/{session_id}/jobs`` does."""
 
     async def create(job_id: str) -> Created:

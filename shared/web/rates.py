@@ -43,7 +43,7 @@ class RequestRates:
         """Takes one request out of the bucket. One that is refused takes nothing.
 
         Args:
-            owner: The verified caller.
+            owner: Subject of the verified caller.
             function: Name of the function that is called.
 
         Raises:

@@ -15,6 +15,7 @@ from shared.identity.claims import lowered
 from shared.sessions import names
 from shared.sessions.access import EVERYBODY
 from shared.sessions.model import Cleanup, Session, SessionState
+from shared.sessions.person import Person
 from shared.sessions.ports import Cursor
 from shared.sessions.service import NewSession, SessionService
 from shared.sessions.upkeep import etag_of
@@ -63,7 +64,7 @@ def session_response(session: Session) -> JSONResponse:
     return JSONResponse(session_json(session), headers={"ETag": etag_of(session)})
 
 
-def session_creation(service: SessionService, owner: str, new: NewSession) -> Creation:
+def session_creation(service: SessionService, owner: Person, new: NewSession) -> Creation:
     """What ``POST /v1/sessions`` does: 201 when the session runs, 202 when it is still pending."""
 
     async def create(session_id: str) -> Created:
@@ -98,7 +99,7 @@ class Listing:
     after: Cursor | None
 
 
-def listing_of(query: QueryParams, caller: str) -> Listing:
+def listing_of(query: QueryParams, caller: Person) -> Listing:
     """Reads ``owner``, ``state``, ``page_size`` and ``page_token``.
 
     Args:
@@ -114,7 +115,7 @@ def listing_of(query: QueryParams, caller: str) -> Listing:
         raise InvalidRequest(
             f"owner is neither an e-mail address nor {EVERYBODY}", reason="INVALID_FIELD", field="owner"
         )
-    owner = caller if named is None else lowered(named)
+    owner = caller.email if named is None else lowered(named)
     state = values.get("state")
     if state is not None and state not in list(SessionState):
         raise InvalidRequest(

@@ -14,6 +14,7 @@ from shared.sessions.names import new_job_id, pod_labels
 from shared.sessions.ports import RequestRecord
 from tests.faults.operations import Operation, Request, Subject
 from tests.faults.world import CLEANUP_SECONDS, GRACE_SECONDS, NEW, World
+from tests.support.people import person
 
 _KEY = "0" * 64
 
@@ -85,7 +86,7 @@ class CleanupOfPods(Cleanup):
 
     async def prepare(self, world: World) -> Subject:
         owner, app, then = world.new_owner(), world.app, datetime.now(UTC) - timedelta(hours=2)
-        idle = await app.sessions.create(owner, NEW)
+        idle = await app.sessions.create(person(owner), NEW)
         idle = await app.store.update(dataclasses.replace(idle, last_used_at=then))
         pending = await world.stored(world.document(owner, SessionState.PENDING))
         await app.runtime.wait_ready(pending, 30, await app.runtime.create(pending, {}))

@@ -13,8 +13,10 @@ from shared.sessions.credential import CredentialFile, Credentials
 from shared.sessions.execution import Command, Output
 from shared.sessions.model import Session, SessionState
 from shared.sessions.names import credentials_name
+from shared.sessions.person import Person
 from tests.faults.world import NEW, World
 from tests.support.gam_files import gam_files
+from tests.support.people import person
 
 OLD, FRESH = gam_files("old"), gam_files("new")
 FILE, OTHER = "client_secrets.json", "oauth2service.json"
@@ -30,6 +32,11 @@ class Subject:
 
     owner: str
     session: Session | None = None
+
+    @property
+    def person(self) -> Person:
+        """Who he is."""
+        return person(self.owner)
 
     @property
     def known(self) -> Session:
@@ -93,7 +100,7 @@ class Create(Operation):
     name, seconds = "create", 45.0
 
     async def run(self, app: App, subject: Subject) -> Session:
-        return await app.sessions.create(subject.owner, NEW)
+        return await app.sessions.create(subject.person, NEW)
 
     def request(self, subject: Subject) -> Request:
         resources = dataclasses.asdict(NEW.resources)
@@ -114,10 +121,10 @@ class Delete(Operation):
 
     async def prepare(self, world: World) -> Subject:
         owner = world.new_owner()
-        return Subject(owner, await world.app.sessions.create(owner, NEW))
+        return Subject(owner, await world.app.sessions.create(person(owner), NEW))
 
     async def run(self, app: App, subject: Subject) -> Session:
-        return await app.sessions.delete(subject.owner, subject.known.id)
+        return await app.sessions.delete(subject.person, subject.known.id)
 
     def request(self, subject: Subject) -> Request:
         return Request("delete_session", "DELETE", f"/v1/sessions/{subject.known.id}")
@@ -148,7 +155,7 @@ class ChangeCredentials(Operation):
         name: str,
         before: dict[str, bytes],
         after: dict[str, bytes],
-        change: Callable[[App, str], Any],
+        change: Callable[[App, Person], Any],
         request: tuple[str, str, bytes],
     ) -> None:
         self.name = name  # type: ignore[misc]
@@ -158,11 +165,11 @@ class ChangeCredentials(Operation):
         owner = world.new_owner()
         if self._before:
             files = {name: CredentialFile(name, data, None) for name, data in self._before.items()}
-            await world.app.credential_store.replace(owner, Credentials(files))
+            await world.app.credential_store.replace(person(owner), Credentials(files))
         return Subject(owner)
 
     async def run(self, app: App, subject: Subject) -> bool:
-        await self._change(app, subject.owner)
+        await self._change(app, subject.person)
         return True
 
     def request(self, subject: Subject) -> Request:
@@ -185,21 +192,21 @@ class Refresh(Operation):
 
     async def prepare(self, world: World) -> Subject:
         owner, app = world.new_owner(), world.app
-        await app.credentials.put(owner, FILE, OLD[FILE])
-        session = await app.sessions.create(owner, NEW)
-        await app.credentials.put(owner, FILE, FRESH[FILE])
-        await app.credentials.put(owner, OTHER, FRESH[OTHER])
+        await app.credentials.put(person(owner), FILE, OLD[FILE])
+        session = await app.sessions.create(person(owner), NEW)
+        await app.credentials.put(person(owner), FILE, FRESH[FILE])
+        await app.credentials.put(person(owner), OTHER, FRESH[OTHER])
         return Subject(owner, session)
 
     async def run(self, app: App, subject: Subject) -> Any:
-        return await app.credentials.refresh(subject.owner, subject.known.id)
+        return await app.credentials.refresh(subject.person, subject.known.id)
 
     def request(self, subject: Subject) -> Request:
         return Request("credentials", "POST", f"/v1/sessions/{subject.known.id}/credentials:refresh")
 
     async def wrong(self, world: World, subject: Subject, outcome: Any) -> list[str]:
         """A later refresh still knows what it has to take away."""
-        owner, session, app = subject.owner, subject.known, world.app
+        owner, session, app = subject.person, subject.known, world.app
         found = [f"not {name} as before or after" for name in await self._neither(world, session)]
         await app.credentials.delete(owner, OTHER)
         await app.credentials.refresh(owner, session.id)

@@ -24,6 +24,7 @@ from shared.settings import Settings
 from tests.faults.kube_proxy import KubeProxy, Upstream
 from tests.faults.line import Line
 from tests.faults.store_proxy import StoreProxy
+from tests.support.people import person
 
 IMAGE = "localhost/busybox:1"
 LIMIT = 3
@@ -259,7 +260,9 @@ class World:
             ):
                 wrong.append(f"session {session.id} is running without a pod that is ready")
             if session.state in (SessionState.FAILED, SessionState.DELETED):
-                jobs, _ = await self.app.jobs.list_jobs(session.owner, session.id, limit=100, after=None)
+                jobs, _ = await self.app.jobs.list_jobs(
+                    person(session.owner), session.id, limit=100, after=None
+                )
                 wrong += [f"job {job.id} is {job.state} for ever" for job in jobs if not job.state.over]
         secrets = [secret["metadata"] for secret in await self.objects("secrets")]
         wrong += [

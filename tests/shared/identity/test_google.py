@@ -54,7 +54,7 @@ class TestGoodTokens:
     async def test_gives_the_identity(self, verifier: IdentityVerifier, google: Issuer, issuer: str) -> None:
         identity = await verifier.verify(bearer(google.token(iss=issuer)), None)
         assert identity == Identity(
-            email="alice@example.com", subject="110169484474386276334", domain="example.com"
+            email="alice@example.com", subject="google:110169484474386276334", domain="example.com"
         )
 
     @pytest.mark.parametrize("name", ["authorization", "Authorization", "AUTHORIZATION"])

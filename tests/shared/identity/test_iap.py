@@ -28,7 +28,7 @@ async def verifier(iap: Issuer) -> AsyncIterator[IdentityVerifier]:
 async def test_gives_the_identity(verifier: IdentityVerifier, iap: Issuer, name: str) -> None:
     token = iap.token(sub="accounts.google.com:42", email="Alice@example.com", remove=("email_verified",))
     assert await verifier.verify({name: token}, None) == Identity(
-        email="alice@example.com", subject="accounts.google.com:42", domain="example.com"
+        email="alice@example.com", subject="google:42", domain="example.com"
     )
 
 

@@ -16,8 +16,9 @@ from shared.sessions.names import credentials_name, owner_hash
 from tests.shared.kube.test_api import closing
 from tests.support.exec_server import api_at
 from tests.support.kube_server import Answer, KubeServer, failure
+from tests.support.people import person
 
-ANN = "ann@example.com"
+ANN = person("ann@example.com")
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 FILE = CredentialFile("oauth2.txt", b"{}", NOON)
 PATH = "/api/v1/namespaces/gamgui/secrets"
@@ -41,9 +42,9 @@ SECRET = {
     "apiVersion": "v1",
     "kind": "Secret",
     "metadata": {
-        "name": credentials_name(ANN),
+        "name": credentials_name(ANN.email),
         "namespace": "gamgui",
-        "labels": {"app.kubernetes.io/managed-by": "gamgui", "gamgui.io/owner": owner_hash(ANN)},
+        "labels": {"app.kubernetes.io/managed-by": "gamgui", "gamgui.io/owner": owner_hash(ANN.email)},
         "annotations": {"gamgui.io/updated-oauth2.txt": "2026-03-01T12:00:00+00:00"},
     },
     "type": "Opaque",
@@ -58,7 +59,7 @@ async def test_the_first_files_make_exactly_this_secret() -> None:
 async def test_a_secret_that_is_there_is_replaced_as_a_whole_if_it_still_has_its_version() -> None:
     (request,) = await replaced([WRITTEN], Credentials({FILE.name: FILE}, "7"))
     metadata = {**SECRET["metadata"], "resourceVersion": "7"}  # type: ignore[dict-item]
-    assert request == ("PUT", f"{PATH}/{credentials_name(ANN)}", {**SECRET, "metadata": metadata})
+    assert request == ("PUT", f"{PATH}/{credentials_name(ANN.email)}", {**SECRET, "metadata": metadata})
 
 
 async def test_no_files_remove_it_if_it_still_has_its_version() -> None:

@@ -8,6 +8,7 @@ from shared.errors import GamguiError, NotFound, PermissionDenied
 from shared.sessions.access import SessionAccess
 from shared.sessions.auditor import Auditor
 from shared.sessions.model import Session, SessionState
+from shared.sessions.person import Person
 from shared.sessions.ports import Cursor
 from shared.sessions.session_audit import SessionAudit
 from shared.sessions.states import SessionStates
@@ -31,7 +32,7 @@ def audit_of(world: World) -> SessionAudit:
         virtual=VirtualRuntime(),
         states=SessionStates(world.store, world.clock, RETENTION),
         clock=world.clock,
-        administrators=[ROOT],
+        administrators=[ROOT.email],
     )
     return SessionAudit(access=access, store=world.sqlite.audit, audit=Auditor(world.audit, world.clock))
 
@@ -41,7 +42,7 @@ def last(world: World) -> tuple[str, str, str, object]:
     return record.actor, record.action, record.outcome, dict(record.detail)
 
 
-async def listed(world: World, caller: str, owner: str) -> list[Session]:
+async def listed(world: World, caller: Person, owner: str) -> list[Session]:
     page, _ = await world.service.list_sessions(caller, owner=owner, state=None, limit=10, after=None)
     return list(page)
 
@@ -49,15 +50,15 @@ async def listed(world: World, caller: str, owner: str) -> list[Session]:
 async def test_an_administrator_gets_another_owners_session_and_it_is_recorded(world: World) -> None:
     session = await world.service.create(ALICE, NEW)
     assert await world.service.get(ROOT, session.id) == session
-    assert last(world) == (ROOT, "session.get", "read", AS)
+    assert last(world) == (ROOT.email, "session.get", "read", AS)
     assert world.audit.records[-1].session_id == session.id
 
 
 async def test_an_administrator_deletes_another_owners_session_and_it_is_recorded(world: World) -> None:
     session = await world.service.create(ALICE, NEW)
     assert (await world.service.delete(ROOT, session.id)).state is SessionState.DELETED
-    assert last(world) == (ROOT, "session.delete", "deleted", AS)
-    assert (await world.stored(session)).owner == ALICE
+    assert last(world) == (ROOT.email, "session.delete", "deleted", AS)
+    assert (await world.stored(session)).owner == ALICE.email
 
 
 async def test_an_administrator_lists_anothers_sessions_and_everybodys_and_it_is_recorded(
@@ -66,19 +67,19 @@ async def test_an_administrator_lists_anothers_sessions_and_everybodys_and_it_is
     hers = await world.service.create(ALICE, NEW)
     world.clock.pass_seconds(1)
     his = await world.service.create(BOB, NEW)
-    assert await listed(world, ROOT, ALICE) == [hers]
-    assert last(world) == (ROOT, "session.list", "read", {"owner": ALICE, **AS})
+    assert await listed(world, ROOT, ALICE.email) == [hers]
+    assert last(world) == (ROOT.email, "session.list", "read", {"owner": ALICE.email, **AS})
     assert await listed(world, ROOT, "*") == [his, hers]
-    assert last(world) == (ROOT, "session.list", "read", {"owner": "*", **AS})
+    assert last(world) == (ROOT.email, "session.list", "read", {"owner": "*", **AS})
 
 
 async def test_who_is_no_administrator_lists_nobody_elses_sessions(world: World) -> None:
     await world.service.create(ALICE, NEW)
-    for owner in (ALICE, "*", ROOT):
+    for owner in (ALICE.email, "*", ROOT.email):
         with pytest.raises(PermissionDenied) as caught:
             await listed(world, BOB, owner)
         assert (caught.value.status, caught.value.reason) == (403, "NOT_AN_ADMINISTRATOR")
-    assert await listed(world, BOB, BOB) == []
+    assert await listed(world, BOB, BOB.email) == []
 
 
 async def test_nobody_runs_commands_in_anothers_session(world: World) -> None:
@@ -92,7 +93,7 @@ async def test_nobody_runs_commands_in_anothers_session(world: World) -> None:
 async def test_what_an_administrator_does_with_his_own_sessions_is_nothing_special(world: World) -> None:
     session = await world.service.create(ROOT, NEW)
     await world.service.get(ROOT, session.id)
-    await listed(world, ROOT, ROOT)
+    await listed(world, ROOT, ROOT.email)
     await world.service.delete(ROOT, session.id)
     assert world.audit.outcomes == [("session.create", "running"), ("session.delete", "deleted")]
     assert last(world)[3] == {}
@@ -118,7 +119,7 @@ async def test_a_sessions_records_are_its_owners_and_administrators_to_read(worl
     assert await audit.records(ALICE, session.id, limit=5, after=None) == ([kept], None)
     assert world.audit.records == before
     assert await audit.records(ROOT, session.id, limit=5, after=None) == ([kept], None)
-    assert last(world) == (ROOT, "session.audit", "read", AS)
+    assert last(world) == (ROOT.email, "session.audit", "read", AS)
     with pytest.raises(GamguiError) as caught:
         await audit.records(BOB, session.id, limit=5, after=None)
     assert (caught.value.status, caught.value.reason) == (404, "SESSION_NOT_FOUND")

@@ -13,9 +13,8 @@ from shared.errors import Conflict
 from shared.sessions.audit_ports import NO_SESSION, AuditRecord
 from shared.sessions.auditor import Auditor
 from tests.shared.store.samples import NOON, SetClock, a_session
+from tests.support.people import ALICE
 from tests.support.scripted_runtime import KeptAudit
-
-ALICE = "alice@example.com"
 
 
 class SlowAudit(KeptAudit):
@@ -63,7 +62,7 @@ async def test_an_act_is_recorded_once_whatever_ends_it(error: BaseException | N
     assert record == AuditRecord(
         id=record.id,
         at=NOON,
-        actor=ALICE,
+        actor=ALICE.email,
         action="session.x",
         session_id=session.id,
         outcome=outcome,

@@ -24,6 +24,7 @@ from shared.sessions.credential import Credentials
 from shared.sessions.credentials import CredentialService, Refreshed
 from shared.sessions.execution import ExecEvent, ExecResult, Exit, Output, Started
 from shared.sessions.model import Session, SessionState
+from shared.sessions.person import Person
 from shared.sessions.states import SessionStates
 from shared.sessions.virtual import VirtualRuntime
 from shared.sessions.virtual_credentials import MemoryCredentials, VirtualCredentials
@@ -31,9 +32,9 @@ from shared.store.sqlite import SqliteStore
 from shared.web.problems import as_known
 from tests.shared.store.samples import RETENTION, SetClock, a_session
 from tests.support.gam_files import gam_files
+from tests.support.people import ALICE, BOB
 from tests.support.scripted_runtime import KeptAudit, ScriptedRuntime
 
-ALICE, BOB = "alice@example.com", "bob@example.com"
 FILES = gam_files("hidden")
 
 
@@ -45,7 +46,7 @@ class Contended(MemoryCredentials):
         self.times = times
         self.error: Exception | None = None
 
-    async def replace(self, owner: str, credentials: Credentials) -> None:
+    async def replace(self, owner: Person, credentials: Credentials) -> None:
         if self.error is not None:
             raise self.error
         if self.times:
@@ -65,7 +66,7 @@ class World:
     clock: SetClock
 
     async def running(self, **changes: object) -> Session:
-        return await self.sqlite.create(a_session(state=SessionState.RUNNING, owner=ALICE, **changes))
+        return await self.sqlite.create(a_session(state=SessionState.RUNNING, owner=ALICE.email, **changes))
 
 
 @pytest.fixture

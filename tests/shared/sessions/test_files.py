@@ -20,13 +20,13 @@ from shared.sessions.states import SessionStates
 from shared.sessions.virtual import VirtualRuntime
 from shared.store.sqlite import SqliteStore
 from tests.shared.store.samples import RETENTION, SetClock, a_session
+from tests.support.people import ALICE, BOB
 from tests.support.scripted_runtime import KeptAudit, ScriptedRuntime
 
 PATH = WorkspacePath(("folder", "file"), folder=False)
 DATA = b"12345"
 SHA256 = hashlib.sha256(DATA).hexdigest()
 NOTHING = hashlib.sha256(b"").hexdigest()
-OWNER = "alice@example.com"
 
 
 @dataclasses.dataclass(slots=True)
@@ -42,7 +42,7 @@ class World:
 
 
 async def world(sqlite: SqliteStore, clock: SetClock, *, virtual: bool = False) -> World:
-    session = a_session(owner=OWNER, state=SessionState.RUNNING, virtual=virtual)
+    session = a_session(owner=ALICE.email, state=SessionState.RUNNING, virtual=virtual)
     await sqlite.create(session)
     runtime, audit = ScriptedRuntime(), KeptAudit()
     access = SessionAccess(
@@ -72,33 +72,33 @@ def upload(*pieces: bytes, length: int | None = None) -> Upload:
 
 async def test_what_was_stored_is_answered_and_recorded(pod: World) -> None:
     pod.says(f"stored 0 {NOTHING} created\n".encode())  # the scripted pod takes nothing of the body
-    stored = await pod.files.put(OWNER, pod.session_id, PATH, upload())
+    stored = await pod.files.put(ALICE, pod.session_id, PATH, upload())
     assert stored == Stored(0, NOTHING, created=True)
     [record] = pod.audit.records
-    assert (record.action, record.outcome, record.actor) == ("session.file.put", "done", OWNER)
+    assert (record.action, record.outcome, record.actor) == ("session.file.put", "done", ALICE.email)
     assert record.detail == {"path": "folder/file", "size": 0, "sha256": NOTHING}
 
 
 async def test_a_piece_is_answered_and_recorded_without_a_hash(pod: World) -> None:
     pod.says(b"have 5\n")
     piece = Piece(upload="a", first=0, total=9)
-    assert await pod.files.put(OWNER, pod.session_id, PATH, upload(DATA), piece) == Progress(5)
+    assert await pod.files.put(ALICE, pod.session_id, PATH, upload(DATA), piece) == Progress(5)
     assert pod.audit.records[0].detail == {"path": "folder/file", "size": 5}
 
 
 async def test_a_failure_is_recorded_by_its_reason(pod: World) -> None:
     pod.says(b"!full\n")
     with pytest.raises(GamguiError):
-        await pod.files.put(OWNER, pod.session_id, PATH, upload(DATA))
+        await pod.files.put(ALICE, pod.session_id, PATH, upload(DATA))
     pod.says(b"!missing\n")
     with pytest.raises(NotFound):
-        await pod.files.open(OWNER, pod.session_id, PATH)
+        await pod.files.open(ALICE, pod.session_id, PATH)
     with pytest.raises(NotFound):
-        await pod.files.delete(OWNER, pod.session_id, PATH)
+        await pod.files.delete(ALICE, pod.session_id, PATH)
     with pytest.raises(NotFound):
-        await pod.files.entries(OWNER, pod.session_id, PATH, limit=5, after=b"")
+        await pod.files.entries(ALICE, pod.session_id, PATH, limit=5, after=b"")
     with pytest.raises(NotFound):
-        await pod.files.archive(OWNER, pod.session_id, PATH)
+        await pod.files.archive(ALICE, pod.session_id, PATH)
     assert pod.audit.outcomes == [
         ("session.file.put", "DISK_FULL"),
         ("session.file.get", "FILE_NOT_FOUND"),
@@ -118,7 +118,7 @@ NONSENSE = [
 async def test_an_answer_that_makes_no_sense_is_no_success(pod: World, said: bytes) -> None:
     pod.says(said)
     with pytest.raises(GamguiError) as raised:
-        await pod.files.put(OWNER, pod.session_id, PATH, upload(DATA))
+        await pod.files.put(ALICE, pod.session_id, PATH, upload(DATA))
     assert raised.value.reason == "TRANSFER_FAILED"
     assert pod.audit.outcomes == [("session.file.put", "TRANSFER_FAILED")]
 
@@ -135,14 +135,14 @@ async def test_an_answer_that_makes_no_sense_is_no_success(pod: World, said: byt
 async def test_facts_that_make_no_sense_are_a_failed_transfer(pod: World, said: tuple[bytes, ...]) -> None:
     pod.says(*said)
     with pytest.raises(GamguiError) as raised:
-        await pod.files.open(OWNER, pod.session_id, PATH)
+        await pod.files.open(ALICE, pod.session_id, PATH)
     assert raised.value.reason == "TRANSFER_FAILED"
     assert pod.runtime.closed_commands == 1
 
 
 async def test_a_hash_that_is_none_is_a_failed_transfer(pod: World) -> None:
     pod.says(LOOK, b"not a hash\n", DATA)
-    file = await pod.files.open(OWNER, pod.session_id, PATH)
+    file = await pod.files.open(ALICE, pod.session_id, PATH)
     with pytest.raises(GamguiError) as raised:
         await file.choose(0, 5)
     assert raised.value.reason == "TRANSFER_FAILED"
@@ -155,7 +155,7 @@ async def test_a_hash_that_is_none_is_a_failed_transfer(pod: World) -> None:
 async def test_a_list_that_makes_no_sense_is_a_failed_transfer(pod: World, said: bytes) -> None:
     pod.says(b"entries\n", said)
     with pytest.raises(GamguiError) as raised:
-        await pod.files.entries(OWNER, pod.session_id, PATH, limit=10, after=b"")
+        await pod.files.entries(ALICE, pod.session_id, PATH, limit=10, after=b"")
     assert raised.value.reason == "TRANSFER_FAILED"
 
 
@@ -164,7 +164,7 @@ LOOK = b"5 1767225600 644 77 2026-01-01 00:00:00.123456789 +0000\n"
 
 async def test_a_download_is_recorded_with_its_size_and_its_end(pod: World) -> None:
     pod.says(LOOK, SHA256.encode() + b"\n", b"123", b"45")
-    file = await pod.files.open(OWNER, pod.session_id, PATH)
+    file = await pod.files.open(ALICE, pod.session_id, PATH)
     assert (file.facts.size, file.facts.mode) == (5, 0o644)
     assert await file.choose(0, 5) == SHA256
     assert [data async for data in file.content()] == [b"123", b"45"]
@@ -178,7 +178,7 @@ async def test_bytes_that_are_not_those_announced_never_make_up_the_announced_nu
     pod: World, sent: tuple[bytes, ...]
 ) -> None:
     pod.says(LOOK, SHA256.encode() + b"\n", *sent)
-    file = await pod.files.open(OWNER, pod.session_id, PATH)
+    file = await pod.files.open(ALICE, pod.session_id, PATH)
     await file.choose(0, 5)
     got = b""
     with pytest.raises(GamguiError):
@@ -190,7 +190,7 @@ async def test_bytes_that_are_not_those_announced_never_make_up_the_announced_nu
 
 async def test_a_download_that_its_reader_leaves_is_recorded_as_cancelled(pod: World) -> None:
     pod.says(LOOK, SHA256.encode() + b"\n", b"1", b"2", b"345")
-    file = await pod.files.open(OWNER, pod.session_id, PATH)
+    file = await pod.files.open(ALICE, pod.session_id, PATH)
     await file.choose(0, 5)
     content = file.content()
     await anext(content)
@@ -201,7 +201,7 @@ async def test_a_download_that_its_reader_leaves_is_recorded_as_cancelled(pod: W
 
 async def test_an_archive_is_recorded_with_its_size(pod: World) -> None:
     pod.says(b"archive\n", b"123", b"45")
-    packed = await pod.files.archive(OWNER, pod.session_id, PATH)
+    packed = await pod.files.archive(ALICE, pod.session_id, PATH)
     assert [data async for data in packed] == [b"123", b"45"]
     [record] = pod.audit.records
     assert (record.action, record.detail["size"]) == ("session.file.archive", 5)
@@ -209,10 +209,10 @@ async def test_an_archive_is_recorded_with_its_size(pod: World) -> None:
 
 async def test_what_is_announced_too_large_does_not_reach_the_pod(pod: World) -> None:
     with pytest.raises(PayloadTooLarge):
-        await pod.files.put(OWNER, pod.session_id, PATH, upload(length=101))
+        await pod.files.put(ALICE, pod.session_id, PATH, upload(length=101))
     with pytest.raises(PayloadTooLarge):
         piece = Piece(upload="a", first=0, total=101)
-        await pod.files.put(OWNER, pod.session_id, PATH, upload(length=1), piece)
+        await pod.files.put(ALICE, pod.session_id, PATH, upload(length=1), piece)
     assert pod.runtime.journal == []
 
 
@@ -220,12 +220,12 @@ async def test_others_sessions_do_not_exist_and_virtual_ones_have_no_files(
     pod: World, sqlite: SqliteStore, clock: SetClock
 ) -> None:
     with pytest.raises(NotFound) as hidden:
-        await pod.files.open("bob@example.com", pod.session_id, PATH)
+        await pod.files.open(BOB, pod.session_id, PATH)
     assert hidden.value.reason == "SESSION_NOT_FOUND"
-    virtual = a_session(id="sbbbbbbbbbbbbbbbb", owner=OWNER, state=SessionState.RUNNING, virtual=True)
+    virtual = a_session(id="sbbbbbbbbbbbbbbbb", owner=ALICE.email, state=SessionState.RUNNING, virtual=True)
     await sqlite.create(virtual)
     with pytest.raises(Conflict) as refused:
-        await pod.files.open(OWNER, virtual.id, PATH)
+        await pod.files.open(ALICE, virtual.id, PATH)
     assert refused.value.reason == "SESSION_VIRTUAL"
     assert pod.runtime.journal == []
 

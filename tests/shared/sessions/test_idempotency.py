@@ -10,11 +10,12 @@ import pytest
 from shared.errors import Conflict, UnprocessableRequest
 from shared.sessions.idempotency import IdempotentRequests
 from shared.sessions.names import is_session_id, new_session_id
+from shared.sessions.person import Person
 from shared.sessions.ports import RequestRecord
 from shared.store.sqlite import SqliteStore
 from tests.shared.store.samples import SetClock
+from tests.support.people import ALICE, BOB
 
-ALICE, BOB = "alice@example.com", "bob@example.com"
 BODY = b'{"name":"x"}'
 
 
@@ -23,7 +24,7 @@ def requests(sqlite: SqliteStore, clock: SetClock) -> IdempotentRequests:
     return IdempotentRequests(sqlite, clock)
 
 
-async def begin(requests: IdempotentRequests, owner: str = ALICE, body: bytes = BODY) -> RequestRecord:
+async def begin(requests: IdempotentRequests, owner: Person = ALICE, body: bytes = BODY) -> RequestRecord:
     return await requests.begin(
         owner, "session.create", "key", body, resource_id=new_session_id(), wait_seconds=30
     )
@@ -34,7 +35,7 @@ async def test_the_first_request_is_to_be_done(requests: IdempotentRequests) -> 
     assert record.response is None
     assert is_session_id(record.resource_id)
     assert "key" not in record.key
-    assert ALICE not in record.key
+    assert ALICE.email not in record.key
 
 
 async def test_a_repetition_gets_the_first_answer_again_and_again(requests: IdempotentRequests) -> None:

@@ -22,9 +22,9 @@ from shared.sessions.virtual import VirtualRuntime
 from shared.sessions.virtual_jobs import VirtualJobs
 from shared.store.sqlite import SqliteStore
 from tests.shared.store.samples import NOON, RETENTION, SetClock, a_session
+from tests.support.people import ALICE, person
 from tests.support.scripted_runtime import KeptAudit, ScriptedRuntime
 
-ALICE = "alice@example.com"
 NEW = NewJob(name="", argv=["true"], command=["true"], env={}, workdir="", stdin=b"", timeout_seconds=None)
 RUNNING = JobReport(state=JobState.RUNNING, started_at=NOON + timedelta(seconds=1))
 DONE = JobReport(
@@ -187,7 +187,7 @@ async def test_of_several_that_see_the_end_one_stores_it(world: World) -> None:
 async def test_others_jobs_and_those_of_other_sessions_do_not_exist(world: World) -> None:
     job = await world.start()
     with pytest.raises(NotFound) as caught:
-        await world.service.get("mallory@example.com", world.session.id, job.id)
+        await world.service.get(person("mallory@example.com"), world.session.id, job.id)
     assert caught.value.reason == "SESSION_NOT_FOUND"
     other = await world.store.create(a_session(state=SessionState.RUNNING))
     for job_id in (job.id, new_job_id(), "..", "j"):

@@ -27,6 +27,7 @@ from shared.sessions.execution import Command, ExecEvent, ExecResult, Exit, Outp
 from shared.sessions.jobs import JobService
 from shared.sessions.model import Resources, Session, SessionState
 from shared.sessions.names import is_session_id, new_session_id
+from shared.sessions.person import Person
 from shared.sessions.ports import PodPhase, PodStatus
 from shared.sessions.service import NewSession, SessionService
 from shared.sessions.states import SessionStates
@@ -35,9 +36,9 @@ from shared.sessions.virtual_credentials import MemoryCredentials
 from shared.sessions.virtual_jobs import VirtualJobs
 from shared.store.sqlite import SqliteStore
 from tests.shared.store.samples import NOON, RETENTION, SetClock
+from tests.support.people import ALICE, BOB, ROOT, person
 from tests.support.scripted_runtime import JournalingStore, KeptAudit, ScriptedRuntime
 
-ALICE, BOB, ROOT = "alice@example.com", "bob@example.com", "root@example.com"
 GONE = PodStatus(PodPhase.GONE, "NotFound: the pod is gone", "POD_GONE")
 PULLING = PodStatus(PodPhase.PENDING, "ErrImagePull: the registry does not answer")
 NO_IMAGE = PodStatus(PodPhase.FAILED, "ErrImagePull: not found", "IMAGE_UNAVAILABLE")
@@ -67,7 +68,7 @@ class World:
     journal: list[str]
     credentials: MemoryCredentials
 
-    async def put_credentials(self, owner: str) -> None:
+    async def put_credentials(self, owner: Person) -> None:
         """One file of his."""
         file = CredentialFile("oauth2.txt", b"{}", NOON)
         await self.credentials.replace(owner, Credentials({file.name: file}))
@@ -79,10 +80,10 @@ class World:
 
     async def only(self) -> Session:
         """The one session there is."""
-        (session,) = await self.sqlite.list_sessions(ALICE, state=None, limit=10, after=None)
+        (session,) = await self.sqlite.list_sessions(ALICE.email, state=None, limit=10, after=None)
         return session
 
-    async def run(self, session: Session, owner: str = ALICE) -> list[ExecEvent]:
+    async def run(self, session: Session, owner: Person = ALICE) -> list[ExecEvent]:
         return [event async for event in self.service.execute(owner, session.id, TRUE)]
 
     async def change(self, session: Session | str, state: SessionState) -> None:
@@ -105,7 +106,7 @@ def make_world(
     credentials = credentials or MemoryCredentials()
     states = SessionStates(store, clock, RETENTION)
     access = SessionAccess(
-        store=store, runtime=runtime, virtual=virtual, states=states, clock=clock, administrators=[ROOT]
+        store=store, runtime=runtime, virtual=virtual, states=states, clock=clock, administrators=[ROOT.email]
     )
     jobs = JobService(
         store=sqlite,
@@ -149,7 +150,7 @@ def falling_back(sqlite: SqliteStore, clock: SetClock) -> World:
 class HiddenCredentials(MemoryCredentials):
     """Those of a function that may not read Secrets."""
 
-    async def get(self, owner: str) -> Credentials:
+    async def get(self, owner: Person) -> Credentials:
         raise ClusterUnavailable("Kubernetes answered 403 to a request for credentials")
 
 
@@ -193,7 +194,7 @@ async def test_a_session_is_what_was_asked_for_and_its_pod_has_its_name(world: W
     assert is_session_id(session.id)
     assert session.name == session.id
     assert session.pod_name == f"gam-{session.id}"
-    assert (session.owner, session.image, session.labels) == (ALICE, "gam:7", {"team": "it"})
+    assert (session.owner, session.image, session.labels) == (ALICE.email, "gam:7", {"team": "it"})
     assert (session.cluster, session.namespace) == ("scripted-cluster", "gamgui")
     assert session.expires_at == NOON + timedelta(seconds=3600)
     assert (session.idle_seconds, session.virtual) == (600, False)
@@ -338,7 +339,7 @@ async def test_an_id_of_another_owner_is_not_taken_over(world: World) -> None:
     with pytest.raises(Conflict) as caught:
         await world.service.create(BOB, NEW, session.id)
     assert caught.value.reason == "SESSION_EXISTS"
-    assert (await world.stored(session)).owner == ALICE
+    assert (await world.stored(session)).owner == ALICE.email
 
 
 async def test_a_session_deleted_while_its_create_waits_is_not_brought_back(world: World) -> None:
@@ -535,13 +536,16 @@ async def test_a_session_of_another_owner_does_not_exist_anywhere(world: World) 
     session = await world.service.create(ALICE, NEW)
     before = list(world.journal)
     await _not_found(world, BOB, session.id)
-    await _not_found(world, ALICE.upper(), session.id)
-    assert await world.service.list_sessions(BOB, owner=BOB, state=None, limit=10, after=None) == ([], None)
+    await _not_found(world, person(ALICE.email.upper()), session.id)
+    assert await world.service.list_sessions(BOB, owner=BOB.email, state=None, limit=10, after=None) == (
+        [],
+        None,
+    )
     assert world.journal == before
     assert (await world.stored(session)).state is SessionState.RUNNING
 
 
-async def _not_found(world: World, owner: str, session_id: str) -> None:
+async def _not_found(world: World, owner: Person, session_id: str) -> None:
     for act in (
         world.service.get(owner, session_id),
         world.service.delete(owner, session_id),
@@ -563,7 +567,9 @@ async def test_pages_hold_every_session_once_newest_first(world: World) -> None:
     await world.service.create(BOB, NEW)
     pages, after = [], None
     while True:
-        page, after = await world.service.list_sessions(ALICE, owner=ALICE, state=None, limit=2, after=after)
+        page, after = await world.service.list_sessions(
+            ALICE, owner=ALICE.email, state=None, limit=2, after=after
+        )
         pages.append([session.id for session in page])
         if after is None:
             break
@@ -573,7 +579,7 @@ async def test_pages_hold_every_session_once_newest_first(world: World) -> None:
 
 async def test_a_full_last_page_leads_nowhere(world: World) -> None:
     await world.service.create(ALICE, NEW)
-    page, after = await world.service.list_sessions(ALICE, owner=ALICE, state=None, limit=1, after=None)
+    page, after = await world.service.list_sessions(ALICE, owner=ALICE.email, state=None, limit=1, after=None)
     assert (len(page), after) == (1, None)
 
 
@@ -662,7 +668,7 @@ async def test_a_command_runs_and_is_recorded_with_its_outcome(world: World) -> 
     events = await world.run(session)
     assert events == [Started(1), Exit(result=ExecResult.EXITED, exit_code=0)]
     record = world.audit.records[-1]
-    assert (record.actor, record.action, record.session_id) == (ALICE, "session.exec", session.id)
+    assert (record.actor, record.action, record.session_id) == (ALICE.email, "session.exec", session.id)
     assert (record.outcome, record.detail) == ("exited", {"command": "true", "exit_code": 0})
 
 

@@ -16,9 +16,9 @@ from shared.sessions.upkeep import Changes, SessionUpkeep, etag_of
 from shared.sessions.virtual import VirtualRuntime
 from shared.store.sqlite import SqliteStore
 from tests.shared.store.samples import NOON, RETENTION, SetClock, a_session
+from tests.support.people import ALICE, BOB
 from tests.support.scripted_runtime import JournalingStore, KeptAudit
 
-ALICE, BOB = "alice@example.com", "bob@example.com"
 ANY: frozenset[str] = frozenset()
 S = SessionState
 

@@ -14,6 +14,7 @@ from starlette.responses import Response
 from shared.errors import ClusterUnavailable, GamguiError, SessionStartFailed, TooManyRequests
 from shared.sessions.idempotency import IdempotentRequests
 from shared.sessions.model import Resources, Session, SessionState
+from shared.sessions.person import Person
 from shared.sessions.service import NewSession
 from shared.store.sqlite import SqliteStore
 from shared.web.creation import answer_once
@@ -43,7 +44,7 @@ class Creations:
         self.repeatable = False
         self.ids: list[str] = []
 
-    async def create(self, owner: str, new: NewSession, session_id: str) -> Session:
+    async def create(self, owner: Person, new: NewSession, session_id: str) -> Session:
         self.ids.append(session_id)
         if self.error is not None:
             raise self.error

@@ -13,7 +13,9 @@ from tests.support.web_app import WebApp, ask, raising, serving
 
 
 async def _told(call: Call) -> Response:
-    return JSONResponse({"caller": call.caller, "params": dict(call.params), "request_id": call.request_id})
+    return JSONResponse(
+        {"caller": call.caller.email, "params": dict(call.params), "request_id": call.request_id}
+    )
 
 
 ROUTES = [

@@ -123,7 +123,7 @@ def test_the_number_of_buckets_is_bounded_and_those_go_that_were_used_longest_ag
 
 
 async def _told(call: Call) -> Response:
-    return JSONResponse({"caller": call.caller})
+    return JSONResponse({"caller": call.caller.email})
 
 
 ROUTES = [Route("GET", "/things", _told), Route("GET", "/open", _told, public=True)]

@@ -18,8 +18,7 @@ from shared.sessions.ports import Cursor
 from shared.web.paging import page_token
 from shared.web.sessions import Listing, listing_of, page_json, session_json
 from tests.shared.store.samples import NOON, a_session, sessions
-
-ALICE = "alice@example.com"
+from tests.support.people import ALICE
 
 
 def query(text: str) -> Listing:
@@ -27,14 +26,19 @@ def query(text: str) -> Listing:
 
 
 def test_a_page_begins_at_the_newest_and_holds_fifty_unless_said() -> None:
-    assert query("") == Listing(ALICE, None, 50, None)
-    assert query("page_token=") == Listing(ALICE, None, 50, None)
-    assert query("state=running&page_size=200") == Listing(ALICE, SessionState.RUNNING, 200, None)
+    assert query("") == Listing(ALICE.email, None, 50, None)
+    assert query("page_token=") == Listing(ALICE.email, None, 50, None)
+    assert query("state=running&page_size=200") == Listing(ALICE.email, SessionState.RUNNING, 200, None)
 
 
 @pytest.mark.parametrize(
     ("asked", "owner"),
-    [("*", "*"), ("Bob@Example.com", "bob@example.com"), ("alice%40example.com", ALICE), (None, ALICE)],
+    [
+        ("*", "*"),
+        ("Bob@Example.com", "bob@example.com"),
+        ("alice%40example.com", ALICE.email),
+        (None, ALICE.email),
+    ],
 )
 def test_whose_sessions_are_meant(asked: str | None, owner: str) -> None:
     assert query("" if asked is None else f"owner={asked}").owner == owner

@@ -29,9 +29,9 @@ from shared.telemetry.port import SILENT
 from tests.shared.sessions.test_cleanup import GRACE, Cluster
 from tests.shared.store.samples import NOON, RETENTION, SetClock, a_job, a_session
 from tests.support import virtual_time
+from tests.support.people import ALICE, ROOT
 from tests.support.scripted_runtime import KeptAudit, ScriptedRuntime
 
-ALICE, ROOT = "alice@example.com", "root@example.com"
 S = SessionState
 END_OF_TIME = datetime.max.replace(tzinfo=UTC)
 ENDED = PodStatus(PodPhase.FAILED, "Evicted: the node was low on memory", "POD_EVICTED")
@@ -137,7 +137,7 @@ def in_world(folder: Path, answer: Answer, test: Callable[[World], Awaitable[Non
         pods, jobs, audit = ScriptedRuntime(), Jobs(answer), Auditor(KeptAudit(), clock)
         cluster, virtual, states = Cluster(pods), VirtualRuntime(), SessionStates(store, clock, RETENTION)
         access = SessionAccess(
-            store=store, runtime=pods, virtual=virtual, states=states, clock=clock, administrators=[ROOT]
+            store=store, runtime=pods, virtual=virtual, states=states, clock=clock, administrators=[ROOT.email]
         )
         service = JobService(
             store=store, access=access, runtime=jobs, virtual=VirtualJobs(), audit=audit, clock=clock

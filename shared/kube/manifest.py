@@ -97,12 +97,14 @@ def pod_manifest(
         env: The caller's variables for the container.
         options: The operator's choices.
         template: ``template`` of the operator's PodTemplate: everything in it survives
-            where we say nothing (node selectors, tolerations, volumes, sidecars), and
-            its labels win over the caller's; our fields win over its.
+            where we say nothing (labels, node selectors, tolerations, volumes, sidecars);
+            our fields win over its.
+
+    The caller's labels are not on the pod: they could make a Service, a NetworkPolicy or a mesh
+    of others take it for one of theirs.
     """
     ours = {"metadata": _metadata(session), "spec": _spec(session, env, options)}
-    under: JsonObject = merge({"metadata": {"labels": dict(session.labels)}}, _cleaned(template or {}))
-    return {"apiVersion": "v1", "kind": "Pod", **merge(under, ours)}
+    return {"apiVersion": "v1", "kind": "Pod", **merge(_cleaned(template or {}), ours)}
 
 
 def _metadata(session: Session) -> JsonObject:

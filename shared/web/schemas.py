@@ -10,6 +10,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from shared.errors import InvalidRequest, PermissionDenied
+from shared.images import is_listed
 from shared.quantities import quantity
 from shared.sessions import names
 from shared.sessions.model import Resources
@@ -165,13 +166,15 @@ def checked(fields: Mapping[str, object], shape: type[_Body]) -> _Body:
 
 
 def image_allowed(image: str, settings: Settings) -> bool:
-    """Whether a session may use the image: all may when ``ALLOWED_IMAGES`` is not set."""
-    if not settings.allowed_images or image == settings.session_image:
+    """Whether a session may use the image: the operator's own, and those of ``ALLOWED_IMAGES``.
+
+    Where that is not set, any on a laptop, and no other in production.
+    """
+    if image == settings.session_image:
         return True
-    return any(
-        image.startswith(allowed[:-1]) if allowed.endswith("*") else image == allowed
-        for allowed in settings.allowed_images
-    )
+    if not settings.allowed_images:
+        return settings.session_store == "sqlite"
+    return is_listed(image, settings.allowed_images)
 
 
 def _shape_fault(text: str) -> InvalidRequest:

@@ -48,7 +48,6 @@ WHOLE = {
         "name": "gam-saaaaaaaaaaaaaaaa",
         "namespace": "gamgui",
         "labels": {
-            "team": "it",
             "app.kubernetes.io/managed-by": "gamgui",
             "gamgui.io/session": "saaaaaaaaaaaaaaaa",
             "gamgui.io/owner": "0829fb2e0b7cc0ea42c9fdaa2dd4e5ee",
@@ -122,6 +121,18 @@ def test_the_manifest_is_exactly_this() -> None:
     assert manifest == WHOLE
 
 
+@given(
+    labels=st.dictionaries(
+        st.sampled_from(["app", "team", "istio.io/rev", "sidecar.istio.io/inject", "gamgui.io/owner", "x"]),
+        st.sampled_from(["", "a", "true", "gateway"]),
+    )
+)
+def test_whatever_labels_a_caller_gives_the_pod_is_the_same(labels: dict[str, str]) -> None:
+    session = dataclasses.replace(SESSION, labels=labels)
+    for template in ({}, HOSTILE_TEMPLATE):
+        assert pod_manifest(session, {}, OPTIONS, template) == pod_manifest(SESSION, {}, OPTIONS, template)
+
+
 def test_service_account_and_runtime_class_are_the_operators() -> None:
     options = dataclasses.replace(OPTIONS, service_account="sessions", runtime_class="gvisor")
     spec = pod_manifest(SESSION, {}, options)["spec"]
@@ -186,7 +197,7 @@ def test_a_templates_placement_volumes_and_sidecars_survive() -> None:
         "memory": "512Mi",
     }
     assert manifest["metadata"]["annotations"] == {"a": "b"}
-    assert manifest["metadata"]["labels"]["team"] == "ops"  # the operator's before the caller's
+    assert manifest["metadata"]["labels"]["team"] == "ops"
     assert spec["securityContext"]["supplementalGroups"] == [7]
 
 

@@ -247,9 +247,7 @@ class Settings:
             raise ConfigurationError("ADMIN_EMAILS holds what is no e-mail address", variable="ADMIN_EMAILS")
         if not _DNS_LABEL.fullmatch(self.k8s_namespace):
             raise ConfigurationError("K8S_NAMESPACE is not a DNS label", variable="K8S_NAMESPACE")
-        for entry in self.allowed_images:
-            if fault := entry_fault(entry):
-                raise ConfigurationError(f"ALLOWED_IMAGES: {entry!r} {fault}", variable="ALLOWED_IMAGES")
+        self._check_images()
         bounds = ["session_disk", "max_file_bytes", *_SIZES, *_SIZES.values()]
         if self.session_disk_request:
             bounds.append("session_disk_request")
@@ -268,6 +266,11 @@ class Settings:
             raise ConfigurationError(
                 f"JOB_DISK_BYTES is less than {_LEAST_JOB_DISK}", variable="JOB_DISK_BYTES"
             )
+
+    def _check_images(self) -> None:
+        for entry in self.allowed_images:
+            if fault := entry_fault(entry):
+                raise ConfigurationError(f"ALLOWED_IMAGES: {entry!r} {fault}", variable="ALLOWED_IMAGES")
 
     def _size(self, name: str) -> Decimal:
         try:

@@ -95,6 +95,9 @@ class Session:
         purge_at: When a deleted session may be forgotten.
         credentials: Names of the credential files that were there when it was created, or
             last copied into it; while they are copied, and after a crash, of both.
+        env: Variables of its commands and jobs, which may be secrets: never shown, logged or
+            audited, and forgotten when it ends.
+        credentials_choice: Names of the only files that may ever get into it; None: all.
     """
 
     id: str
@@ -118,6 +121,8 @@ class Session:
     reason: str | None = None
     virtual: bool = False
     credentials: tuple[str, ...] = ()
+    credentials_choice: tuple[str, ...] | None = None
+    env: Mapping[str, str] = dataclasses.field(default_factory=dict, repr=False)
     version: str = ""
 
     def to(self, state: SessionState, now: datetime, reason: str | None = None) -> Session:
@@ -145,6 +150,7 @@ class Session:
             self,
             state=state,
             changed_at=now,
+            env={},  # nothing runs in it any more
             reason=reason or self.reason,
             deleted_at=now if state is SessionState.DELETED else self.deleted_at,
         )

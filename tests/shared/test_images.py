@@ -67,10 +67,11 @@ def test_an_entry_lists_what_the_grammar_says_and_no_other_repository(
 
 @pytest.mark.parametrize(
     "entry",
-    (
-        "* reg* reg/a* reg/a-* reg/a.* reg/a:1* r*g/a */a reg/** reg/*/a reg/*:1 /* :* @* reg//* reg/../* "
-        "reg/A/* reg/A reg/a: reg/a@sha256 reg:1:*"
-    ).split(),
+    [
+        *("*", "reg*", "reg/a*", "reg/a-*", "reg/a.*", "reg/a:1*", "r*g/a", "*/a", "reg/**", "reg/*/a"),
+        *("reg/*:1", "/*", ":*", "@*", "reg//*", "reg/../*", "reg/A/*", "reg/A", "reg/a:", "reg/a@sha256"),
+        "reg:1:*",
+    ],
 )
 def test_any_other_entry_is_an_error_that_names_it(entry: str) -> None:
     with pytest.raises(ConfigurationError) as caught:

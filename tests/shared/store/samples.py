@@ -107,6 +107,8 @@ sessions = st.builds(
     reason=st.none() | _text,
     virtual=st.booleans(),
     credentials=st.lists(st.sampled_from(NAMES), unique=True).map(tuple),
+    credentials_choice=st.none() | st.lists(st.sampled_from(NAMES), unique=True).map(tuple),
+    env=st.dictionaries(_text, _text, max_size=4),
     version=st.just(""),
 )
 

@@ -51,6 +51,8 @@ def test_session_as_a_document() -> None:
         "reason": None,
         "virtual": False,
         "credentials": "",
+        "credentials_choice": None,
+        "env": "{}",
         "check_at": NOON + timedelta(seconds=60),
         "on_cluster": True,
     }

@@ -50,6 +50,11 @@ def test_null_is_as_good_as_absent_where_the_description_says_so() -> None:
 
 
 REFUSED = [
+    ({"credentials": ["other.txt"]}, "INVALID_FIELD", "credentials[0]"),
+    ({"credentials": ["oauth2.txt", "oauth2.txt"]}, "INVALID_FIELD", "credentials"),
+    ({"credentials": "oauth2.txt"}, "WRONG_TYPE", "credentials"),
+    ({"credentials": None}, "WRONG_TYPE", "credentials"),
+    ({"env": {f"A{n}": "ö" * 8192 for n in range(4)}}, "FIELD_TOO_LONG", "env"),
     ({"nam": "x"}, "UNKNOWN_FIELD", "nam"),
     ({"resources": {"gpu": "1"}}, "UNKNOWN_FIELD", "resources.gpu"),
     ([], "WRONG_TYPE", None),
@@ -116,6 +121,9 @@ def test_a_create_that_breaks_a_rule_is_refused_and_the_field_named(
 
 
 ACCEPTED = [
+    {"credentials": []},
+    {"credentials": ["oauth2service.json", "oauth2.txt", "client_secrets.json"]},
+    {"env": {f"A{n}": "ö" * 8191 for n in range(4)}},
     {"name": "Ünïcode 👩‍👩‍👧 name"},
     {"name": "x" * 100},
     {"image": "reg.example.com:5000/a/b@sha256:" + "0" * 64},

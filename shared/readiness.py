@@ -8,6 +8,7 @@ from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from shared.errors import GamguiError
+from shared.settings import Settings
 from shared.web import logs
 
 if TYPE_CHECKING:
@@ -23,13 +24,29 @@ async def readiness(app: App) -> Report:
 
     Returns:
         ``status`` (``ok`` or ``unavailable``) and, in ``checks``, for each its ``status``,
-        ``latency_ms``, and where it fails ``reason`` and ``detail``.
+        ``latency_ms``, and where it fails ``reason`` and ``detail``. In ``warnings``, if there are
+        any, what the settings refuse that the operator may not expect; it names no value.
     """
     store, cluster = await asyncio.gather(_check(_ping_store(app)), _check(_ping_cluster(app)))
     healthy = store["status"] == cluster["status"] == "ok"
     if not healthy:
         logs.failed(store.get("reason") or cluster["reason"])
-    return {"status": "ok" if healthy else "unavailable", "checks": {"store": store, "cluster": cluster}}
+    report: Report = {
+        "status": "ok" if healthy else "unavailable",
+        "checks": {"store": store, "cluster": cluster},
+    }
+    if warnings := _warnings(app.settings):
+        report["warnings"] = warnings
+    return report
+
+
+def _warnings(settings: Settings) -> list[Report]:
+    if settings.session_store == "sqlite" or settings.allowed_images:
+        return []
+    detail = "ALLOWED_IMAGES is not set: a session that asks for another image than SESSION_IMAGE is refused"
+    if not settings.session_image:
+        detail = "neither ALLOWED_IMAGES nor SESSION_IMAGE is set: every new session is refused"
+    return [{"variable": "ALLOWED_IMAGES", "detail": detail}]
 
 
 async def status(app: App) -> Report:

@@ -14,6 +14,7 @@ from decimal import Decimal
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from shared.errors import ConfigurationError
+from shared.images import entry_fault
 from shared.quantities import quantity
 
 AuthMode = Literal["google", "iap", "dev"]
@@ -104,7 +105,8 @@ class Settings:
     allowed_images: tuple[str, ...] = _setting(
         "ALLOWED_IMAGES",
         (),
-        "Images a session may ask for, comma-separated; a trailing `*` matches any rest; empty: any",
+        "Images a session may ask for beside SESSION_IMAGE, comma-separated; at the end, behind `/`, `:` or "
+        "`@`, a `*` stands for any rest; empty: none with Firestore, any with SQLite",
     )
     session_runtime_class: str = _setting(
         "SESSION_RUNTIME_CLASS", "", "runtimeClassName of the pods, e.g. gvisor"
@@ -245,6 +247,7 @@ class Settings:
             raise ConfigurationError("ADMIN_EMAILS holds what is no e-mail address", variable="ADMIN_EMAILS")
         if not _DNS_LABEL.fullmatch(self.k8s_namespace):
             raise ConfigurationError("K8S_NAMESPACE is not a DNS label", variable="K8S_NAMESPACE")
+        self._check_images()
         bounds = ["session_disk", "max_file_bytes", *_SIZES, *_SIZES.values()]
         if self.session_disk_request:
             bounds.append("session_disk_request")
@@ -263,6 +266,11 @@ class Settings:
             raise ConfigurationError(
                 f"JOB_DISK_BYTES is less than {_LEAST_JOB_DISK}", variable="JOB_DISK_BYTES"
             )
+
+    def _check_images(self) -> None:
+        for entry in self.allowed_images:
+            if fault := entry_fault(entry):
+                raise ConfigurationError(f"ALLOWED_IMAGES: {entry!r} {fault}", variable="ALLOWED_IMAGES")
 
     def _size(self, name: str) -> Decimal:
         try:

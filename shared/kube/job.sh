@@ -136,7 +136,7 @@ take() {
   done
 }
 
-# supervise BOUND LIMIT LAUNCH VARIABLES FOLDER COMMAND...
+# supervise BOUND LIMIT LAUNCH COUNT FOLDER VARIABLES... COMMAND...
 # BOUND: bytes that the logs may take; LIMIT: seconds, or 0; the rest is for launch.sh.
 supervise() {
   segment=$(($1 / 17)) limit=$2 launch=$3 # a seventeenth is left for what is not output
@@ -242,7 +242,7 @@ admit() {
   done 2>/dev/null
 }
 
-# start BOUND ROOM MOST EPOCH INPUT LIMIT LAUNCH VARIABLES FOLDER COMMAND...
+# start BOUND ROOM MOST EPOCH INPUT LIMIT LAUNCH COUNT FOLDER VARIABLES... COMMAND...
 # ROOM: bytes that all jobs may take; MOST: how many may be unfinished; INPUT: size of the
 # command's input, which is ours. Starts the job unless it is there, and tells its status; or
 # "JOB many" when there are too many, "JOB torn" when not all of the input came.

@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 
 from shared.errors import ClusterUnavailable, NotFound, TooManyRequests
 from shared.kube.job_log import JobLog, read_status
-from shared.kube.supervisor import WORKSPACE, exports, script
+from shared.kube.supervisor import WORKSPACE, script, variables
 from shared.sessions.execution import Command, ExecResult, Exit, Heartbeat, Output
 from shared.sessions.job import Job, JobCursor, JobRecord, JobReport, JobState, NewJob
 from shared.sessions.model import Session
@@ -76,8 +76,9 @@ class KubernetesJobs:
             len(new.stdin),
             math.ceil(new.timeout_seconds or 0),  # not every sleep knows fractions
             script("launch.sh"),
-            exports(new.env),
+            len(new.env),
             new.workdir or WORKSPACE,
+            *variables(new.env),
             *new.argv,
         )
         stdin = _whole(new.stdin) if new.stdin else None

@@ -2,41 +2,65 @@
 # The last step before a command: with the caller's variables and in the caller's folder, this
 # shell becomes the command, or says why it cannot.
 #
-# Sent as `sh -c` with, after it, $0: a tag; $1: shell code that exports the variables;
-# $2: the folder; $3...: the command. Standard output, input and error are the command's.
-# Says on descriptor 5 "<tag> <pid of its parent> <pid of the command>", or "<tag> ! <why not>"
-# and exits with 127 (not found) or 126, as shells do.
+# Sent as `sh -c` with, after it, $0: a tag; $1: how many variables there are; $2: the folder;
+# $3...: the variables, NAME=value; then the command. Standard output, input and error are the
+# command's. Says on descriptor 5 "<tag> <pid of its parent> <pid of the command>", or
+# "<tag> ! <why not>" and exits with 127 (not found) or 126, as shells do.
+# No variable of the caller's is ever set in a shell of ours: there UID may be read-only, PPID and
+# IFS mean something, and LC_ALL makes some say a warning. So env sets them.
+# Needs: env, when there are variables.
 
 fail() {
   printf '%s ! %s\n' "$0" "$2" >&5
   exit "$1"
 }
 
-eval "$1"
-shift
-if ! cd -- "$1" 2>/dev/null; then
-  if [ -d "$1" ]; then fail 126 'workdir: permission denied'; else fail 127 'workdir: no such directory'; fi
+gamgui_count=$1
+if ! cd -- "$2" 2>/dev/null; then
+  if [ -d "$2" ]; then fail 126 'workdir: permission denied'; else fail 127 'workdir: no such directory'; fi
 fi
-shift
-case "$1" in
+shift 2
+gamgui_path=$PATH
+gamgui_left=$gamgui_count
+for gamgui_program; do
+  [ "$gamgui_left" != 0 ] || break
+  case $gamgui_program in PATH=*) gamgui_path=${gamgui_program#PATH=} ;; esac
+  gamgui_left=$((gamgui_left - 1))
+done
+case "$gamgui_program" in
 */*)
-  if [ -d "$1" ]; then fail 126 "$1: is a directory"; fi
-  if [ ! -e "$1" ]; then fail 127 "$1: not found"; fi
-  if [ ! -x "$1" ]; then fail 126 "$1: permission denied"; fi
+  if [ -d "$gamgui_program" ]; then fail 126 "$gamgui_program: is a directory"; fi
+  if [ ! -e "$gamgui_program" ]; then fail 127 "$gamgui_program: not found"; fi
+  if [ ! -x "$gamgui_program" ]; then fail 126 "$gamgui_program: permission denied"; fi
   ;;
 *)
   # Names that no caller's variable has: an exported one would be changed for the command.
   gamgui_found=
   gamgui_ifs=$IFS
   IFS=:
-  for gamgui_folder in $PATH; do
-    if [ -f "${gamgui_folder:-.}/$1" ] && [ -x "${gamgui_folder:-.}/$1" ]; then
+  for gamgui_folder in $gamgui_path; do
+    if [ -f "${gamgui_folder:-.}/$gamgui_program" ] && [ -x "${gamgui_folder:-.}/$gamgui_program" ]; then
       gamgui_found=1
       break
     fi
   done
   IFS=$gamgui_ifs
-  if [ -z "$gamgui_found" ]; then fail 127 "$1: executable file not found in \$PATH"; fi
+  if [ -z "$gamgui_found" ]; then fail 127 "$gamgui_program: executable file not found in \$PATH"; fi
+  ;;
+esac
+case $gamgui_count:$gamgui_program in
+0:*) ;;
+*=*)
+  # env would take such a program for a variable.
+  while [ "$gamgui_count" != 0 ]; do
+    export "${1?}"
+    shift
+    gamgui_count=$((gamgui_count - 1))
+  done
+  ;;
+*)
+  if ! command -v env >/dev/null; then fail 127 'env: executable file not found in $PATH'; fi
+  set -- env "$@"
   ;;
 esac
 printf '%s %s %s\n' "$0" "$PPID" "$$" >&5

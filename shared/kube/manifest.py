@@ -88,21 +88,23 @@ class PodOptions:
 
 
 def pod_manifest(
-    session: Session, env: Mapping[str, str], options: PodOptions, template: Mapping[str, Any] | None = None
+    session: Session, options: PodOptions, template: Mapping[str, Any] | None = None
 ) -> JsonObject:
     """The Pod to create for a session.
 
     Args:
         session: The session; its pod's name and namespace are in it.
-        env: The caller's variables for the container.
         options: The operator's choices.
         template: ``template`` of the operator's PodTemplate: everything in it survives
-            where we say nothing (node selectors, tolerations, volumes, sidecars), and
-            its labels win over the caller's; our fields win over its.
+            where we say nothing (labels, node selectors, tolerations, volumes, sidecars);
+            our fields win over its.
+
+    The caller's labels are not on the pod: they could make a Service, a NetworkPolicy or a mesh
+    of others take it for one of theirs. Nor are his variables: they may be secrets, and a pod's
+    spec is read by many and logged. Commands get them, see ``sessions/variables.py``.
     """
-    ours = {"metadata": _metadata(session), "spec": _spec(session, env, options)}
-    under: JsonObject = merge({"metadata": {"labels": dict(session.labels)}}, _cleaned(template or {}))
-    return {"apiVersion": "v1", "kind": "Pod", **merge(under, ours)}
+    ours = {"metadata": _metadata(session), "spec": _spec(session, options)}
+    return {"apiVersion": "v1", "kind": "Pod", **merge(_cleaned(template or {}), ours)}
 
 
 def _metadata(session: Session) -> JsonObject:
@@ -113,7 +115,7 @@ def _metadata(session: Session) -> JsonObject:
     }
 
 
-def _spec(session: Session, env: Mapping[str, str], options: PodOptions) -> JsonObject:
+def _spec(session: Session, options: PodOptions) -> JsonObject:
     # Of a pod that is there it can only be shortened, but a session's life can be made longer.
     asked = math.ceil((session.expires_at - session.created_at).total_seconds())
     life = max(asked, options.max_ttl_seconds)
@@ -133,10 +135,10 @@ def _spec(session: Session, env: Mapping[str, str], options: PodOptions) -> Json
             "fsGroup": USER_ID,
             "seccompProfile": {"type": "RuntimeDefault"},
         },
-        "containers": [_container(session, env, options)],
+        "containers": [_container(session, options)],
         "volumes": [
             *({"name": name, "emptyDir": {"sizeLimit": size}} for name, size in sizes.items()),
-            _credentials(session),
+            *_credentials(session),
         ],
     }
     if options.service_account:
@@ -146,27 +148,42 @@ def _spec(session: Session, env: Mapping[str, str], options: PodOptions) -> Json
     return spec
 
 
-def _credentials(session: Session) -> JsonObject:
-    """The owner's Secret, if there is one when the pod starts. Its group is the pod's own: fsGroup."""
-    secret = {"secretName": names.credentials_name(session.owner), "optional": True, "defaultMode": 0o440}
-    return {"name": _CREDENTIALS, "secret": secret}
+def _credentials(session: Session) -> list[JsonObject]:
+    """The owner's Secret, if there is one when the pod starts. Its group is the pod's own: fsGroup.
+
+    Of it only the files that the session's creator has chosen: an image that nobody trusts reads
+    its mounts.
+    """
+    choice = session.credentials_choice
+    if choice == ():
+        return []
+    secret: JsonObject = {
+        "secretName": names.credentials_name(session.owner),
+        "optional": True,
+        "defaultMode": 0o440,
+    }
+    if choice is not None:
+        secret["items"] = [{"key": name, "path": name} for name in choice]
+    return [{"name": _CREDENTIALS, "secret": secret}]
 
 
-def _container(session: Session, env: Mapping[str, str], options: PodOptions) -> JsonObject:
+def _container(session: Session, options: PodOptions) -> JsonObject:
     resources = {"cpu": session.resources.cpu, "memory": session.resources.memory}
     requests, limits = dict(resources), dict(resources)
     if options.disk_request:
         disk = options.ephemeral_storage_bytes
         requests["ephemeral-storage"] = str(min(disk, math.ceil(quantity(options.disk_request))))
         limits["ephemeral-storage"] = str(disk)
-    variables = {**env, "HOME": HOME, "GAMCFGDIR": GAM_FOLDER}
+    mounts: list[JsonObject] = [{"name": name, "mountPath": path} for name, path in _MOUNTS.items()]
+    if session.credentials_choice != ():
+        mounts.append({"name": _CREDENTIALS, "mountPath": MOUNTED, "readOnly": True})
     return {
         "name": CONTAINER,
         "image": session.image,
         "imagePullPolicy": "IfNotPresent",
         "command": ["/bin/sh", "-c", START_SCRIPT],
         "workingDir": WORKSPACE,
-        "env": [{"name": name, "value": value} for name, value in sorted(variables.items())],
+        "env": [{"name": "GAMCFGDIR", "value": GAM_FOLDER}, {"name": "HOME", "value": HOME}],
         "resources": {"requests": requests, "limits": limits},
         "securityContext": {
             "allowPrivilegeEscalation": False,
@@ -174,10 +191,7 @@ def _container(session: Session, env: Mapping[str, str], options: PodOptions) ->
             "readOnlyRootFilesystem": True,
             "capabilities": {"drop": ["ALL"]},
         },
-        "volumeMounts": [
-            *({"name": name, "mountPath": path} for name, path in _MOUNTS.items()),
-            {"name": _CREDENTIALS, "mountPath": MOUNTED, "readOnly": True},
-        ],
+        "volumeMounts": mounts,
     }
 
 

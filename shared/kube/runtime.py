@@ -56,9 +56,9 @@ class KubernetesRuntime:
         connection = await self._api.connection()
         return ConnectionInfo(connection.method, connection.cluster)
 
-    async def create(self, session: Session, env: Mapping[str, str]) -> str:
+    async def create(self, session: Session) -> str:
         """See ``PodRuntime``. Safe to repeat: the name derives from the session's id."""
-        manifest = pod_manifest(session, env, self._options, await self._pod_template(session.namespace))
+        manifest = pod_manifest(session, self._options, await self._pod_template(session.namespace))
         try:
             pod = await self._api.request("POST", _pods(session), body=manifest, idempotent=True)
         except ApiError as error:

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import shlex
+import re
 from collections.abc import Mapping
 from importlib import resources
 
 from shared.errors import InvalidRequest
 from shared.sessions.execution import Command
+from shared.sessions.variables import MAX_COMMAND_BYTES
 
 WORKSPACE = "/workspace"
 _LIMIT_MARGIN_SECONDS = 10
 """The supervisor's own limit comes after ours: it is for the case that we are gone."""
 
-MAX_COMMAND_BYTES = 96 * 1024
-"""Linux takes at most 128 KiB in one argument (MAX_ARG_STRLEN, execve(2))."""
+_SPECIAL = re.compile(r'[\\"$`]|\n(?=([0-9])?)')
 
 STOP_SCRIPT = """\
 if [ -e /proc/self/cmdline ] && ! grep -q -- "$0" "/proc/$1/cmdline" 2>/dev/null; then exit 0; fi
@@ -49,32 +49,36 @@ def stop_argv(tag: str, announced: Announcement) -> list[str]:
 def command_line(command: Command) -> bytes:
     """The line of shell code that tells the supervisor what to run.
 
+    It is at most twice as long as what is in it, and as long as that is it may be: a shell reads
+    it, so that no limit of the kernel's is for it but that of each word.
+
     Raises:
-        InvalidRequest: The command is longer than an exec can take, or holds a NUL.
+        InvalidRequest: A word is longer than an exec can take, or holds a NUL.
     """
-    if any("\0" in argument for argument in command.argv) or "\0" in command.workdir:
-        raise InvalidRequest("a command cannot hold a NUL character", reason="INVALID_FIELD")
+    words = [*variables(command.env), *command.argv]
+    for word in (*words, command.workdir):
+        if "\0" in word:
+            raise InvalidRequest("a command cannot hold a NUL character", reason="INVALID_FIELD")
+        if len(word.encode()) > MAX_COMMAND_BYTES:
+            raise InvalidRequest(
+                f"one argument or variable is longer than {MAX_COMMAND_BYTES} bytes; send it as stdin",
+                reason="COMMAND_TOO_LONG",
+                max_bytes=MAX_COMMAND_BYTES,
+            )
     assignments = {
-        "gamgui_env": exports(command.env),
+        "gamgui_env": str(len(command.env)),
         "gamgui_dir": command.workdir or WORKSPACE,
         "gamgui_limit": str(round(command.timeout_seconds) + _LIMIT_MARGIN_SECONDS),
         "gamgui_stdin": "none" if command.stdin is None else "caller",
     }
     line = " ".join(f"{name}={_word(value)}" for name, value in assignments.items())
-    line += "; set -- " + " ".join(_word(argument) for argument in command.argv)
-    encoded = line.encode()
-    if len(encoded) > MAX_COMMAND_BYTES:
-        raise InvalidRequest(
-            f"command and variables are longer than {MAX_COMMAND_BYTES} bytes; send large input as stdin",
-            reason="COMMAND_TOO_LONG",
-            max_bytes=MAX_COMMAND_BYTES,
-        )
-    return encoded + b"\n"
+    line += "; set -- " + " ".join(map(_word, words))
+    return line.encode() + b"\n"
 
 
-def exports(env: Mapping[str, str]) -> str:
-    """Shell code that exports variables."""
-    return "\n".join(f"export {name}={shlex.quote(value)}" for name, value in env.items()) or ":"
+def variables(env: Mapping[str, str]) -> list[str]:
+    """Variables as launch.sh takes them: one word each."""
+    return [f"{name}={value}" for name, value in env.items()]
 
 
 def end_of_input(tag: str) -> bytes:
@@ -83,8 +87,14 @@ def end_of_input(tag: str) -> bytes:
 
 
 def _word(text: str) -> str:
-    """One shell word on one line: a newline becomes the variable that holds one."""
-    return shlex.quote(text).replace("\n", "'\"$gamgui_n\"'")
+    """One shell word on one line: a newline becomes the parameter that holds one."""
+    return f'"{_SPECIAL.sub(_escaped, text)}"'
+
+
+def _escaped(found: re.Match[str]) -> str:
+    if found[0] != "\n":
+        return "\\" + found[0]
+    return "${1}" if found[1] else "$1"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

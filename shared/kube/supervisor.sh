@@ -8,14 +8,15 @@
 # standard input, so that no argument or variable of the caller's ever stands in a URL, which
 # the API server writes to its audit log (kubernetes#97795). The line is shell code made by
 # command_line() in supervisor.py:
-#   gamgui_env    shell code that exports the caller's variables
+#   gamgui_env    how many variables of the caller's there are
 #   gamgui_dir    folder to run in
 #   gamgui_limit  seconds after which the command is ended
 #   gamgui_stdin  "caller": the rest of standard input is the command's own. What it
 #                 does not read must be read by us, or the server waits for ever: at
 #                 its end we say "<tag> ." on standard error and read until the input ends;
 #                 "none": it is a lifeline: its end means that the caller is gone
-#   $1...         the command
+#   $1...         the variables, NAME=value, then the command
+# In it, $1 stands for a newline.
 # The first line on standard error is ours: "<tag> <pid of this shell> <pid of the command>",
 # or "<tag> ! <why the command cannot start>".
 # Needs: sh, setsid, sleep, kill, cat.
@@ -23,6 +24,7 @@
 gamgui_n='
 '
 gamgui_launch=$1
+set -- "$gamgui_n"
 IFS= read -r gamgui_line || exit 125
 eval "$gamgui_line"
 exec 3<&0 </dev/null
@@ -46,7 +48,7 @@ finish() {
 # Kubernetes calls a pod ready when its main process has been started; credentials.py says when
 # that has made the home. It takes some milliseconds.
 gamgui_try=0
-while [ -d /var/lib/gamgui/credentials ] && [ ! -e /var/lib/gamgui/jobs/.copied ] && [ "$gamgui_try" -lt 100 ]; do
+while [ -d /var/lib/gamgui/jobs ] && [ ! -e /var/lib/gamgui/jobs/.copied ] && [ "$gamgui_try" -lt 100 ]; do
   sleep 0.1 2>/dev/null || sleep 1
   gamgui_try=$((gamgui_try + 1))
 done

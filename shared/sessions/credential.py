@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 from typing import Any, TypeAlias
 
@@ -61,6 +61,12 @@ class Credentials:
     def names(self) -> tuple[str, ...]:
         """The names of the files, sorted."""
         return tuple(sorted(self.files))
+
+    def only(self, choice: Collection[str] | None) -> Credentials:
+        """Those files of the owner's that a session may have; None: all."""
+        if choice is None:
+            return self
+        return Credentials({name: file for name, file in self.files.items() if name in choice}, self.version)
 
 
 def require_name(name: str) -> str:

@@ -103,7 +103,7 @@ class CredentialService:
         return await self._change(owner, "credentials.delete", gone or "all", without)
 
     async def refresh(self, owner: Person, session_id: str) -> Refreshed:
-        """Copies the credentials into a running session.
+        """Copies those credentials into a running session that its creator has chosen for it.
 
         Files that the session had from the credentials and that are no longer there are
         removed from it; those that GAM made in the session itself stay.
@@ -117,7 +117,7 @@ class CredentialService:
         session = await self._access.running(owner, session_id)
         async with self._audit.act(session, owner, "credentials.refresh") as act:
             act.outcome = "copied"
-            credentials = await self._store.get(owner)
+            credentials = (await self._store.get(owner)).only(session.credentials_choice)
             copied = credentials.names
             act.detail["files"] = " ".join(copied)
             removed = tuple(name for name in session.credentials if name not in copied)

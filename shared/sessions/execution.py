@@ -30,14 +30,14 @@ class Command:
         timeout_seconds: After this the whole process group is ended.
         stdin: Bytes in pieces; None gives the command an empty input.
         workdir: Absolute path in the pod; empty: the workspace.
-        env: Variables added to the container's own.
+        env: Variables added to the container's own; they may be secrets.
     """
 
     argv: Sequence[str]
     timeout_seconds: float
     stdin: AsyncIterator[bytes] | None = None
     workdir: str = ""
-    env: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    env: Mapping[str, str] = dataclasses.field(default_factory=dict, repr=False)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -45,9 +45,9 @@ class NewJob:
     name: str
     argv: Sequence[str]
     command: str | Sequence[str]
-    env: Mapping[str, str]
+    env: Mapping[str, str] = dataclasses.field(repr=False)
     workdir: str
-    stdin: bytes
+    stdin: bytes = dataclasses.field(repr=False)
     timeout_seconds: float | None
 
 

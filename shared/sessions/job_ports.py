@@ -70,7 +70,6 @@ class JobRuntime(Protocol):
 
         Raises:
             TooManyRequests: Too many jobs of the session are unfinished.
-            InvalidRequest: Command and variables are too long.
         """
         ...
 

@@ -13,7 +13,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from datetime import datetime
 
 from shared.errors import Conflict, GamguiError, NotFound
-from shared.sessions import names
+from shared.sessions import names, variables
 from shared.sessions.access import SessionAccess
 from shared.sessions.auditor import Auditor
 from shared.sessions.job import (
@@ -73,10 +73,13 @@ class JobService(JobEnds):
         Raises:
             NotFound: The session is absent, another owner's, or without a running pod.
             Conflict: The session is not running.
+            InvalidRequest: Command and variables are too long.
             TooManyRequests: Too many jobs of the session are unfinished.
             ClusterUnavailable: It is not known whether the job was started.
         """
         session = await self._access.running(owner, session_id)
+        variables.require_room(new.argv, new.workdir, new.env)
+        new = dataclasses.replace(new, env=variables.of_command(session.env, new.env))
         job = await self._document(session, new, job_id)
         if job.state is not JobState.QUEUED:
             return (await self._refreshed(session, [job]))[0]

@@ -100,6 +100,9 @@ class Session:
             last copied into it; while they are copied, and after a crash, of both.
         failed_looks: So many looks of cleanup at it in a row have failed.
         look_after: It is not looked at again before; None when no look has failed.
+        env: Variables of its commands and jobs, which may be secrets: never shown, logged or
+            audited, and forgotten when it ends.
+        credentials_choice: Names of the only files that may ever get into it; None: all.
     """
 
     id: str
@@ -125,6 +128,8 @@ class Session:
     credentials: tuple[str, ...] = ()
     failed_looks: int = 0
     look_after: datetime | None = None
+    credentials_choice: tuple[str, ...] | None = None
+    env: Mapping[str, str] = dataclasses.field(default_factory=dict, repr=False)
     version: str = ""
 
     def to(self, state: SessionState, now: datetime, reason: str | None = None) -> Session:
@@ -159,6 +164,7 @@ class Session:
             self,
             state=state,
             changed_at=now,
+            env={},  # nothing runs in it any more
             reason=reason or self.reason,
             deleted_at=now if state is SessionState.DELETED else self.deleted_at,
             failed_looks=0,

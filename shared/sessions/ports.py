@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -160,7 +160,7 @@ class PodRuntime(Protocol):
         """Connects, if that has not happened yet, and says how."""
         ...
 
-    async def create(self, session: Session, env: Mapping[str, str]) -> str:
+    async def create(self, session: Session) -> str:
         """Creates the session's pod. A repetition for the same session is a success.
 
         Returns:

@@ -16,7 +16,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from datetime import timedelta
 
 from shared.errors import Conflict, GamguiError, SessionStartFailed
-from shared.sessions import names
+from shared.sessions import names, variables
 from shared.sessions.access import AS_ADMINISTRATOR, EVERYBODY, SessionAccess
 from shared.sessions.auditor import Auditor
 from shared.sessions.concurrency import ExecSlots
@@ -40,17 +40,19 @@ class NewSession:
 
     Attributes:
         wait_seconds: How long create waits for the pod to become ready.
-        env: Variables of the container; passed on, never stored.
+        env: Variables of its commands and jobs.
+        credentials: Names of the credential files that it may have; None: all that there are.
     """
 
     name: str
     image: str
     resources: Resources
     labels: Mapping[str, str]
-    env: Mapping[str, str]
+    env: Mapping[str, str] = dataclasses.field(repr=False)
     ttl_seconds: int
     idle_seconds: int
     wait_seconds: float
+    credentials: tuple[str, ...] | None = None
 
 
 class SessionService:
@@ -134,7 +136,7 @@ class SessionService:
                 # Who created it may have died before he recorded it.
                 await self._audit.record(session, owner, "session.create", session.state)
                 return session
-            position = await runtime.create(session, new.env)
+            position = await runtime.create(session)
             status = await runtime.wait_ready(session, new.wait_seconds, position)
             session = await self._states.settle(session, status)
         except GamguiError as error:
@@ -230,9 +232,12 @@ class SessionService:
         Raises:
             NotFound: Absent, another owner's, or without a running pod.
             Conflict: The session is not running.
+            InvalidRequest: The command is too long.
             TooManyRequests: Too many commands run in it already.
         """
         session = await self._access.running(owner, session_id)
+        variables.require_room(command.argv, command.workdir, command.env)
+        command = dataclasses.replace(command, env=variables.of_command(session.env, command.env))
         detail = {"command": shlex.join(command.argv)}
         async with self._access.used(session), self._audit.act(session, owner, "session.exec", detail) as act:
             act.outcome = ExecResult.UNKNOWN
@@ -262,7 +267,7 @@ class SessionService:
         now = self._clock.now()
         info = await runtime.connect()
         # A virtual session that stands in for one on a cluster has none: they are on the cluster.
-        has = await self._credential_names(owner) if runtime is self._runtime else ()
+        has = await self._credential_names(owner, new.credentials) if runtime is self._runtime else ()
         session = Session(
             id=session_id,
             owner=owner.email,
@@ -280,6 +285,8 @@ class SessionService:
             idle_seconds=new.idle_seconds,
             virtual=info.method == "virtual",
             credentials=has,
+            credentials_choice=new.credentials,
+            env=new.env,
         )
         try:
             return await self._store.create(session, limit=self._limit)
@@ -289,10 +296,10 @@ class SessionService:
                 raise
             return existing
 
-    async def _credential_names(self, owner: Person) -> tuple[str, ...]:
+    async def _credential_names(self, owner: Person, choice: tuple[str, ...] | None) -> tuple[str, ...]:
         """What the new session gets. Its pod mounts what there is, even if we may not look."""
         try:
-            return (await self._credentials.get(owner)).names
+            return (await self._credentials.get(owner)).only(choice).names
         except GamguiError:
             log.warning("a new session's credentials cannot be named", exc_info=True)
             return ()

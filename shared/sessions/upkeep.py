@@ -23,7 +23,7 @@ class Changes:
     """What a caller wants otherwise, checked; None stays as it is.
 
     Attributes:
-        labels: All of them. Those of the pod stay as they were made.
+        labels: All of them.
         ttl_seconds: Life of the session from its creation on.
     """
 

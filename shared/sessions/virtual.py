@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator
 
 from shared.sessions.execution import Command, ExecEvent, ExecResult, Exit, Output, Started
 from shared.sessions.model import Session
@@ -19,7 +19,7 @@ class VirtualRuntime:
         """See ``PodRuntime``."""
         return ConnectionInfo(VIRTUAL, VIRTUAL)
 
-    async def create(self, session: Session, env: Mapping[str, str]) -> str:
+    async def create(self, session: Session) -> str:
         """See ``PodRuntime``."""
         return ""
 

@@ -34,6 +34,11 @@ def session_document(session: Session) -> Document:
     return {
         **_document(session, session.id),
         "credentials": " ".join(session.credentials),
+        "credentials_choice": (
+            None if session.credentials_choice is None else " ".join(session.credentials_choice)
+        ),
+        # As text: Firestore refuses some names of variables as names of fields.
+        "env": json.dumps(dict(session.env), ensure_ascii=False),
         # What queries go by, and the session itself derives.
         "check_at": None if session.check_at is None else utc(session.check_at),
         "on_cluster": session.on_cluster,
@@ -56,6 +61,9 @@ def session_from(document: Mapping[str, Any], version: str) -> Session:
         values["resources"] = Resources(**values["resources"])
         values["labels"] = dict(values["labels"])
         values["credentials"] = tuple(str.split(values.get("credentials", "")))
+        choice = values.get("credentials_choice")
+        values["credentials_choice"] = None if choice is None else tuple(str.split(choice))
+        values["env"] = dict(json.loads(values.get("env", "{}")))
         return Session(**values)
     except (KeyError, TypeError, ValueError) as error:
         raise invalid("session") from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import inspect
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator
 from typing import Any, TypeVar, cast
 
 from shared.errors import GamguiError
@@ -58,9 +58,9 @@ class _ObservedRuntime:
         """What has nothing to count."""
         return getattr(self._runtime, name)
 
-    async def create(self, session: Session, env: Mapping[str, str]) -> str:
+    async def create(self, session: Session) -> str:
         try:
-            position = await self._runtime.create(session, env)
+            position = await self._runtime.create(session)
         except GamguiError as error:
             self._telemetry.pod_failed(error.reason)
             raise

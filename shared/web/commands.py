@@ -29,6 +29,10 @@ class CommandFields(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     workdir: Annotated[str, msgspec.Meta(pattern=PATH, max_length=4096)] = ""
     env: EnvMap = {}
 
+    def __repr__(self) -> str:
+        """Without what is secret."""
+        return f"{type(self).__name__}(...)"
+
     def argv(self) -> Sequence[str]:
         """Program and arguments.
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
 from shared.errors import InvalidRequest, PermissionDenied
+from shared.images import is_listed
 from shared.quantities import quantity
-from shared.sessions import names
+from shared.sessions import names, variables
 from shared.sessions.model import Resources
 from shared.sessions.service import NewSession
 from shared.sessions.upkeep import Changes
@@ -40,6 +41,8 @@ LabelMap = Annotated[dict[LabelKey, LabelValue], msgspec.Meta(max_length=32)]
 EnvName = Annotated[str, msgspec.Meta(max_length=256)]
 EnvValue = Annotated[str, msgspec.Meta(max_length=32768, pattern=NO_NUL)]
 EnvMap = Annotated[dict[EnvName, EnvValue], msgspec.Meta(max_length=128)]
+CredentialName = Literal["client_secrets.json", "oauth2.txt", "oauth2service.json"]
+CredentialNames = Annotated[list[CredentialName], msgspec.Meta(max_length=3)]
 Argument = Annotated[str, msgspec.Meta(max_length=131072, pattern=NO_NUL)]
 Seconds = Annotated[int, msgspec.Meta(ge=60, le=MAX_SECONDS)]
 _Body = TypeVar("_Body", bound=msgspec.Struct)
@@ -60,6 +63,7 @@ class CreateSessionBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True)
     resources: ResourcesBody = ResourcesBody()
     env: EnvMap = {}
     labels: LabelMap = {}
+    credentials: CredentialNames | UnsetType = UNSET
     ttl_seconds: Seconds | None = None
     idle_seconds: Seconds | None = None
     wait_seconds: Annotated[float, msgspec.Meta(ge=0, le=60)] = 30
@@ -73,6 +77,7 @@ class CreateSessionBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True)
         """
         refuse("labels", names.label_fault(self.labels), "INVALID_LABEL")
         refuse("env", names.env_fault(self.env))
+        variables.require_session_room(self.env)
         image = self.image or settings.session_image
         if not image:
             raise invalid("image", "is missing, and no SESSION_IMAGE is set")
@@ -90,7 +95,19 @@ class CreateSessionBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True)
             ttl_seconds=ttl,
             idle_seconds=min(self.idle_seconds or settings.session_idle_seconds, ttl),
             wait_seconds=self.wait_seconds,
+            credentials=self._credentials(),
         )
+
+    def __repr__(self) -> str:
+        """Without what is secret."""
+        return "CreateSessionBody(...)"
+
+    def _credentials(self) -> tuple[str, ...] | None:
+        if self.credentials is UNSET:
+            return None
+        if len(set(self.credentials)) < len(self.credentials):
+            raise invalid("credentials", "names a file twice")
+        return tuple(sorted(self.credentials))
 
     def _resources(self, settings: Settings) -> Resources:
         cpu = self.resources.cpu or settings.session_cpu
@@ -165,13 +182,15 @@ def checked(fields: Mapping[str, object], shape: type[_Body]) -> _Body:
 
 
 def image_allowed(image: str, settings: Settings) -> bool:
-    """Whether a session may use the image: all may when ``ALLOWED_IMAGES`` is not set."""
-    if not settings.allowed_images or image == settings.session_image:
+    """Whether a session may use the image: the operator's own, and those of ``ALLOWED_IMAGES``.
+
+    Where that is not set, any on a laptop, and no other in production.
+    """
+    if image == settings.session_image:
         return True
-    return any(
-        image.startswith(allowed[:-1]) if allowed.endswith("*") else image == allowed
-        for allowed in settings.allowed_images
-    )
+    if not settings.allowed_images:
+        return settings.session_store == "sqlite"
+    return is_listed(image, settings.allowed_images)
 
 
 def _shape_fault(text: str) -> InvalidRequest:

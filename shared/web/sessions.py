@@ -49,6 +49,9 @@ def session_json(session: Session) -> dict[str, Any]:
         "deleted_at": rfc3339(session.deleted_at),
         "cleanup": cleanup_json(session.cleanup),
         "credentials": list(session.credentials),
+        "credentials_choice": (
+            None if session.credentials_choice is None else list(session.credentials_choice)
+        ),
         "virtual": session.virtual or None,
     }
     return {key: value for key, value in values.items() if value is not None}

@@ -89,7 +89,7 @@ class CleanupOfPods(Cleanup):
         idle = await app.sessions.create(person(owner), NEW)
         idle = await app.store.update(dataclasses.replace(idle, last_used_at=then))
         pending = await world.stored(world.document(owner, SessionState.PENDING))
-        await app.runtime.wait_ready(pending, 30, await app.runtime.create(pending, {}))
+        await app.runtime.wait_ready(pending, 30, await app.runtime.create(pending))
         return Subject(owner, idle)
 
     async def wrong(self, world: World, subject: Subject, outcome: Report | None) -> list[str]:

@@ -56,7 +56,7 @@ def default_pod() -> dict[str, Any]:
         expires_at=now + timedelta(hours=8),
         idle_seconds=60,
     )
-    return pod_manifest(session, {}, PodOptions.from_settings(SETTINGS), one("PodTemplate")["template"])
+    return pod_manifest(session, PodOptions.from_settings(SETTINGS), one("PodTemplate")["template"])
 
 
 def test_values_that_functions_know_too_have_the_same_defaults() -> None:

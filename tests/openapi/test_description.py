@@ -192,6 +192,7 @@ def a_session(**changes: Any) -> Session:
         image="registry.example.com/gam:7",
         resources=Resources("500m", "512Mi"),
         labels={"team": "it"},
+        credentials_choice=("oauth2.txt",),
         cluster="europe",
         namespace="gamgui",
         pod_name="gam-s5m2qj7xk3vdw4hzy",
@@ -210,7 +211,13 @@ def a_session(**changes: Any) -> Session:
 def test_a_session_is_described_member_by_member() -> None:
     described = SCHEMAS["Session"]
     assert set(session_json(a_session())) == set(described["properties"])
-    nothing = {"ready_at": None, "deleted_at": None, "reason": None, "virtual": False}
+    nothing: dict[str, Any] = {
+        "credentials_choice": None,
+        "ready_at": None,
+        "deleted_at": None,
+        "reason": None,
+        "virtual": False,
+    }
     least = session_json(a_session(**nothing, state=SessionState.DELETED))
     assert set(least) == set(described["required"])
     for shown in (session_json(a_session()), least):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+import pytest
+
 from shared.errors import ClusterUnavailable, ConnectionFailed, StoreUnavailable
 from shared.readiness import readiness, status
 from shared.sessions.ports import ConnectionInfo
@@ -46,6 +48,31 @@ async def test_ready_when_both_answer() -> None:
     for check in report["checks"].values():
         assert check["status"] == "ok"
         assert check["latency_ms"] >= 0
+
+
+@pytest.mark.parametrize(
+    ("environ", "warning"),
+    [
+        ({"SESSION_IMAGE": "gam:7"}, "another image than SESSION_IMAGE is refused"),
+        ({}, "every new session is refused"),
+        ({"SESSION_IMAGE": "gam:7", "ALLOWED_IMAGES": "gam:*"}, None),
+        ({"ALLOWED_IMAGES": "gam:*"}, None),
+        ({"SESSION_IMAGE": "gam:7", "SESSION_STORE": "sqlite"}, None),
+        ({"SESSION_STORE": "sqlite"}, None),
+    ],
+)
+async def test_it_warns_of_images_that_are_refused_for_want_of_a_list(
+    environ: dict[str, str], warning: str | None
+) -> None:
+    report = await readiness(app(settings=Settings.from_env({"AUTH_MODE": "dev", **environ})))
+    assert report["status"] == "ok"
+    if warning is None:
+        assert "warnings" not in report
+    else:
+        (given,) = report["warnings"]
+        assert given["variable"] == "ALLOWED_IMAGES"
+        assert warning in given["detail"]
+        assert "gam" not in given["detail"]  # anybody may ask
 
 
 async def test_not_ready_when_one_does_not_answer_and_says_which_and_why() -> None:

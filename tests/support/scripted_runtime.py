@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from typing import Any
 
 from shared.errors import GamguiError
@@ -33,6 +33,7 @@ class ScriptedRuntime:
         delete_error: Raised by ``delete``.
         goes: Whether a deleted pod is gone when ``delete`` returns.
         events: What a command says before it exits with 0.
+        commands: What it was asked to run.
         during: Awaited with the session within the operation of that name, before it acts.
     """
 
@@ -48,7 +49,7 @@ class ScriptedRuntime:
     events: Sequence[ExecEvent] = (Started(1),)
     execute_error: Exception | None = None
     during: dict[str, Hook] = dataclasses.field(default_factory=dict)
-    env: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    commands: list[Command] = dataclasses.field(default_factory=list)
     closed_commands: int = 0
 
     async def connect(self) -> ConnectionInfo:
@@ -56,11 +57,10 @@ class ScriptedRuntime:
             raise self.connect_error
         return ConnectionInfo(self.method, f"{self.method}-cluster")
 
-    async def create(self, session: Session, env: Mapping[str, str]) -> str:
+    async def create(self, session: Session) -> str:
         await self._begin("create", session)
         if self.create_error is not None:
             raise self.create_error
-        self.env = env
         self.pods.add(session.id)
         return "41"
 
@@ -82,6 +82,7 @@ class ScriptedRuntime:
 
     async def execute(self, session: Session, command: Command) -> AsyncGenerator[ExecEvent, None]:
         await self._begin("execute", session)
+        self.commands.append(command)
         try:
             for event in self.events:
                 yield event

@@ -38,7 +38,7 @@ locals {
 
   # Long or ever-new values that nobody asks for: an index of them costs writes and buys nothing.
   unindexed = {
-    sessions = ["image", "labels", "reason", "write_id"]
+    sessions = ["env", "image", "labels", "reason", "write_id"]
     requests = ["fingerprint", "response", "write_id"]
     jobs     = ["command", "reason", "write_id"]
     audit    = ["detail", "write_id"]

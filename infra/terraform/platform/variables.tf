@@ -229,14 +229,14 @@ variable "image" {
 }
 
 variable "allowed_images" {
-  description = "Images that a session may ask for beside those of this project's registry; a trailing * matches any rest"
+  description = "Images that a session may ask for beside those of this project's registry; at the end, behind /, : or @, a * stands for any rest"
   type        = list(string)
   default     = []
   nullable    = false
 
   validation {
-    condition     = alltrue([for image in var.allowed_images : can(regex("^[^,\\s*]+\\*?$", image)) && image != "*"])
-    error_message = "An image has no comma, no space and no * but at its end; * alone would allow any."
+    condition     = alltrue([for image in var.allowed_images : can(regex("^([^,\\s*]+|[^,\\s*]+[/:@]\\*)$", image))])
+    error_message = "An image has no comma, no space, and a * only at its end, behind /, : or @."
   }
 }
 

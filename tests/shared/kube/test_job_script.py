@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from shared.kube.job_log import JobLog, read_status
-from shared.kube.supervisor import exports, script
+from shared.kube.supervisor import script, variables
 from shared.sessions.execution import Output, Started
 from shared.sessions.job import Gap, JobCursor, JobEvent, JobReport, JobState, Place
 from shared.sessions.names import new_job_id
@@ -57,7 +57,7 @@ class Jobs:
         job = job or new_job_id()
         size = len(stdin) if size is None else size
         room, epoch = bound * most, round(time.time() * 1000)
-        code = (script("launch.sh"), exports(env), "/tmp")
+        code = (script("launch.sh"), len(env), "/tmp", *variables(env))
         arguments = (bound, room, most, epoch, size, limit, *code, *command)
         return job, self.run(job, "start", *arguments, stdin=stdin).strip()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from shared.kube.credentials import MOUNTED
 from shared.kube.jobs import JOBS
 from shared.kube.manifest import START_SCRIPT, PodOptions, merge, pod_manifest
+from shared.sessions.credential import NAMES
 from shared.sessions.model import Resources, Session, SessionState
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -48,7 +50,6 @@ WHOLE = {
         "name": "gam-saaaaaaaaaaaaaaaa",
         "namespace": "gamgui",
         "labels": {
-            "team": "it",
             "app.kubernetes.io/managed-by": "gamgui",
             "gamgui.io/session": "saaaaaaaaaaaaaaaa",
             "gamgui.io/owner": "0829fb2e0b7cc0ea42c9fdaa2dd4e5ee",
@@ -75,7 +76,6 @@ WHOLE = {
                 "command": ["/bin/sh", "-c", START_SCRIPT],
                 "workingDir": "/workspace",
                 "env": [
-                    {"name": "A", "value": "b"},
                     {"name": "GAMCFGDIR", "value": "/home/gam/.gam"},
                     {"name": "HOME", "value": "/home/gam"},
                 ],
@@ -117,21 +117,46 @@ WHOLE = {
 
 
 def test_the_manifest_is_exactly_this() -> None:
-    manifest = pod_manifest(SESSION, {"A": "b"}, OPTIONS)
+    manifest = pod_manifest(SESSION, OPTIONS)
     manifest["metadata"]["labels"]["gamgui.io/owner"] = WHOLE["metadata"]["labels"]["gamgui.io/owner"]  # type: ignore[index]
     assert manifest == WHOLE
 
 
+@given(
+    labels=st.dictionaries(
+        st.sampled_from(["app", "team", "istio.io/rev", "sidecar.istio.io/inject", "gamgui.io/owner", "x"]),
+        st.sampled_from(["", "a", "true", "gateway"]),
+    )
+)
+def test_whatever_labels_a_caller_gives_the_pod_is_the_same(labels: dict[str, str]) -> None:
+    session = dataclasses.replace(SESSION, labels=labels)
+    for template in ({}, HOSTILE_TEMPLATE):
+        assert pod_manifest(session, OPTIONS, template) == pod_manifest(SESSION, OPTIONS, template)
+
+
 def test_service_account_and_runtime_class_are_the_operators() -> None:
     options = dataclasses.replace(OPTIONS, service_account="sessions", runtime_class="gvisor")
-    spec = pod_manifest(SESSION, {}, options)["spec"]
+    spec = pod_manifest(SESSION, options)["spec"]
     assert (spec["serviceAccountName"], spec["runtimeClassName"]) == ("sessions", "gvisor")
 
 
-def test_the_callers_variables_cannot_move_the_home() -> None:
-    env = pod_manifest(SESSION, {"HOME": "/evil"}, OPTIONS)["spec"]["containers"][0]["env"]
-    assert {"name": "HOME", "value": "/home/gam"} in env
-    assert [variable["name"] for variable in env] == ["GAMCFGDIR", "HOME"]
+@given(env=st.dictionaries(st.text(min_size=1), st.text()))
+def test_whatever_variables_a_caller_gives_the_pod_is_the_same(env: dict[str, str]) -> None:
+    assert pod_manifest(dataclasses.replace(SESSION, env=env), OPTIONS) == pod_manifest(SESSION, OPTIONS)
+
+
+@given(choice=st.lists(st.sampled_from(NAMES), unique=True).map(lambda chosen: tuple(sorted(chosen))))
+def test_the_pod_mounts_the_chosen_credentials_and_no_others(choice: tuple[str, ...]) -> None:
+    manifest = pod_manifest(dataclasses.replace(SESSION, credentials_choice=choice), OPTIONS)
+    plain = pod_manifest(SESSION, OPTIONS)
+    volumes, mounts = manifest["spec"]["volumes"], manifest["spec"]["containers"][0]["volumeMounts"]
+    if not choice:
+        assert "credentials" not in json.dumps([volumes, mounts])
+        return
+    secret = volumes[-1]["secret"]
+    assert secret.pop("items") == [{"key": name, "path": name} for name in choice]
+    assert secret["optional"] is True
+    assert manifest == plain
 
 
 HOSTILE_TEMPLATE: dict[str, Any] = {
@@ -172,7 +197,7 @@ HOSTILE_TEMPLATE: dict[str, Any] = {
 
 
 def test_a_templates_placement_volumes_and_sidecars_survive() -> None:
-    manifest = pod_manifest(SESSION, {}, OPTIONS, HOSTILE_TEMPLATE)
+    manifest = pod_manifest(SESSION, OPTIONS, HOSTILE_TEMPLATE)
     spec = manifest["spec"]
     assert spec["nodeSelector"] == {"pool": "gam"}
     assert spec["tolerations"] == [{"key": "gam", "operator": "Exists"}]
@@ -186,13 +211,13 @@ def test_a_templates_placement_volumes_and_sidecars_survive() -> None:
         "memory": "512Mi",
     }
     assert manifest["metadata"]["annotations"] == {"a": "b"}
-    assert manifest["metadata"]["labels"]["team"] == "ops"  # the operator's before the caller's
+    assert manifest["metadata"]["labels"]["team"] == "ops"
     assert spec["securityContext"]["supplementalGroups"] == [7]
 
 
 def test_a_template_cannot_undo_the_isolation() -> None:
-    manifest = pod_manifest(SESSION, {}, OPTIONS, HOSTILE_TEMPLATE)
-    spec, plain = manifest["spec"], pod_manifest(SESSION, {}, OPTIONS)["spec"]
+    manifest = pod_manifest(SESSION, OPTIONS, HOSTILE_TEMPLATE)
+    spec, plain = manifest["spec"], pod_manifest(SESSION, OPTIONS)["spec"]
     for field in ("hostNetwork", "hostPID", "hostIPC", "shareProcessNamespace"):
         assert field not in spec
     assert spec["automountServiceAccountToken"] is False
@@ -208,7 +233,7 @@ def test_a_template_cannot_undo_the_isolation() -> None:
 
 
 def test_a_templates_volume_cannot_take_the_place_of_ours() -> None:
-    spec = pod_manifest(SESSION, {}, OPTIONS, HOSTILE_TEMPLATE)["spec"]
+    spec = pod_manifest(SESSION, OPTIONS, HOSTILE_TEMPLATE)["spec"]
     home = next(volume for volume in spec["volumes"] if volume["name"] == "home")
     assert home == {"name": "home", "emptyDir": {"sizeLimit": "2Gi"}}
 
@@ -231,7 +256,7 @@ def test_merging_never_fails_and_what_is_over_wins(under: Any, over: Any) -> Non
 
 @pytest.mark.parametrize("template", [{}, {"spec": {}}, {"spec": {"containers": None}}, {"metadata": None}])
 def test_an_empty_template_changes_nothing(template: dict[str, Any]) -> None:
-    assert pod_manifest(SESSION, {}, OPTIONS, template) == pod_manifest(SESSION, {}, OPTIONS)
+    assert pod_manifest(SESSION, OPTIONS, template) == pod_manifest(SESSION, OPTIONS)
 
 
 @pytest.mark.parametrize(
@@ -239,6 +264,6 @@ def test_an_empty_template_changes_nothing(template: dict[str, Any]) -> None:
 )
 def test_a_pod_asks_for_disk_where_the_operator_says_so(asked: str, requested: str) -> None:
     options = dataclasses.replace(OPTIONS, disk_request=asked)
-    resources = pod_manifest(SESSION, {}, options)["spec"]["containers"][0]["resources"]
+    resources = pod_manifest(SESSION, options)["spec"]["containers"][0]["resources"]
     assert resources["requests"]["ephemeral-storage"] == requested
     assert resources["limits"]["ephemeral-storage"] == "8925478912"  # all volumes, and the log

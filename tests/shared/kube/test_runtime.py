@@ -40,20 +40,20 @@ def pod(version: str, ready: bool = False, session: str = SESSION.id, **metadata
 async def test_a_repeated_create_of_the_same_session_is_a_success() -> None:
     script = [failure(409, "AlreadyExists"), Answer(body=pod("7"))]
     async with KubeServer(script).running() as server, closing(api_at(server.url)) as api:
-        assert await KubernetesRuntime(api, OPTIONS, shutdown=NEVER).create(SESSION, {}) == "7"
+        assert await KubernetesRuntime(api, OPTIONS, shutdown=NEVER).create(SESSION) == "7"
 
 
 async def test_a_create_whose_answer_was_lost_is_a_success() -> None:
     script = [Answer(status=0), failure(409, "AlreadyExists"), Answer(body=pod("7"))]
     async with KubeServer(script).running() as server, closing(api_at(server.url)) as api:
-        assert await KubernetesRuntime(api, OPTIONS, shutdown=NEVER).create(SESSION, {}) == "7"
+        assert await KubernetesRuntime(api, OPTIONS, shutdown=NEVER).create(SESSION) == "7"
 
 
 async def test_a_pod_of_another_session_under_our_name_is_no_success() -> None:
     script = [failure(409, "AlreadyExists"), Answer(body=pod("7", session="sother"))]
     async with KubeServer(script).running() as server, closing(api_at(server.url)) as api:
         with pytest.raises(ClusterUnavailable):
-            await KubernetesRuntime(api, OPTIONS, shutdown=NEVER).create(SESSION, {})
+            await KubernetesRuntime(api, OPTIONS, shutdown=NEVER).create(SESSION)
 
 
 QUOTA = 'pods "x" is forbidden: exceeded quota: q2, requested: pods=1, used: pods=7, limited: pods=3'
@@ -80,7 +80,7 @@ async def test_every_refusal_of_a_create_is_told_as_what_it_is(
 ) -> None:
     async with KubeServer([answer]).running() as server, closing(api_at(server.url)) as api:
         with pytest.raises(kind) as caught:
-            await KubernetesRuntime(api, OPTIONS, shutdown=NEVER).create(SESSION, {})
+            await KubernetesRuntime(api, OPTIONS, shutdown=NEVER).create(SESSION)
     assert caught.value.reason == reason
 
 
@@ -155,10 +155,10 @@ async def test_the_operators_template_is_merged_and_its_absence_told() -> None:
     script = [Answer(body=template), Answer(body=pod("7")), Answer(body=pod("8"))]
     async with KubeServer(script).running() as server, closing(api_at(server.url)) as api:
         runtime = KubernetesRuntime(api, OPTIONS, "gam", shutdown=NEVER)
-        await runtime.create(SESSION, {})
-        await runtime.create(dataclasses.replace(SESSION, id="sb"), {})
+        await runtime.create(SESSION)
+        await runtime.create(dataclasses.replace(SESSION, id="sb"))
     assert b'"nodeSelector": {"pool": "gam"}' in server.bodies[1]
     assert [request.path.rpartition("/")[2] for request in server.requests] == ["gam", "pods", "pods"]
     async with KubeServer([failure(404, "NotFound")]).running() as server, closing(api_at(server.url)) as api:
         with pytest.raises(ConfigurationError, match="K8S_POD_TEMPLATE"):
-            await KubernetesRuntime(api, OPTIONS, "gam", shutdown=NEVER).create(SESSION, {})
+            await KubernetesRuntime(api, OPTIONS, "gam", shutdown=NEVER).create(SESSION)

@@ -8,6 +8,7 @@ import subprocess
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 from shared.errors import InvalidRequest
 from shared.kube import supervisor
 from shared.sessions.execution import Command
+from shared.sessions.variables import MAX_COMMAND_BYTES, MAX_SESSION_BYTES
 from tests.support.shells import NAMES, SHELLS
 
 TAG = "gamgui-0123456789abcdef"
@@ -219,6 +221,49 @@ def test_any_text_arrives_exactly(arguments: list[str], value: str) -> None:
     run = Run(["sh"], command("sh", "-c", script, "sh", *arguments, env={"V": value}))
     code, out, err = run.result()
     assert (code, out, err) == (0, b"".join(text.encode() + b"\0" for text in [value, *arguments]), b"")
+
+
+SPECIAL = "HOME PATH IFS PPID UID EUID PWD OLDPWD LC_ALL LANG OPTIND RANDOM GROUPS ENV BASH_ENV SHELLOPTS PS4 CDPATH"
+
+
+@pytest.mark.parametrize(
+    "value", ["x", "", "/nowhere", "$$ $(HOME) $HOME `id`", "a\n1\n'\"\\ö😀", "de_XX.UTF-8"]
+)
+def test_a_variable_that_means_something_to_a_shell_is_one_as_any_other(
+    start: Start, tmp_path: Path, value: str
+) -> None:
+    names = [*SPECIAL.split(), "gamgui_pid", "_0", "__A__"]
+    run = start(command("/usr/bin/env", "-0", env=dict.fromkeys(names, value)))
+    code, out, err = run.result()
+    assert (code, err) == (0, b"")
+    assert run.announced is not None and run.announced.supervisor_pid == run.process.pid
+    given = dict(line.split("=", 1) for line in out.decode().split("\0") if "=" in line)
+    assert {name: given[name] for name in names} == dict.fromkeys(names, value)
+
+
+def test_the_program_is_looked_for_in_the_callers_path(start: Start, tmp_path: Path) -> None:
+    for name in ("mine", "a=b", "setsid", "sleep", "cat", "env"):
+        (tmp_path / name).write_text("#!/bin/sh\necho mine $V\n")
+        (tmp_path / name).chmod(0o755)
+    env = {"PATH": f"{tmp_path}:/usr/bin:/bin", "V": "it's"}
+    for name in ("mine", "a=b"):
+        assert start(command(name, env=env)).result() == (0, b"mine it's\n", b""), name
+    run = start(command("mine", env={"PATH": "/usr/bin"}))
+    run.result()
+    assert run.announced is not None and "not found" in str(run.announced.failure)
+
+
+@pytest.mark.parametrize("character", ["x", "'", '"', "$", "\\", "\n", "\n1", "`", "ö", "!"])
+def test_the_largest_of_a_session_and_the_largest_command_fit_together(start: Start, character: str) -> None:
+    def text(size: int) -> str:
+        return (character * size).encode()[:size].decode(errors="ignore")
+
+    value, argument = text(MAX_SESSION_BYTES // 3), text(MAX_COMMAND_BYTES - 100)
+    env = dict.fromkeys("ABC", value)
+    program = 'printf "%s" "$A$B$C$1" | sha256sum'
+    code, out, _ = start(command("sh", "-c", program, "sh", argument, env=env)).result()
+    assert (code, out.split()[0].decode()) == (0, sha256((value * 3 + argument).encode()).hexdigest())
+    assert len(supervisor.command_line(command(argument, env=env))) < 2.6 * 161_000
 
 
 def test_a_command_that_is_too_long_is_refused_before_it_is_sent() -> None:

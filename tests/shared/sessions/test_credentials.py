@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import logging
+import tarfile
 from collections.abc import Sequence
 
 import pytest
@@ -20,7 +22,7 @@ from shared.errors import (
 from shared.kube.credentials import KubernetesCredentials
 from shared.sessions.access import SessionAccess
 from shared.sessions.auditor import Auditor
-from shared.sessions.credential import Credentials
+from shared.sessions.credential import NAMES, Credentials
 from shared.sessions.credentials import CredentialService, Refreshed
 from shared.sessions.execution import ExecEvent, ExecResult, Exit, Output, Started
 from shared.sessions.model import Session, SessionState
@@ -234,3 +236,26 @@ async def test_an_error_nobody_expected_shows_nothing(world: World, caplog: pyte
     assert "cannot keep" in caplog.text
     assert "Traceback" in caplog.text
     assert "hidden" not in caplog.text
+
+
+@pytest.mark.parametrize("choice", [None, (), ("oauth2.txt",), ("client_secrets.json", "oauth2.txt")])
+async def test_only_chosen_files_come_into_a_session_also_those_that_are_put_later(
+    world: World, choice: tuple[str, ...] | None
+) -> None:
+    session = await world.running(credentials_choice=choice)
+    there: list[str] = []
+    for name in NAMES:
+        await world.service.put(ALICE, name, FILES[name])
+        there.append(name)
+        expected = tuple(name for name in there if choice is None or name in choice)
+        refreshed = await world.service.refresh(ALICE, session.id)
+        assert refreshed == Refreshed(expected, ())
+        stdin = world.runtime.commands[-1].stdin
+        assert stdin is not None
+        sent = io.BytesIO(b"".join([piece async for piece in stdin]))
+        with tarfile.open(fileobj=sent) as archive:
+            assert tuple(archive.getnames()) == expected
+        stored = await world.sqlite.get(session.id)
+        assert stored is not None and stored.credentials == expected
+    await world.service.delete(ALICE, None)
+    assert (await world.service.refresh(ALICE, session.id)).removed == expected

@@ -137,7 +137,12 @@ def in_world(folder: Path, answer: Answer, test: Callable[[World], Awaitable[Non
         pods, jobs, audit = ScriptedRuntime(), Jobs(answer), Auditor(KeptAudit(), clock)
         cluster, virtual, states = Cluster(pods), VirtualRuntime(), SessionStates(store, clock, RETENTION)
         access = SessionAccess(
-            store=store, runtime=pods, virtual=virtual, states=states, clock=clock, administrators=[ROOT.email]
+            store=store,
+            runtime=pods,
+            virtual=virtual,
+            states=states,
+            clock=clock,
+            administrators=[ROOT.email],
         )
         service = JobService(
             store=store, access=access, runtime=jobs, virtual=VirtualJobs(), audit=audit, clock=clock

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
+import json
 from collections.abc import AsyncGenerator
 from datetime import timedelta
 from typing import Any
@@ -14,6 +16,7 @@ from shared.errors import (
     ClusterUnavailable,
     Conflict,
     ConnectionFailed,
+    InvalidRequest,
     NotFound,
     SessionStartFailed,
     StoreUnavailable,
@@ -31,10 +34,12 @@ from shared.sessions.person import Person
 from shared.sessions.ports import PodPhase, PodStatus
 from shared.sessions.service import NewSession, SessionService
 from shared.sessions.states import SessionStates
+from shared.sessions.variables import MAX_COMMAND_BYTES
 from shared.sessions.virtual import NOT_EXECUTED, VirtualRuntime
 from shared.sessions.virtual_credentials import MemoryCredentials
 from shared.sessions.virtual_jobs import VirtualJobs
 from shared.store.sqlite import SqliteStore
+from shared.web.sessions import session_json
 from tests.shared.store.samples import NOON, RETENTION, SetClock
 from tests.support.people import ALICE, BOB, ROOT, person
 from tests.support.scripted_runtime import JournalingStore, KeptAudit, ScriptedRuntime
@@ -200,11 +205,29 @@ async def test_a_session_is_what_was_asked_for_and_its_pod_has_its_name(world: W
     assert (session.idle_seconds, session.virtual) == (600, False)
 
 
-async def test_variables_reach_the_pod_and_are_stored_nowhere(world: World) -> None:
-    session = await world.service.create(ALICE, NEW)
-    assert world.runtime.env == {"SECRET": "canary"}
-    assert "canary" not in repr(await world.stored(session))
-    assert "canary" not in repr(world.audit.records)
+async def test_variables_reach_commands_and_nothing_shows_them(world: World) -> None:
+    new = dataclasses.replace(NEW, env={"SECRET": "canary", "HOME": "/evil", "BOTH": "session"})
+    session = await world.service.create(ALICE, new)
+    own = Command(argv=["true"], timeout_seconds=1, env={"BOTH": "command"})
+    async for _ in world.service.execute(ALICE, session.id, own):
+        pass
+    assert [command.env for command in world.runtime.commands] == [{"SECRET": "canary", "BOTH": "command"}]
+    assert (await world.stored(session)).env == new.env
+    for shown in (new, session, await world.stored(session), world.audit.records, world.runtime.commands):
+        assert "canary" not in repr(shown)
+    assert "canary" not in json.dumps(session_json(session))
+    deleted = await world.service.delete(ALICE, session.id)
+    assert (deleted.env, (await world.stored(session)).env) == ({}, {})
+
+
+async def test_a_command_has_the_same_room_whatever_its_session_has(world: World) -> None:
+    session = await world.service.create(ALICE, dataclasses.replace(NEW, env={"A": "x" * 65_000}))
+    for length, fits in ((MAX_COMMAND_BYTES - 2, True), (MAX_COMMAND_BYTES - 1, False)):
+        command = Command(argv=["x" * length], timeout_seconds=1)
+        with contextlib.nullcontext() if fits else pytest.raises(InvalidRequest, match="longer than"):
+            async for _ in world.service.execute(ALICE, session.id, command):
+                pass
+    assert len(world.runtime.commands) == 1
 
 
 async def test_without_a_cluster_nothing_is_left_behind(world: World) -> None:

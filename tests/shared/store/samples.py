@@ -109,6 +109,8 @@ sessions = st.builds(
     credentials=st.lists(st.sampled_from(NAMES), unique=True).map(tuple),
     failed_looks=st.integers(min_value=0, max_value=10**6),
     look_after=st.none() | _times,
+    credentials_choice=st.none() | st.lists(st.sampled_from(NAMES), unique=True).map(tuple),
+    env=st.dictionaries(_text, _text, max_size=4),
     version=st.just(""),
 )
 

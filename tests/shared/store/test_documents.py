@@ -53,6 +53,8 @@ def test_session_as_a_document() -> None:
         "credentials": "",
         "failed_looks": 0,
         "look_after": None,
+        "credentials_choice": None,
+        "env": "{}",
         "check_at": NOON + timedelta(seconds=60),
         "on_cluster": True,
     }

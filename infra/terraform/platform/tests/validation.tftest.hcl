@@ -181,7 +181,7 @@ run "refuses_allowed_images" {
   command = plan
 
   variables {
-    allowed_images = ["*"]
+    allowed_images = ["example.com/team*"]
   }
 
   expect_failures = [var.allowed_images]

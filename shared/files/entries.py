@@ -12,8 +12,8 @@ from shared.files.paths import UPLOAD_PREFIX
 
 _KINDS = {stat.S_IFREG: "file", stat.S_IFDIR: "directory", stat.S_IFLNK: "symlink"}
 _END = b"/\n"
-_MAX_LISTING_BYTES = 64 * 1024 * 1024
-"""A million entries and more: a listing that goes on is none."""
+_MAX_LISTING_BYTES = 32 * 1024 * 1024
+"""Some half a million entries: a listing that goes on is none."""
 
 _MAX_RECORD_BYTES = 1024
 """A name has 255 bytes at most; whatever the pod says, no more than this waits for its end."""

@@ -172,6 +172,7 @@ class Execution:
                 for event in transcript.feed(channel, message[at : at + _PIECE_BYTES]):
                     yield event
             if transcript.flooded:
+                socket.patient = False
                 yield self._broken_off(_FLOOD)
                 return
 
@@ -279,6 +280,7 @@ class Execution:
                     await self._until_begun(socket)
         self._transcript.close()
         await self._stop_quietly()
+        socket.patient = False
         await socket.close()
 
     async def _until_begun(self, socket: ExecSocket) -> None:

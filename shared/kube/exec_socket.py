@@ -48,6 +48,8 @@ class ExecSocket:
 
     Attributes:
         fault: Why the connection ended, when that was for something which its other end sent.
+        patient: Whether closing waits for the other end, throwing away what it still says. Set it to
+            False where that may be much.
     """
 
     def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
@@ -56,6 +58,7 @@ class ExecSocket:
         self._receiving: asyncio.Timeout | None = None
         self._closing: float | None = None
         self.fault = ""
+        self.patient = True
 
     @property
     def protocol(self) -> str | None:
@@ -110,7 +113,7 @@ class ExecSocket:
 
     async def close(self) -> None:
         """Closes the connection, in a second even if the other end goes on sending."""
-        self._closing = asyncio.get_running_loop().time() + _CLOSE_SECONDS
+        self._closing = asyncio.get_running_loop().time() + (_CLOSE_SECONDS if self.patient else 0)
         if self._receiving is not None:
             self._receiving.reschedule(self._closing)
         with contextlib.suppress(ConnectionError, ClusterUnavailable, TimeoutError):

@@ -43,5 +43,6 @@ async def stop_command(
                 if message is None or message[:1] == bytes([channels.STATUS]):
                     return
                 left -= len(message) + PIECE_OVERHEAD
+            socket.patient = False
         finally:
             background(socket.close())

@@ -59,7 +59,7 @@ async def bounded(
     Args:
         events: Of the command. They are closed with this generator, which ends the command.
         stdout: Most bytes of standard output; None: whoever reads them bounds them.
-        stderr: Most bytes of standard error.
+        stderr: Most bytes of standard error, where each piece counts for some more.
 
     Yields:
         The events. A command that says more has an ``Exit`` that says so, and no more events.
@@ -70,7 +70,7 @@ async def bounded(
             if isinstance(event, Output):
                 room = left[event.stream]
                 if room is not None:
-                    room -= len(event.data)
+                    room -= len(event.data) + (PIECE_OVERHEAD if event.stream == "stderr" else 0)
                     left[event.stream] = room
                     if room < 0:
                         reason = f"it said more on {event.stream} than it may"

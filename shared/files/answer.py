@@ -16,14 +16,22 @@ from shared.errors import (
     TransferFailed,
 )
 from shared.sessions.execution import ExecEvent, ExecResult, Exit, Output
+from shared.sessions.held import Held, HeldBuffer, bounded
 
 log = logging.getLogger(__name__)
 
 SHA256 = re.compile(r"[0-9a-f]{64}")
 """A hash as scripts say it."""
 
-_MAX_LINE_BYTES = 4096
+_MAX_LINE_BYTES = 8192
+"""A line may hold a path, which has 4095 bytes at most."""
+
 _MAX_KEPT_STDERR = 1000
+_MAX_STDERR_BYTES = 1024 * 1024
+"""A tar of a folder complains of each file that it cannot read."""
+
+_MAX_FAREWELL_BYTES = 64 * 1024
+"""Most that is read of a script that has nothing to say any more."""
 
 
 class Answer:
@@ -32,10 +40,12 @@ class Answer:
     Args:
         events: Of the script's command.
         path: What the script works on, for messages.
+        held: Counts the bytes that are held of the answer; None: nobody asks.
     """
 
-    def __init__(self, events: AsyncGenerator[ExecEvent, None], path: str) -> None:
-        self._events = events
+    def __init__(self, events: AsyncGenerator[ExecEvent, None], path: str, held: Held | None = None) -> None:
+        self._events = bounded(events, stdout=None, stderr=_MAX_STDERR_BYTES)
+        self._buffer = HeldBuffer(held or Held())
         self._path = path
         self._rest = b""
         self._errors = b""
@@ -47,13 +57,20 @@ class Answer:
         Raises:
             GamguiError: The script says that it cannot be done, or ended without having said a line.
         """
-        read = b""
-        while b"\n" not in read:
+        read = bytearray()
+        newline = -1
+        while newline < 0:
             piece = await self._next()
-            if piece is None or len(read) > _MAX_LINE_BYTES:
+            if piece is None:
                 raise self._fault()
+            looked = len(read)
             read += piece
-        line, _, self._rest = read.partition(b"\n")
+            self._buffer.resize(len(read))
+            newline = read.find(b"\n", looked, _MAX_LINE_BYTES)
+            if newline < 0 and len(read) >= _MAX_LINE_BYTES:
+                raise self._fault()
+        line, self._rest = bytes(read[:newline]), bytes(read[newline + 1 :])
+        self._buffer.resize(len(self._rest))
         words = line.decode(errors="replace").split(" ")
         if words[0].startswith("!"):
             await self.end_quietly()
@@ -72,18 +89,21 @@ class Answer:
             raise self._fault()
 
     async def end_quietly(self) -> None:
-        """Waits for the end of a script that has nothing to say any more."""
-        while await self._next() is not None:
-            continue
+        """Waits for the end of a script that has nothing to say; of one that goes on, only a little."""
+        left = _MAX_FAREWELL_BYTES
+        while left > 0 and (piece := await self._next()) is not None:
+            left -= len(piece)
 
     async def aclose(self) -> None:
         """Ends the script, if it still runs."""
+        self._buffer.resize(0)
         await self._events.aclose()
 
     async def _next(self) -> bytes | None:
         """The next bytes, None when there are no more."""
         if self._rest:
             rest, self._rest = self._rest, b""
+            self._buffer.resize(0)
             return rest
         async for event in self._events:
             if isinstance(event, Exit):

@@ -12,6 +12,9 @@ from shared.files.paths import UPLOAD_PREFIX
 
 _KINDS = {stat.S_IFREG: "file", stat.S_IFDIR: "directory", stat.S_IFLNK: "symlink"}
 _END = b"/\n"
+_MAX_LISTING_BYTES = 32 * 1024 * 1024
+"""Some half a million entries: a listing that goes on is none."""
+
 _MAX_RECORD_BYTES = 1024
 """A name has 255 bytes at most; whatever the pod says, no more than this waits for its end."""
 
@@ -48,9 +51,13 @@ async def first_entries(chunks: AsyncIterator[bytes], *, limit: int, after: byte
     """
     kept: dict[bytes, Entry] = {}
     rest = b""
+    size = 0
     async for chunk in chunks:
+        size += len(chunk)
+        if size > _MAX_LISTING_BYTES:
+            raise TransferFailed(f"the folder's listing is longer than {_MAX_LISTING_BYTES} bytes")
         *records, rest = (rest + chunk).split(_END)
-        if len(rest) > _MAX_RECORD_BYTES:
+        if max(map(len, (*records, rest))) > _MAX_RECORD_BYTES:
             raise TransferFailed("the pod's answer cannot be read")
         for record in records:
             entry = _entry(record)

@@ -112,6 +112,8 @@ class OpenFile:
         try:
             async for data in self._answer.chunks():
                 size += len(data)
+                if size > self._length:
+                    break
                 hashed.update(data)
                 if held:
                     yield held

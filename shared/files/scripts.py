@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from importlib import resources
 from typing import Literal, TypeAlias
 
-from shared.sessions.execution import Command
+from shared.sessions.execution import SHELL, Command
 
 Script: TypeAlias = Literal["archive", "delete", "list", "put", "read", "unpack"]
 
@@ -28,8 +28,8 @@ def script_command(
         timeout_seconds: After this it is ended.
         stdin: Its input.
     """
-    argv = ("sh", "-c", _text(script), f"gamgui-{script}", *arguments)
-    return Command(argv=argv, timeout_seconds=timeout_seconds, stdin=stdin, env=_ENVIRONMENT)
+    argv = (SHELL, "-c", _text(script), f"gamgui-{script}", *arguments)
+    return Command(argv=argv, timeout_seconds=timeout_seconds, stdin=stdin, env=_ENVIRONMENT, internal=True)
 
 
 @functools.cache

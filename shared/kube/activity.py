@@ -7,13 +7,15 @@ import contextlib
 from shared.errors import ClusterUnavailable, NotFound
 from shared.kube.manifest import NAP_SECONDS
 from shared.kube.supervisor import script
-from shared.sessions.execution import Command, ExecResult, Exit, Output
+from shared.sessions.execution import SHELL, Command, ExecResult, Exit, Output
+from shared.sessions.held import Held, bounded
 from shared.sessions.model import Session
 from shared.sessions.ports import PodRuntime
 
 _NAME = "gamgui-activity"
 _SECONDS = 15.0
-_MAX_ANSWER = 100
+_MAX_ANSWER_BYTES = 100
+_MAX_ERRORS_BYTES = 64 * 1024
 
 
 class KubernetesActivity:
@@ -21,23 +23,30 @@ class KubernetesActivity:
 
     Args:
         pods: Runs the command.
+        held: Counts the bytes that are held of what pods answer; None: nobody asks.
     """
 
-    def __init__(self, pods: PodRuntime) -> None:
+    def __init__(self, pods: PodRuntime, held: Held | None = None) -> None:
         self._pods = pods
+        self._held = held or Held()
 
     async def processes(self, session: Session) -> int:
         """See ``Activity``."""
-        argv = ["sh", "-c", script("activity.sh"), _NAME, str(NAP_SECONDS)]
+        argv = [SHELL, "-c", script("activity.sh"), _NAME, str(NAP_SECONDS)]
         answer = b""
         end = Exit(result=ExecResult.UNKNOWN)
-        command = Command(argv=argv, timeout_seconds=_SECONDS)
-        async with contextlib.aclosing(self._pods.execute(session, command)) as events:
-            async for event in events:
-                if isinstance(event, Output) and event.stream == "stdout" and len(answer) < _MAX_ANSWER:
-                    answer += event.data
-                elif isinstance(event, Exit):
-                    end = event
+        command = Command(argv=argv, timeout_seconds=_SECONDS, internal=True)
+        said = bounded(
+            self._pods.execute(session, command), stdout=_MAX_ANSWER_BYTES, stderr=_MAX_ERRORS_BYTES
+        )
+        with self._held.buffer() as buffer:
+            async with contextlib.aclosing(said) as events:
+                async for event in events:
+                    if isinstance(event, Output) and event.stream == "stdout":
+                        answer += event.data
+                        buffer.resize(len(answer))
+                    elif isinstance(event, Exit):
+                        end = event
         if end.result is ExecResult.POD_LOST:
             raise NotFound(f"the session's pod does not run: {end.reason}", reason="POD_NOT_RUNNING")
         if end.exit_code != 0 or not answer.strip().isdigit():

@@ -16,7 +16,7 @@ import aiohttp
 import stamina
 
 from shared.errors import ClusterUnavailable
-from shared.kube.answers import MAX_OBJECT_BYTES, body_of, lines
+from shared.kube.answers import body_of, lines
 from shared.kube.connection import Connection
 from shared.kube.errors import ApiError, public_message
 from shared.kube.retries import backoff, never
@@ -156,7 +156,7 @@ class KubeApi:
             raise ClusterUnavailable("the watch broke") from error
 
     async def websocket(
-        self, path: str, *, params: Params, protocols: Sequence[str]
+        self, path: str, *, params: Params, protocols: Sequence[str], max_message_bytes: int
     ) -> aiohttp.ClientWebSocketResponse:
         """Upgrades to a WebSocket.
 
@@ -164,13 +164,14 @@ class KubeApi:
             path: Path of the subresource.
             params: Query parameters; a name may repeat.
             protocols: Subprotocols in order of preference.
+            max_message_bytes: A longer message ends the connection before it is read.
 
         Raises:
             ApiError: The API refused the upgrade. Its body is not known (aiohttp drops it).
             ClusterUnavailable: Not reached.
         """
         with self._telemetry.kubernetes("GET", path):
-            return await self._upgrade(path, params, protocols)
+            return await self._upgrade(path, params, protocols, max_message_bytes)
 
     async def close(self) -> None:
         """Closes all connections."""
@@ -179,7 +180,7 @@ class KubeApi:
         self._retired, self._session, self._connection = [], None, None
 
     async def _upgrade(
-        self, path: str, params: Params, protocols: Sequence[str]
+        self, path: str, params: Params, protocols: Sequence[str], max_message_bytes: int
     ) -> aiohttp.ClientWebSocketResponse:
         session, connection = await self._open()
         for refresh in (False, True):
@@ -194,7 +195,7 @@ class KubeApi:
                         server_hostname=connection.server_hostname,
                         proxy=connection.proxy,
                         autoping=True,
-                        max_msg_size=MAX_OBJECT_BYTES,
+                        max_msg_size=max_message_bytes,
                         timeout=aiohttp.ClientWSTimeout(ws_close=1.0),
                     )
             except aiohttp.WSServerHandshakeError as error:

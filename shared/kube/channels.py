@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 import signal
-from typing import Final
+from typing import Any, Final
 
 from shared.kube.errors import public_message
 from shared.sessions.execution import ExecResult, Exit
@@ -28,6 +28,11 @@ CLOSE_STDIN: Final = b"\xff\x00"
 
 MAX_STDIN_FRAME: Final = 64 * 1024
 """The server writes a frame to a pipe before it reads the next: larger ones hold up everything else."""
+
+_MAX_STATUS_BYTES = 64 * 1024
+"""Kubernetes' own are a few hundred bytes long."""
+
+_CODE = re.compile(r"[0-9]{1,10}")
 
 _RUNTIME_NOISE = re.compile(
     r"^.*(?:unable to start container process: |OCI runtime exec failed: )(?:exec failed: )*"
@@ -48,18 +53,24 @@ def read_status(payload: bytes) -> Exit:
     Args:
         payload: A ``Status`` object as JSON, without the channel byte.
     """
+    unreadable = Exit(result=ExecResult.UNKNOWN, reason="the status message cannot be read")
+    if len(payload) > _MAX_STATUS_BYTES:
+        return unreadable
     try:
-        status = json.loads(payload)
-        verdict, reason = status.get("status"), status.get("reason")
-        causes = (status.get("details") or {}).get("causes") or []
-    except (ValueError, AttributeError):
-        return Exit(result=ExecResult.UNKNOWN, reason="the status message cannot be read")
+        return _end_of(json.loads(payload))
+    except (ValueError, TypeError, AttributeError, RecursionError):
+        return unreadable
+
+
+def _end_of(status: Any) -> Exit:
+    verdict, reason = status.get("status"), status.get("reason")
+    causes = (status.get("details") or {}).get("causes") or []
     if verdict == "Success":
         return Exit(result=ExecResult.EXITED, exit_code=0)
     if reason == "NonZeroExitCode":
         for cause in causes:
             text = str(cause.get("message", "")) if isinstance(cause, dict) else ""
-            if isinstance(cause, dict) and cause.get("reason") == "ExitCode" and text.isdecimal():
+            if isinstance(cause, dict) and cause.get("reason") == "ExitCode" and _CODE.fullmatch(text):
                 return ended_with(int(text))
     if reason == "InternalError":
         return Exit(result=ExecResult.START_FAILED, reason=start_failure(str(status.get("message", ""))))

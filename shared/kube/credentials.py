@@ -10,7 +10,8 @@ from collections.abc import AsyncIterator, Sequence
 from shared.errors import ClusterUnavailable, NotFound, UnprocessableRequest
 from shared.kube.jobs import JOBS
 from shared.sessions.credential import Credentials
-from shared.sessions.execution import Command, ExecResult, Exit
+from shared.sessions.execution import SHELL, Command, ExecResult, Exit
+from shared.sessions.held import bounded
 from shared.sessions.model import Session
 from shared.sessions.ports import PodRuntime
 
@@ -52,6 +53,8 @@ cd {GAM_FOLDER} && rm -f -- "$@"
 """Takes the files from standard input, where no process list shows them; GAM sees old or new, never half."""
 
 _REFRESH_SECONDS = 30.0
+_MAX_SAID_BYTES = 64 * 1024
+"""Of a script that says nothing, but whose programs may complain."""
 
 
 class KubernetesCredentials:
@@ -66,9 +69,13 @@ class KubernetesCredentials:
 
     async def copy(self, session: Session, credentials: Credentials, removed: Sequence[str]) -> None:
         """See ``CredentialRuntime``. What the command says is not read: it could be what it was given."""
-        argv = ["sh", "-c", _REFRESH_SCRIPT, "refresh", *removed]
-        command = Command(argv=argv, timeout_seconds=_REFRESH_SECONDS, stdin=_archive(credentials))
-        async with contextlib.aclosing(self._pods.execute(session, command)) as events:
+        argv = [SHELL, "-c", _REFRESH_SCRIPT, "refresh", *removed]
+        command = Command(
+            argv=argv, timeout_seconds=_REFRESH_SECONDS, stdin=_archive(credentials), internal=True
+        )
+        said = self._pods.execute(session, command)
+        bound = bounded(said, stdout=_MAX_SAID_BYTES, stderr=_MAX_SAID_BYTES)
+        async with contextlib.aclosing(bound) as events:
             async for event in events:
                 if isinstance(event, Exit):
                     _check(event, session)

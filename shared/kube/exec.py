@@ -13,22 +13,20 @@ import asyncio
 import contextlib
 import dataclasses
 import secrets
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from typing import TypeAlias
 
-import aiohttp
-
-from shared.errors import ClusterUnavailable, GamguiError, UnprocessableRequest
+from shared.errors import GamguiError, UnprocessableRequest
 from shared.kube import channels, supervisor
 from shared.kube.api import KubeApi
+from shared.kube.exec_socket import Background, Container, ExecSocket, open_exec
+from shared.kube.exec_stop import stop_command
 from shared.kube.transcript import Transcript
 from shared.sessions.execution import Command, ExecEvent, ExecResult, Exit, Heartbeat
+from shared.sessions.held import Held
 from shared.sessions.ports import PodStatus
 
 HEARTBEAT_SECONDS = 15.0
-_STOP_SECONDS = 10.0
-"""The command has five seconds to end after TERM; the rest is for the exec that sends it."""
-
 _BEGIN_SECONDS = 5.0
 """A command whose caller has gone before it began has so long to begin, so that it can be ended."""
 
@@ -40,21 +38,17 @@ _INTERRUPTED = "the service instance shut down and told the command to end"
 _LOST_SECONDS = 1.0
 _WATCH_AFTER_SECONDS = 1.0
 
+_REFUSED_SECONDS = 5.0
+"""When nothing was started, so long is waited for the status: its exit code is all that it adds."""
+
+_PIECE_BYTES = 64 * 1024
+"""Longest piece of output that is passed on: what is done with it takes a moment that others wait."""
+
+_FLOOD = "the container said more than a command may that has not begun, or what no command says"
+
+__all__ = ["Container", "Execution", "PodLost"]
+
 PodLost: TypeAlias = Callable[[bool], Awaitable[PodStatus]]
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Container:
-    """Where to run: a container of a pod."""
-
-    namespace: str
-    pod: str
-    name: str
-
-    @property
-    def exec_path(self) -> str:
-        """Path of the exec subresource."""
-        return f"/api/v1/namespaces/{self.namespace}/pods/{self.pod}/exec"
 
 
 class Execution:
@@ -68,6 +62,7 @@ class Execution:
             a pod that is being deleted counts only when its grace period is over.
         background: Runs a coroutine to its end, as a task of its own.
         shutdown: Set when this process is told to end, and the command with it.
+        held: Counts what is held of the command's output.
     """
 
     def __init__(
@@ -77,8 +72,9 @@ class Execution:
         command: Command,
         *,
         pod_lost: PodLost,
-        background: Callable[[Coroutine[None, None, None]], asyncio.Task[None]],
+        background: Background,
         shutdown: asyncio.Event,
+        held: Held | None = None,
     ) -> None:
         self._api = api
         self._container = container
@@ -87,7 +83,7 @@ class Execution:
         self._background = background
         self._shutdown = shutdown
         self._tag = f"gamgui-{secrets.token_hex(8)}"
-        self._transcript = Transcript(self._tag, has_input=command.stdin is not None)
+        self._transcript = Transcript(self._tag, has_input=command.stdin is not None, held=held)
         self._timed_out = False
         self._interrupted = False
         self._lost: PodStatus | None = None
@@ -123,21 +119,19 @@ class Execution:
             for task in tasks:
                 task.cancel()
             if ended:
-                self._background(_close(socket))
+                self._transcript.close()
+                self._background(socket.close())
             else:
                 # Waited for, as a server that is told to stop waits for its requests only;
                 # shielded, as it must go on when the server gives this request up.
                 await asyncio.shield(self._background(self._abandon(socket)))
 
-    async def _connect(self) -> aiohttp.ClientWebSocketResponse:
+    async def _connect(self) -> ExecSocket:
         params = [("command", word) for word in supervisor.supervisor_argv(self._tag)]
-        params += [("container", self._container.name), ("tty", "false")]
-        params += [(stream, "true") for stream in ("stdin", "stdout", "stderr")]
-        socket = await self._api.websocket(
-            self._container.exec_path, params=params, protocols=(channels.V5, channels.V4)
-        )
+        params += [("tty", "false"), ("stdin", "true"), ("stdout", "true"), ("stderr", "true")]
+        socket = await open_exec(self._api, self._container, params)
         if self._command.stdin is not None and socket.protocol != channels.V5:
-            await _close(socket)
+            await socket.close()
             raise UnprocessableRequest(
                 "this cluster speaks only v4.channel.k8s.io, which cannot end a command's input "
                 "(Kubernetes 1.30 or newer can); run the command without stdin",
@@ -145,28 +139,61 @@ class Execution:
             )
         return socket
 
-    async def _read(self, socket: aiohttp.ClientWebSocketResponse) -> AsyncGenerator[ExecEvent, None]:
+    async def _read(self, socket: ExecSocket) -> AsyncGenerator[ExecEvent, None]:
+        transcript, loop = self._transcript, asyncio.get_running_loop()
+        given_up: float | None = None
         while True:
+            if transcript.refused:
+                given_up = given_up or loop.time() + _REFUSED_SECONDS
+            left = HEARTBEAT_SECONDS if given_up is None else given_up - loop.time()
             try:
-                message = await socket.receive(timeout=HEARTBEAT_SECONDS)
+                message = await socket.receive(left)
             except TimeoutError:
+                if given_up is not None:
+                    yield self._broken_off("it did not end")
+                    return
                 # The ping keeps proxies from closing an idle connection; a pong is not insisted
                 # on, as the server's reader may wait for a process that reads its input slowly.
-                with contextlib.suppress(ConnectionError):
-                    await socket.ping()
+                await socket.ping()
                 yield Heartbeat()
                 continue
-            if message.type is not aiohttp.WSMsgType.BINARY:
-                yield await self._end(None)
+            if message is None:
+                yield self._broken_off(socket.fault) if socket.fault else await self._end(None)
                 return
-            channel, data = message.data[0] if message.data else -1, message.data[1:]
+            channel = message[0] if message else -1
             if channel == channels.STATUS:
-                for event in self._transcript.end():
+                for event in transcript.end():
                     yield event
-                yield await self._end(channels.read_status(data))
+                yield await self._end(channels.read_status(message[1:]))
                 return
-            for event in self._transcript.feed(channel, data):
-                yield event
+            for at in range(1, max(len(message), 2), _PIECE_BYTES):
+                if at > 1:
+                    await asyncio.sleep(0)
+                for event in transcript.feed(channel, message[at : at + _PIECE_BYTES]):
+                    yield event
+            if transcript.flooded:
+                socket.patient = False
+                yield self._broken_off(_FLOOD)
+                return
+
+    def _broken_off(self, fault: str) -> Exit:
+        """The result of a command of which no more is read, for what came is no command's output."""
+        if self._transcript.running:
+            if self._timed_out:
+                return Exit(result=ExecResult.TIMED_OUT, reason=self._limit_words())
+            return Exit(result=ExecResult.UNKNOWN, reason=fault)
+        return Exit(result=ExecResult.START_FAILED, reason=self._why_not_started(fault))
+
+    def _why_not_started(self, otherwise: str) -> str:
+        """What the supervisor or, in its place, a shell said."""
+        announced = self._transcript.announced
+        if announced is not None and announced.failure is not None:
+            return announced.failure
+        said = self._transcript.first_line.decode(errors="replace").strip()
+        return f"the image's shell could not start the command: {said or otherwise}"
+
+    def _limit_words(self) -> str:
+        return f"the command took longer than {self._command.timeout_seconds:g} s and was ended"
 
     async def _end(self, status: Exit | None) -> Exit:
         """The one result of the command, from the status, if there was one, and what is known besides."""
@@ -177,28 +204,26 @@ class Execution:
                 self._lost = await asyncio.wait_for(self._pod_lost(False), _LOST_SECONDS)
         code = status.exit_code if status else None
         if self._timed_out:
-            limit = f"the command took longer than {self._command.timeout_seconds:g} s and was ended"
             name = status.signal if status else None
-            return Exit(result=ExecResult.TIMED_OUT, exit_code=code, signal=name, reason=limit)
+            words = self._limit_words()
+            return Exit(result=ExecResult.TIMED_OUT, exit_code=code, signal=name, reason=words)
         if self._lost is not None and killed:
             return Exit(result=ExecResult.POD_LOST, reason=self._lost.reason)
         if status is None:
             reason = "the connection to the container ended without a status"
             return Exit(result=ExecResult.UNKNOWN, reason=_INTERRUPTED if self._interrupted else reason)
         announced = self._transcript.announced
-        if announced is not None and announced.failure is not None:
-            return Exit(result=ExecResult.START_FAILED, reason=announced.failure)
-        if announced is None and status.result is not ExecResult.START_FAILED:
-            said = self._transcript.first_line.decode(errors="replace").strip()
-            reason = f"the image's shell could not start the command: {said or f'exit code {code}'}"
+        foreign = announced is None and status.result is not ExecResult.START_FAILED
+        if foreign or (announced is not None and announced.failure is not None):
+            reason = self._why_not_started(f"exit code {code}")
             return Exit(result=ExecResult.START_FAILED, reason=reason)
         return dataclasses.replace(status, reason=_INTERRUPTED) if self._interrupted else status
 
-    async def _feed(self, socket: aiohttp.ClientWebSocketResponse, header: bytes) -> None:
+    async def _feed(self, socket: ExecSocket, header: bytes) -> None:
         """Sends the header, then the caller's input. Ends quietly when the socket does."""
         with contextlib.suppress(ConnectionError):
             for frame in channels.stdin_frames(header):
-                await socket.send_bytes(frame)
+                await socket.send(frame)
             if self._command.stdin is None:
                 return
             sending = asyncio.create_task(self._send_input(socket, self._command.stdin))
@@ -214,16 +239,14 @@ class Execution:
                 await self._transcript.begun.wait()
                 await self._stop_quietly()
                 return
-            await socket.send_bytes(channels.CLOSE_STDIN)
+            await socket.send(channels.CLOSE_STDIN)
 
-    async def _send_input(
-        self, socket: aiohttp.ClientWebSocketResponse, source: AsyncIterator[bytes]
-    ) -> None:
+    async def _send_input(self, socket: ExecSocket, source: AsyncIterator[bytes]) -> None:
         async for data in source:
             for frame in channels.stdin_frames(data):
-                await socket.send_bytes(frame)
+                await socket.send(frame)
 
-    async def _limit(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+    async def _limit(self, socket: ExecSocket) -> None:
         """Ends the command when its time or this process's is over; then waits a little for the status."""
         try:
             async with asyncio.timeout(self._command.timeout_seconds):
@@ -236,9 +259,9 @@ class Execution:
             async with asyncio.timeout(_SHUTDOWN_SECONDS if self._interrupted else None):
                 await self._stop_quietly()
                 await asyncio.sleep(_STATUS_SECONDS)
-        await _close(socket)
+        await socket.close()
 
-    async def _watch(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+    async def _watch(self, socket: ExecSocket) -> None:
         """Ends the stream of a pod that died: such streams may stay open (kubernetes#129144)."""
         await asyncio.sleep(_WATCH_AFTER_SECONDS)
         while self._lost is None:
@@ -247,25 +270,26 @@ class Execution:
             except GamguiError:
                 await asyncio.sleep(_WATCH_AFTER_SECONDS)  # the cluster is away: the pod may live
         await asyncio.sleep(_LOST_SECONDS)
-        await _close(socket)
+        await socket.close()
 
-    async def _abandon(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+    async def _abandon(self, socket: ExecSocket) -> None:
         """Ends the command, then its connection: to be closed would look to it like input that ended."""
         if self._command.stdin is not None:
             with contextlib.suppress(TimeoutError, ConnectionError):
                 async with asyncio.timeout(_BEGIN_SECONDS):
                     await self._until_begun(socket)
+        self._transcript.close()
         await self._stop_quietly()
-        await _close(socket)
+        socket.patient = False
+        await socket.close()
 
-    async def _until_begun(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+    async def _until_begun(self, socket: ExecSocket) -> None:
         """Reads on until it is known which command is to be ended."""
-        while not self._transcript.begun.is_set():
-            message = await socket.receive()
-            if message.type is not aiohttp.WSMsgType.BINARY:
+        while not (self._transcript.begun.is_set() or self._transcript.flooded):
+            message = await socket.receive(_BEGIN_SECONDS)
+            if message is None:
                 return
-            if message.data:
-                self._transcript.feed(message.data[0], message.data[1:])
+            self._transcript.feed(message[0] if message else -1, message[1:])
 
     async def _stop_quietly(self) -> None:
         """Where the cluster does not answer, closing the socket is what is left to do."""
@@ -273,26 +297,8 @@ class Execution:
             await self._stop()
 
     async def _stop(self) -> None:
-        """Ends the command's process group by a second exec: TERM, then KILL after 5 s."""
         announced = self._transcript.announced
-        if announced is None or announced.pid is None:
-            return  # closing the socket ends the supervisor's input, and with it the command
-        params = [("command", word) for word in supervisor.stop_argv(self._tag, announced)]
-        params += [("container", self._container.name), ("stdout", "true"), ("stderr", "true")]
-        async with asyncio.timeout(_STOP_SECONDS):
-            socket = await self._api.websocket(
-                self._container.exec_path, params=params, protocols=(channels.V5, channels.V4)
-            )
-            try:
-                async for message in socket:
-                    if message.type is aiohttp.WSMsgType.BINARY and message.data[:1] == bytes(
-                        [channels.STATUS]
-                    ):
-                        break
-            finally:
-                self._background(_close(socket))
-
-
-async def _close(socket: aiohttp.ClientWebSocketResponse) -> None:
-    with contextlib.suppress(ConnectionError, ClusterUnavailable):
-        await socket.close()
+        if announced is not None and announced.pid is not None:
+            argv = supervisor.stop_argv(self._tag, announced)
+            await stop_command(self._api, self._container, argv, self._background)
+        # Otherwise closing the socket ends the supervisor's input, and with it the command.

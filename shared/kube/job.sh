@@ -2,7 +2,7 @@
 # Runs jobs: commands that outlive the request that started them. All that is to be known of a
 # job stands in files in a folder of its own, so that anybody can follow it and nobody owns it.
 #
-# Sent as `sh -c 'eval "$1"'` with, after it, $0: the job's id, by which its supervisor is known
+# Sent as `/bin/sh -c 'eval "$1"'` with, after it, $0: the job's id, by which its supervisor is known
 # among the pod's processes; $1: this text; $2: the folder of all jobs; $3: what to do (a
 # function at the end of this file); $4...: its arguments.
 #
@@ -25,7 +25,7 @@
 #   lock     a pipe with one line in it: who has read it may write to the files
 #   control  a pipe; a line in it cancels the job
 #   w.P, f.P a follower waits: whoever removes w.P writes a line to the pipe f.P
-# Needs: sh, setsid, sleep, kill, cat, dd, wc, tail, mkfifo, mkdir, mv, rm, ls, du, grep.
+# Needs: /bin/sh, setsid, sleep, kill, cat, dd, wc, tail, mkfifo, mkdir, mv, rm, ls, du, grep.
 
 script=$1 root=$2 job=$0
 newline='
@@ -150,7 +150,7 @@ supervise() {
   takers=$!
   take e <err 7>&- &
   takers="$takers $!"
-  setsid sh -c "$launch" "$job" "$@" <in >out 2>err 5>launched 7>&- 8>&- &
+  setsid /bin/sh -c "$launch" "$job" "$@" <in >out 2>err 5>launched 7>&- 8>&- &
   command=$!
   uptime
   n=0 size=0 out=0 err=0
@@ -184,6 +184,7 @@ conclude() {
   [ ! -e cancelled ] || result=cancelled
   read -r _ mark reason <launched
   if [ "$mark" = '!' ]; then result=failed; else reason=; fi
+  reason=$(printf '%.1000s' "$reason") # a record has an end, a program's name has none
   uptime
   lock
   ending="$result $code $up $out $err $reason"
@@ -217,7 +218,7 @@ status() {
       state=dead
     fi
     [ "$state" != ended ] || read -r ending <end
-    echo "$one $state $out $err $epoch $since $start $ending"
+    printf '%s %.2000s\n' "$one $state $out $err $epoch $since $start" "$ending"
   done
 }
 
@@ -266,7 +267,7 @@ start() {
     mkfifo control lock out err ready || exit 1
     exec 6<>ready
     # shellcheck disable=SC2016 # for the inner shell
-    setsid sh -c 'eval "$1"' "$job" "$script" "$root" supervise "$bound" "$@" \
+    setsid /bin/sh -c 'eval "$1"' "$job" "$script" "$root" supervise "$bound" "$@" \
       </dev/null >/dev/null 2>&1 6>&- &
     read -r _ <&6
     status "$job"

@@ -17,6 +17,8 @@ from shared.sessions.job import Gap, JobCursor, JobEvent, JobRecord, JobReport, 
 _MAX_LINE = 4096
 _MAX_REASON = 1000
 _MAX_PIECE = 65536
+_MAX_SILENT_BYTES = 1024 * 1024
+"""Most that may come in a row of records that say nothing new. At a cursor's place there is one at most."""
 _MAX_DIGITS = 20
 _MAX_EPOCH = 10**14
 """Milliseconds: about the year 5138, far from where times overflow."""
@@ -109,7 +111,16 @@ class JobLog:
         self._place = since.place
         self._delivered: dict[Stream, int] = {"stdout": since.stdout, "stderr": since.stderr}
         self._started_at: datetime | None = None
-        self._rest = b""
+        self._rest = bytearray()
+        self._looked = 0
+        self._wanted = 0
+        self._silent = 0
+        self._timed = False
+
+    @property
+    def held_bytes(self) -> int:
+        """What has come of a record whose end has not."""
+        return len(self._rest)
 
     @property
     def place(self) -> Place:
@@ -125,24 +136,38 @@ class JobLog:
         Raises:
             InvalidRequest: No record begins where we were told to begin.
         """
-        data = self._rest + data
-        position = 0
-        while True:
-            newline = data.find(b"\n", position, position + _MAX_LINE)
+        self._rest += data
+        rest, position = self._rest, 0
+        # Of a record that comes in crumbs nothing is looked at twice.
+        while len(rest) - position >= self._wanted:
+            newline = rest.find(b"\n", position + self._looked, position + _MAX_LINE)
             if newline < 0:
+                self._looked, self._wanted = min(len(rest) - position, _MAX_LINE), 0
                 break
-            words = data[position:newline].decode("utf-8", "replace").split(" ")
+            self._looked = newline - position
+            words = rest[position:newline].decode("utf-8", "replace").split(" ")
             try:
-                end = newline + 1 + (_number(words[2], _MAX_PIECE) if words[0] in _STREAMS else 0)
-                if len(data) < end:
+                size = _number(words[2], _MAX_PIECE) if words[0] in _STREAMS else 0
+                end = newline + 1 + size
+                if len(rest) < end:
+                    self._wanted = end - position
                     break
-                yield from self._record(words, data[newline + 1 : end], end - position)
+                yield from self._heard(words, bytes(rest[newline + 1 : end]), end - position)
             except (ValueError, IndexError, KeyError) as error:
                 raise _no_place() from error
-            position = end
-        self._rest = data[position:]
-        if len(self._rest) >= _MAX_LINE and b"\n" not in self._rest[:_MAX_LINE]:
+            position, self._looked, self._wanted = end, 0, 0
+        del rest[:position]
+        if self._looked >= _MAX_LINE:
             raise _no_place()
+
+    def _heard(self, words: Sequence[str], data: bytes, length: int) -> Iterator[JobRecord]:
+        """The events of a record; a log that goes on without any is none."""
+        self._silent += length
+        if self._silent > _MAX_SILENT_BYTES:
+            raise ValueError("nothing new")
+        for record in self._record(words, data, length):
+            self._silent = 0
+            yield record
 
     def _record(self, words: Sequence[str], data: bytes, length: int) -> Iterator[JobRecord]:
         if words[0] == "t":

@@ -10,7 +10,8 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from shared.errors import ClusterUnavailable, NotFound, TooManyRequests
 from shared.kube.job_log import JobLog, read_status
 from shared.kube.supervisor import WORKSPACE, script, variables
-from shared.sessions.execution import Command, ExecResult, Exit, Heartbeat, Output
+from shared.sessions.execution import SHELL, Command, ExecEvent, ExecResult, Exit, Heartbeat, Output
+from shared.sessions.held import Held, HeldBuffer, bounded
 from shared.sessions.job import Job, JobCursor, JobRecord, JobReport, JobState, NewJob
 from shared.sessions.model import Session
 from shared.sessions.ports import PodRuntime
@@ -22,7 +23,11 @@ JOBS = "/var/lib/gamgui/jobs"
 _ANSWER_SECONDS = 30.0
 """Cancelling takes five seconds when a command does not end when asked to."""
 
-_MAX_ANSWER = 1024 * 1024
+_MAX_LINE_BYTES = 8 * 1024
+"""Longest line about one job: numbers, and a reason that job.sh cuts."""
+
+_MAX_ERRORS_BYTES = 64 * 1024
+"""What the programs of job.sh say on standard error; nobody reads it."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,11 +65,13 @@ class KubernetesJobs:
     Args:
         pods: Runs the commands.
         limits: What the operator allows.
+        held: Counts the bytes that are held of what pods answer; None: nobody asks.
     """
 
-    def __init__(self, pods: PodRuntime, limits: JobLimits) -> None:
+    def __init__(self, pods: PodRuntime, limits: JobLimits, held: Held | None = None) -> None:
         self._pods = pods
         self._limits = limits
+        self._held = held or Held()
 
     async def start(self, session: Session, job: Job, new: NewJob) -> JobReport:
         """See ``JobRuntime``."""
@@ -78,6 +85,7 @@ class KubernetesJobs:
             script("launch.sh"),
             len(new.env),
             new.workdir or WORKSPACE,
+            "own",
             *variables(new.env),
             *new.argv,
         )
@@ -97,7 +105,7 @@ class KubernetesJobs:
 
     async def reports(self, session: Session, job_ids: Sequence[str]) -> Mapping[str, JobReport]:
         """See ``JobRuntime``."""
-        return _reports(await self._ask(session, _argv("gamgui", "status", *job_ids)))
+        return _reports(await self._ask(session, _argv("gamgui", "status", *job_ids), answers=len(job_ids)))
 
     async def cancel(self, session: Session, job_id: str) -> JobReport | None:
         """See ``JobRuntime``."""
@@ -109,50 +117,78 @@ class KubernetesJobs:
         """See ``JobRuntime``."""
         place = since.place
         argv = _argv(job_id, "follow", place.part, place.size, "on" if wait else "once")
-        command = Command(argv=argv, timeout_seconds=self._limits.follow_seconds)
-        log = JobLog(since)
-        async with contextlib.aclosing(self._pods.execute(session, command)) as events:
-            async for event in events:
-                if isinstance(event, Output) and event.stream == "stdout":
-                    if event.offset == 0 and event.data.startswith(b"unknown"):
-                        raise NotFound("the job's output is gone", reason="JOB_OUTPUT_GONE", job=job_id)
-                    for record in log.feed(event.data):
-                        yield record
-                        if isinstance(record.event, JobReport):
-                            return
-                elif isinstance(event, Heartbeat):
-                    yield JobRecord(event, None, log.place, log.place)
-                elif isinstance(event, Exit):
-                    if event.result is ExecResult.POD_LOST:
-                        lost = JobReport(state=JobState.LOST, reason=event.reason)
-                        yield JobRecord(lost, None, log.place, log.place)
-                    elif event.result in (ExecResult.UNKNOWN, ExecResult.START_FAILED):
-                        raise ClusterUnavailable("the connection to the job's output ended")
+        command = Command(argv=argv, timeout_seconds=self._limits.follow_seconds, internal=True)
+        said = bounded(self._pods.execute(session, command), stdout=None, stderr=_MAX_ERRORS_BYTES)
+        with self._held.buffer() as buffer:
+            log = JobLog(since)
+            async with contextlib.aclosing(said) as events:
+                async for record in _records(log, events, buffer, job_id):
+                    yield record
 
     async def _ask(
-        self, session: Session, argv: Sequence[str], stdin: AsyncIterator[bytes] | None = None
+        self,
+        session: Session,
+        argv: Sequence[str],
+        stdin: AsyncIterator[bytes] | None = None,
+        *,
+        answers: int = 1,
     ) -> list[str]:
-        """Runs job.sh and gives the lines of its answer."""
-        command = Command(argv=argv, timeout_seconds=_ANSWER_SECONDS, stdin=stdin)
+        """Runs job.sh and gives the lines of its answer, which are so many."""
+        command = Command(argv=argv, timeout_seconds=_ANSWER_SECONDS, stdin=stdin, internal=True)
+        said = bounded(
+            self._pods.execute(session, command),
+            stdout=_MAX_LINE_BYTES * answers,
+            stderr=_MAX_ERRORS_BYTES,
+        )
         answer = bytearray()
-        async with contextlib.aclosing(self._pods.execute(session, command)) as events:
-            async for event in events:
-                if isinstance(event, Output) and event.stream == "stdout" and len(answer) < _MAX_ANSWER:
-                    answer += event.data
-                elif isinstance(event, Exit):
-                    if event.result is ExecResult.POD_LOST:
-                        raise NotFound(
-                            f"the session's pod does not run: {event.reason}", reason="POD_NOT_RUNNING"
-                        )
-                    if event.result is not ExecResult.EXITED or event.exit_code != 0:
-                        raise _no_answer(event.reason)
-        return answer.decode(errors="replace").splitlines()
+        with self._held.buffer() as buffer:
+            async with contextlib.aclosing(said) as events:
+                async for event in events:
+                    if isinstance(event, Output) and event.stream == "stdout":
+                        answer += event.data
+                        buffer.resize(len(answer))
+                    elif isinstance(event, Exit):
+                        _require_success(event)
+        lines = answer.decode(errors="replace").split("\n", answers)
+        if lines.pop():
+            raise _no_answer("it is not as long as it should be")
+        return lines
+
+
+async def _records(
+    log: JobLog, events: AsyncGenerator[ExecEvent, None], buffer: HeldBuffer, job_id: str
+) -> AsyncGenerator[JobRecord, None]:
+    """The records that ``follow`` says, to the job's end."""
+    async for event in events:
+        if isinstance(event, Output) and event.stream == "stdout":
+            if event.offset == 0 and event.data.startswith(b"unknown"):
+                raise NotFound("the job's output is gone", reason="JOB_OUTPUT_GONE", job=job_id)
+            for record in log.feed(event.data):
+                yield record
+                if isinstance(record.event, JobReport):
+                    return
+            buffer.resize(log.held_bytes)
+        elif isinstance(event, Heartbeat):
+            yield JobRecord(event, None, log.place, log.place)
+        elif isinstance(event, Exit):
+            if event.result is ExecResult.POD_LOST:
+                lost = JobReport(state=JobState.LOST, reason=event.reason)
+                yield JobRecord(lost, None, log.place, log.place)
+            elif event.result in (ExecResult.UNKNOWN, ExecResult.START_FAILED):
+                raise ClusterUnavailable("the connection to the job's output ended")
+
+
+def _require_success(end: Exit) -> None:
+    if end.result is ExecResult.POD_LOST:
+        raise NotFound(f"the session's pod does not run: {end.reason}", reason="POD_NOT_RUNNING")
+    if end.result is not ExecResult.EXITED or end.exit_code != 0:
+        raise _no_answer(end.reason)
 
 
 def _argv(name: str, action: str, *arguments: str | int) -> list[str]:
     """The command that runs a part of job.sh; ``name`` becomes its $0."""
     text = script("job.sh")
-    return ["sh", "-c", 'eval "$1"', name, text, JOBS, action, *(str(argument) for argument in arguments)]
+    return [SHELL, "-c", 'eval "$1"', name, text, JOBS, action, *(str(argument) for argument in arguments)]
 
 
 def _reports(lines: Sequence[str]) -> dict[str, JobReport]:

@@ -2,9 +2,10 @@
 # The last step before a command: with the caller's variables and in the caller's folder, this
 # shell becomes the command, or says why it cannot.
 #
-# Sent as `sh -c` with, after it, $0: a tag; $1: how many variables there are; $2: the folder;
-# $3...: the variables, NAME=value; then the command. Standard output, input and error are the
-# command's. Says on descriptor 5 "<tag> <pid of its parent> <pid of the command>", or
+# Sent as `/bin/sh -c` with, after it, $0: a tag; $1: how many variables there are; $2: the folder;
+# $3: "own" or "system", which folders PATH names first: the container's, or the system's, as the
+# supervisor has it for itself; $4...: the variables, NAME=value; then the command. Standard output,
+# input and error are the command's. Says on descriptor 5 "<tag> <pid of its parent> <pid of the command>", or
 # "<tag> ! <why not>" and exits with 127 (not found) or 126, as shells do.
 # No variable of the caller's is ever set in a shell of ours: there UID may be read-only, PPID and
 # IFS mean something, and LC_ALL makes some say a warning. So env sets them.
@@ -15,11 +16,12 @@ fail() {
   exit "$1"
 }
 
+if [ "$3" = own ]; then PATH=${PATH#/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:}; fi
 gamgui_count=$1
 if ! cd -- "$2" 2>/dev/null; then
   if [ -d "$2" ]; then fail 126 'workdir: permission denied'; else fail 127 'workdir: no such directory'; fi
 fi
-shift 2
+shift 3
 gamgui_path=$PATH
 gamgui_left=$gamgui_count
 for gamgui_program; do
@@ -59,7 +61,7 @@ case $gamgui_count:$gamgui_program in
   done
   ;;
 *)
-  if ! command -v env >/dev/null; then fail 127 'env: executable file not found in $PATH'; fi
+  if ! command -v env >/dev/null; then fail 127 "env: executable file not found in \$PATH"; fi
   set -- env "$@"
   ;;
 esac

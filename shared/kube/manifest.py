@@ -14,9 +14,10 @@ from typing import Any, TypeAlias
 from shared.kube.credentials import COPY_SCRIPT, GAM_FOLDER, HOME, MOUNTED
 from shared.kube.diagnosis import CONTAINER
 from shared.kube.jobs import JOBS, JobLimits
-from shared.kube.supervisor import WORKSPACE
+from shared.kube.supervisor import SYSTEM_PATH, WORKSPACE
 from shared.quantities import quantity
 from shared.sessions import names
+from shared.sessions.execution import SHELL
 from shared.sessions.model import Session
 from shared.settings import Settings
 
@@ -36,6 +37,7 @@ _CREDENTIALS = "credentials"
 NAP_SECONDS = 86400
 
 START_SCRIPT = f"""\
+PATH={SYSTEM_PATH}${{PATH:+:$PATH}}
 {COPY_SCRIPT}\
 trap 'exit 0' TERM INT
 while :; do sleep {NAP_SECONDS} & wait "$!"; done
@@ -181,7 +183,7 @@ def _container(session: Session, options: PodOptions) -> JsonObject:
         "name": CONTAINER,
         "image": session.image,
         "imagePullPolicy": "IfNotPresent",
-        "command": ["/bin/sh", "-c", START_SCRIPT],
+        "command": [SHELL, "-c", START_SCRIPT],
         "workingDir": WORKSPACE,
         "env": [{"name": "GAMCFGDIR", "value": GAM_FOLDER}, {"name": "HOME", "value": HOME}],
         "resources": {"requests": requests, "limits": limits},

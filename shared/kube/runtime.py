@@ -21,6 +21,7 @@ from shared.kube.errors import ApiError, public_message
 from shared.kube.exec import Container, Execution
 from shared.kube.manifest import GRACE_SECONDS, PodOptions, pod_manifest
 from shared.sessions.execution import Command, ExecEvent
+from shared.sessions.held import Held
 from shared.sessions.model import Session
 from shared.sessions.names import SESSION_LABEL
 from shared.sessions.ports import ConnectionInfo, PodPhase, PodStatus
@@ -39,15 +40,23 @@ class KubernetesRuntime:
         options: The operator's choices for pods.
         template_name: Name of the PodTemplate merged under the manifest; empty: none.
         shutdown: Set when this process is told to end: commands end then.
+        held: Counts the bytes that are held of what commands say; None: nobody asks.
     """
 
     def __init__(
-        self, api: KubeApi, options: PodOptions, template_name: str = "", *, shutdown: asyncio.Event
+        self,
+        api: KubeApi,
+        options: PodOptions,
+        template_name: str = "",
+        *,
+        shutdown: asyncio.Event,
+        held: Held | None = None,
     ) -> None:
         self._api = api
         self._options = options
         self._template_name = template_name
         self._shutdown = shutdown
+        self._held = held
         self._template: tuple[float, Mapping[str, Any]] | None = None
         self._background: set[asyncio.Task[None]] = set()
 
@@ -107,6 +116,7 @@ class KubernetesRuntime:
             pod_lost=lambda grace: self._lost(session, grace),
             background=self._run_in_background,
             shutdown=self._shutdown,
+            held=self._held,
         )
         try:
             async with contextlib.aclosing(execution.events()) as events:

@@ -9,16 +9,22 @@ from collections.abc import Mapping
 from importlib import resources
 
 from shared.errors import InvalidRequest
-from shared.sessions.execution import Command
+from shared.sessions.execution import SHELL, Command
 from shared.sessions.variables import MAX_COMMAND_BYTES
 
 WORKSPACE = "/workspace"
 _LIMIT_MARGIN_SECONDS = 10
 """The supervisor's own limit comes after ours: it is for the case that we are gone."""
 
+SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+"""Where scripts of ours look for programs before the container's PATH. The scripts have it too."""
+
 _SPECIAL = re.compile(r'[\\"$`]|\n(?=([0-9])?)')
 
-STOP_SCRIPT = """\
+STOP_SCRIPT = f"""\
+PATH={SYSTEM_PATH}${{PATH:+:$PATH}}
+"""
+STOP_SCRIPT += """\
 if [ -e /proc/self/cmdline ] && ! grep -q -- "$0" "/proc/$1/cmdline" 2>/dev/null; then exit 0; fi
 kill -TERM "-$2"
 i=0
@@ -38,12 +44,12 @@ def script(name: str) -> str:
 
 def supervisor_argv(tag: str) -> list[str]:
     """The command of the exec request: constant but for the tag."""
-    return ["sh", "-c", script("supervisor.sh"), tag, script("launch.sh")]
+    return [SHELL, "-c", script("supervisor.sh"), tag, script("launch.sh")]
 
 
 def stop_argv(tag: str, announced: Announcement) -> list[str]:
     """The command that ends a supervisor's command: TERM to the group, then KILL after 5 s."""
-    return ["sh", "-c", STOP_SCRIPT, tag, str(announced.supervisor_pid), str(announced.pid)]
+    return [SHELL, "-c", STOP_SCRIPT, tag, str(announced.supervisor_pid), str(announced.pid)]
 
 
 def command_line(command: Command) -> bytes:
@@ -68,6 +74,7 @@ def command_line(command: Command) -> bytes:
     assignments = {
         "gamgui_env": str(len(command.env)),
         "gamgui_dir": command.workdir or WORKSPACE,
+        "gamgui_path": "system" if command.internal else "own",
         "gamgui_limit": str(round(command.timeout_seconds) + _LIMIT_MARGIN_SECONDS),
         "gamgui_stdin": "none" if command.stdin is None else "caller",
     }

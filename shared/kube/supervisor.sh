@@ -3,13 +3,14 @@
 # Runs one command for an exec: in a process group of its own, with the caller's
 # variables and folder, ended when its time is over or when its caller is gone.
 #
-# It is sent whole as `sh -c` with two arguments after it: $0, a random tag, and $1, the
+# It is sent whole as `/bin/sh -c` with two arguments after it: $0, a random tag, and $1, the
 # script that becomes the command (launch.sh). What is to be run comes as the first line of
 # standard input, so that no argument or variable of the caller's ever stands in a URL, which
 # the API server writes to its audit log (kubernetes#97795). The line is shell code made by
 # command_line() in supervisor.py:
 #   gamgui_env    how many variables of the caller's there are
 #   gamgui_dir    folder to run in
+#   gamgui_path   "own": the command finds programs as the container does; "system": as we do
 #   gamgui_limit  seconds after which the command is ended
 #   gamgui_stdin  "caller": the rest of standard input is the command's own. What it
 #                 does not read must be read by us, or the server waits for ever: at
@@ -19,8 +20,10 @@
 # In it, $1 stands for a newline.
 # The first line on standard error is ours: "<tag> <pid of this shell> <pid of the command>",
 # or "<tag> ! <why the command cannot start>".
-# Needs: sh, setsid, sleep, kill, cat.
+# Needs: /bin/sh, setsid, sleep, kill, cat.
 
+# What we run is the image's, whatever PATH says; launch.sh takes the front off again.
+PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin${PATH:+:$PATH}
 gamgui_n='
 '
 gamgui_launch=$1
@@ -54,9 +57,9 @@ while [ -d /var/lib/gamgui/jobs ] && [ ! -e /var/lib/gamgui/jobs/.copied ] && [ 
 done
 
 if [ "$gamgui_stdin" = caller ]; then
-  setsid sh -c "$gamgui_launch" "$0" "$gamgui_env" "$gamgui_dir" "$@" 5>&2 <&3 3<&- &
+  setsid /bin/sh -c "$gamgui_launch" "$0" "$gamgui_env" "$gamgui_dir" "$gamgui_path" "$@" 5>&2 <&3 3<&- &
 else
-  setsid sh -c "$gamgui_launch" "$0" "$gamgui_env" "$gamgui_dir" "$@" 5>&2 3<&- &
+  setsid /bin/sh -c "$gamgui_launch" "$0" "$gamgui_env" "$gamgui_dir" "$gamgui_path" "$@" 5>&2 3<&- &
 fi
 gamgui_pid=$!
 

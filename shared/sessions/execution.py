@@ -9,6 +9,10 @@ from typing import Literal, TypeAlias
 
 Stream: TypeAlias = Literal["stdout", "stderr"]
 
+SHELL = "/bin/sh"
+"""What runs scripts of ours in a pod, where the main process needs it too: by its path, as PATH is no one's
+to trust."""
+
 
 class ExecResult(enum.StrEnum):
     """How a command ended; exactly one of these, and never a success by default."""
@@ -31,6 +35,8 @@ class Command:
         stdin: Bytes in pieces; None gives the command an empty input.
         workdir: Absolute path in the pod; empty: the workspace.
         env: Variables added to the container's own; they may be secrets.
+        internal: It is a script of ours: it finds programs in the system's folders before any that
+            the container's PATH names.
     """
 
     argv: Sequence[str]
@@ -38,6 +44,7 @@ class Command:
     stdin: AsyncIterator[bytes] | None = None
     workdir: str = ""
     env: Mapping[str, str] = dataclasses.field(default_factory=dict, repr=False)
+    internal: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

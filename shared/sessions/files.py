@@ -22,6 +22,7 @@ from shared.files.unpack import FolderUpload, Unpacked
 from shared.files.upload import Piece, Progress, Stored, Upload, read_result, too_large
 from shared.sessions.access import SessionAccess
 from shared.sessions.auditor import Act, Auditor
+from shared.sessions.held import Held
 from shared.sessions.model import Session
 from shared.sessions.person import Person
 
@@ -39,6 +40,7 @@ class SessionFiles:
         audit: Told of every transfer and deletion.
         timeout_seconds: Longest that one request may take in the pod.
         max_bytes: Largest file that is taken, and most that a tar of many may hold.
+        held: Counts the bytes that are held of what pods answer; None: nobody asks.
     """
 
     def __init__(
@@ -48,7 +50,9 @@ class SessionFiles:
         audit: Auditor,
         timeout_seconds: float,
         max_bytes: int,
+        held: Held | None = None,
     ) -> None:
+        self._held = held
         self._access = access
         self._audit = audit
         self._timeout_seconds = timeout_seconds
@@ -263,7 +267,7 @@ class SessionFiles:
         stdin: AsyncIterator[bytes] | None = None,
     ) -> Answer:
         command = script_command(script, *arguments, timeout_seconds=self._timeout_seconds, stdin=stdin)
-        return Answer(self._access.runtime_of(session).execute(session, command), str(path))
+        return Answer(self._access.runtime_of(session).execute(session, command), str(path), self._held)
 
     @contextlib.asynccontextmanager
     async def _act(

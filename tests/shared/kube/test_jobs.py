@@ -61,7 +61,7 @@ async def test_a_start_hands_everything_over_as_arguments() -> None:
     report = await jobs.start(SESSION, JOB, NEW)
     assert (report.state, report.stdout_bytes, report.stderr_bytes) == (JobState.RUNNING, 5, 6)
     argv = arguments(pod)
-    assert argv[:4] == ["sh", "-c", 'eval "$1"', JOB.id]
+    assert argv[:4] == ["/bin/sh", "-c", 'eval "$1"', JOB.id]
     assert argv[5:12] == [JOBS, "start", "1000", "4000", "4", "1772366400123", "0"]
     assert argv[12] == "2"  # whole seconds, none too few
     assert argv[14:] == ["1", "/workspace", "A=it's", "gam", "info"]

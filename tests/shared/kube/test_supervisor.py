@@ -43,12 +43,15 @@ def command(*argv: str, limit: float = 30, stdin: bool = False, **options: objec
 class Run:
     """A supervisor as a process, with its end of the three streams."""
 
-    def __init__(self, shell: list[str], given_command: Command) -> None:
+    def __init__(
+        self, shell: list[str], given_command: Command, environment: dict[str, str] | None = None
+    ) -> None:
         self.process = subprocess.Popen(
             [*shell, *supervisor.supervisor_argv(TAG)[1:]],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
+            env=environment,
         )
         self.stdin = self.process.stdin
         assert self.stdin is not None
@@ -223,7 +226,7 @@ def test_any_text_arrives_exactly(arguments: list[str], value: str) -> None:
     assert (code, out, err) == (0, b"".join(text.encode() + b"\0" for text in [value, *arguments]), b"")
 
 
-SPECIAL = "HOME PATH IFS PPID UID EUID PWD OLDPWD LC_ALL LANG OPTIND RANDOM GROUPS ENV BASH_ENV SHELLOPTS PS4 CDPATH"
+SPECIAL = "HOME PATH IFS PPID UID EUID PWD OLDPWD LC_ALL LANG OPTIND RANDOM ENV BASH_ENV GROUPS SHELLOPTS PS4"
 
 
 @pytest.mark.parametrize(
@@ -284,3 +287,38 @@ def test_a_command_that_ends_at_once_leaves_no_timer_behind(start: Start) -> Non
         runs = [start(command("true", limit=limit)) for _ in range(30)]
         assert [run.result()[0] for run in runs] == [0] * len(runs)
     wait_until_ended(f"sleep\0{limit}")
+
+
+PROGRAMS = ("sh", "setsid", "sleep", "kill", "cat", "grep", "printf", "tr")
+
+
+@pytest.fixture
+def traps(tmp_path: Path) -> Path:
+    """A folder whose programs have the names of those that our scripts run, and leave a mark."""
+    folder = tmp_path / "traps"
+    folder.mkdir()
+    for name in PROGRAMS:
+        program = folder / name
+        program.write_text(f"#!/bin/sh\n: >{tmp_path}/sprung-{name}\n")
+        program.chmod(0o755)
+    return folder
+
+
+@pytest.mark.parametrize("whose", ["container", "command"])
+def test_path_leads_the_command_but_not_the_supervisor(traps: Path, whose: str) -> None:
+    own = f"{traps}:/nowhere"
+    given = command("/bin/sh", "-c", 'echo "$PATH"; exit 3', env={"PATH": own, "PPID": "1"}, stdin=True)
+    if whose == "container":
+        given = command("/bin/sh", "-c", 'echo "$PATH"; exit 3', stdin=True)
+    run = Run(["/bin/sh"], given, {"PATH": own if whose == "container" else os.environ["PATH"]})
+    assert run.result(close=True) == (3, f"{own}\n".encode(), b"")
+    assert run.announced is not None
+    assert run.announced.supervisor_pid == run.process.pid
+    assert not list(traps.parent.glob("sprung-*"))
+
+
+def test_a_script_of_ours_finds_the_images_programs_first(traps: Path) -> None:
+    given = command("/bin/sh", "-c", "printf x | cat; grep x </dev/null; sleep 0", internal=True)
+    run = Run(["/bin/sh"], given, {"PATH": str(traps)})
+    assert run.result() == (0, b"x", b"")
+    assert not list(traps.parent.glob("sprung-*"))

@@ -1,0 +1,84 @@
+"""An API server whose pod floods: on any channel, in frames of any size, at any stage."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+from collections.abc import AsyncIterator
+
+from aiohttp import web
+
+STATUS = b'\x03{"metadata":{},"status":"Success"}'
+
+
+@dataclasses.dataclass
+class FloodServer:
+    """Serves execs, each a flood that ends only with its connection.
+
+    Attributes:
+        frame: What is sent again and again, with its channel; a str goes as a text message.
+        announces: Whether a supervisor's first line comes before it.
+        status_first: Whether the end is told, and the flood comes all the same.
+        stop_floods: What comes to end a command is flooded too.
+        execs: How many there were.
+        stops: How many came to end a command.
+    """
+
+    frame: bytes | str
+    announces: bool = False
+    status_first: bool = False
+    stop_floods: bool = True
+    execs: int = 0
+    stops: int = 0
+    url: str = ""
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[FloodServer]:
+        """Serves on loopback; pods are always there."""
+        app = web.Application()
+        path = "/api/v1/namespaces/{namespace}/pods"
+        app.router.add_get(path + "/{pod}/exec", self._exec)
+        app.router.add_get(path, self._watch)
+        app.router.add_get(path + "/{pod}", self._pod)
+        runner = web.AppRunner(app, shutdown_timeout=0.1)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        self.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        try:
+            yield self
+        finally:
+            await runner.cleanup()
+
+    async def _pod(self, request: web.Request) -> web.Response:
+        container = {"name": "session", "ready": True, "state": {"running": {}}}
+        status = {"phase": "Running", "containerStatuses": [container]}
+        return web.json_response({"metadata": {"name": "pod", "resourceVersion": "1"}, "status": status})
+
+    async def _watch(self, request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await asyncio.sleep(3600)
+        return response
+
+    async def _exec(self, request: web.Request) -> web.StreamResponse:
+        socket = web.WebSocketResponse(protocols=("v5.channel.k8s.io",))
+        await socket.prepare(request)
+        stops = request.query.get("stdin") != "true"
+        self.execs += 1
+        self.stops += stops
+        with contextlib.suppress(ConnectionError, RuntimeError):
+            if stops and not self.stop_floods:
+                await socket.send_bytes(STATUS)
+                return socket
+            if not stops and self.announces:
+                await socket.send_bytes(f"\x02{request.query.getall('command')[3]} 10 11\n".encode())
+            if self.status_first:
+                await socket.send_bytes(STATUS)
+            while isinstance(self.frame, str):
+                await socket.send_str(self.frame)
+            while isinstance(self.frame, bytes):
+                for _ in range(max(1, 32768 // (len(self.frame) + 128))):
+                    await socket.send_bytes(self.frame)
+                await asyncio.sleep(0)
+        return socket

@@ -59,7 +59,7 @@ case $gamgui_count:$gamgui_program in
   done
   ;;
 *)
-  if ! command -v env >/dev/null; then fail 127 'env: executable file not found in $PATH'; fi
+  if ! command -v env >/dev/null; then fail 127 "env: executable file not found in \$PATH"; fi
   set -- env "$@"
   ;;
 esac

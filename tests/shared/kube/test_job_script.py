@@ -57,7 +57,7 @@ class Jobs:
         job = job or new_job_id()
         size = len(stdin) if size is None else size
         room, epoch = bound * most, round(time.time() * 1000)
-        code = (script("launch.sh"), len(env), "/tmp", *variables(env))
+        code = (script("launch.sh"), len(env), "/tmp", "own", *variables(env))
         arguments = (bound, room, most, epoch, size, limit, *code, *command)
         return job, self.run(job, "start", *arguments, stdin=stdin).strip()
 

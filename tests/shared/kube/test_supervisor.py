@@ -226,7 +226,7 @@ def test_any_text_arrives_exactly(arguments: list[str], value: str) -> None:
     assert (code, out, err) == (0, b"".join(text.encode() + b"\0" for text in [value, *arguments]), b"")
 
 
-SPECIAL = "HOME PATH IFS PPID UID EUID PWD OLDPWD LC_ALL LANG OPTIND RANDOM ENV BASH_ENV GROUPS SHELLOPTS PS4"
+SPECIAL = "HOME PATH IFS PPID UID EUID PWD LC_ALL LANG OPTIND RANDOM GROUPS ENV BASH_ENV PS4 CDPATH"
 
 
 @pytest.mark.parametrize(

@@ -252,8 +252,8 @@ async def test_only_chosen_files_come_into_a_session_also_those_that_are_put_lat
         assert refreshed == Refreshed(expected, ())
         stdin = world.runtime.commands[-1].stdin
         assert stdin is not None
-        sent = io.BytesIO(b"".join([piece async for piece in stdin]))
-        with tarfile.open(fileobj=sent) as archive:
+        content = io.BytesIO(b"".join([piece async for piece in stdin]))
+        with tarfile.open(fileobj=content) as archive:
             assert tuple(archive.getnames()) == expected
         stored = await world.sqlite.get(session.id)
         assert stored is not None and stored.credentials == expected

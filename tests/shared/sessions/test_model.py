@@ -59,13 +59,14 @@ def test_whatever_is_tried_a_session_never_comes_back_from_deleted(
 
 
 @given(sessions, st.sampled_from(S), st.none() | st.text(min_size=1))
-def test_a_transition_changes_nothing_but_state_times_and_reason(
+def test_a_transition_changes_nothing_but_state_times_and_reason_and_an_end_forgets_variables(
     session: Session, target: SessionState, reason: str | None
 ) -> None:
     if target not in TRANSITIONS[session.state]:
         return
     changed = session.to(target, LATER, reason)
-    same = {"state", "reason", "ready_at", "last_used_at", "deleted_at", "changed_at"}
+    assert changed.env == (session.env if changed.live else {})
+    same = {"state", "reason", "env", "ready_at", "last_used_at", "deleted_at", "changed_at"}
     same |= {"failed_looks", "look_after"}
     assert (changed.failed_looks, changed.look_after) == (0, None)
     for field in dataclasses.fields(Session):

@@ -15,7 +15,7 @@ from shared.audit.secrets import SHAPES
 from shared.audit.shell import ShellReader
 from shared.audit.shown_line import INNER
 
-__all__ = ["MASK", "MAX_CHARACTERS", "Masked", "look", "masked", "masked_words"]
+__all__ = ["MASK", "MAX_CHARACTERS", "Masked", "look", "masked", "masked_words", "shown_command"]
 
 MAX_CHARACTERS = 4096
 """Most that is kept of a command, or of one of its words."""
@@ -95,6 +95,11 @@ def masked(command: str) -> str:
         At most ``MAX_CHARACTERS``. Quotes may be others where something was masked.
     """
     return look(command).text
+
+
+def shown_command(command: str | Sequence[str]) -> str | tuple[str, ...]:
+    """See ``ShownCommand``."""
+    return masked(command) if isinstance(command, str) else tuple(masked_words(command))
 
 
 def masked_words(words: Sequence[str]) -> list[str]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import shlex
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from datetime import datetime
 
@@ -26,7 +25,7 @@ from shared.sessions.job import (
     afterwards,
     lost,
 )
-from shared.sessions.job_ports import JobRuntime, JobStore
+from shared.sessions.job_ports import JobRuntime, JobStore, ShownCommand
 from shared.sessions.model import Session, SessionState
 from shared.sessions.ports import Clock, Cursor
 
@@ -46,6 +45,7 @@ class JobService:
         runtime: Runs jobs in pods.
         virtual: Runs the jobs of virtual sessions.
         audit: Told of every act.
+        shown: Makes of a command what may be stored and shown: secrets masked, bounded.
         clock: The time of day.
     """
 
@@ -57,6 +57,7 @@ class JobService:
         runtime: JobRuntime,
         virtual: JobRuntime,
         audit: Auditor,
+        shown: ShownCommand,
         clock: Clock,
     ) -> None:
         self._store = store
@@ -64,6 +65,7 @@ class JobService:
         self._runtime = runtime
         self._virtual = virtual
         self._audit = audit
+        self._shown = shown
         self._clock = clock
 
     async def start(self, owner: str, session_id: str, new: NewJob, job_id: str) -> Job:
@@ -85,8 +87,9 @@ class JobService:
         job = await self._document(session, new, job_id)
         if job.state is not JobState.QUEUED:
             return (await self._refreshed(session, [job]))[0]
-        command = new.command if isinstance(new.command, str) else shlex.join(new.command)
-        detail = {"job": job.id, "command": command}
+        evidence = await self._audit.evidence()
+        evidence.count(new.stdin)
+        detail = {"job": job.id, **evidence.of_command(new.argv, new.env), **evidence.of_input()}
         async with self._audit.act(session, owner, "job.start", detail) as act:
             act.announce()
             act.outcome = "started"
@@ -231,7 +234,7 @@ class JobService:
             session_id=session.id,
             owner=session.owner,
             name=new.name or job_id,
-            command=new.command if isinstance(new.command, str) else tuple(new.command),
+            command=self._shown(new.command),
             state=JobState.QUEUED,
             created_at=self._clock.now(),
             timeout_seconds=new.timeout_seconds,

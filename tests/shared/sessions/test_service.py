@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from shared.audit.masking import shown_command
 from shared.errors import (
     ClusterUnavailable,
     Conflict,
@@ -113,6 +114,7 @@ def make_world(
         runtime=VirtualJobs(),
         virtual=VirtualJobs(),
         audit=auditor,
+        shown=shown_command,
         clock=clock,
     )
     service = SessionService(

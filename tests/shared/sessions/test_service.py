@@ -24,6 +24,7 @@ from shared.sessions.access import SessionAccess
 from shared.sessions.auditor import Auditor
 from shared.sessions.concurrency import ExecSlots
 from shared.sessions.credential import CredentialFile, Credentials
+from shared.sessions.evidence import Evidence
 from shared.sessions.execution import Command, ExecEvent, ExecResult, Exit, Output, Started
 from shared.sessions.jobs import JobService
 from shared.sessions.model import Resources, Session, SessionState
@@ -665,7 +666,9 @@ async def test_a_command_runs_and_is_recorded_with_its_outcome(world: World) -> 
     assert events == [Started(1), Exit(result=ExecResult.EXITED, exit_code=0)]
     record = world.audit.records[-1]
     assert (record.actor, record.action, record.session_id) == (ALICE, "session.exec", session.id)
-    assert (record.outcome, record.detail) == ("exited", {"command": "true", "exit_code": 0})
+    executed = Evidence(b"key").of_command(["true"], {})
+    known = {**executed, "exit_code": 0, "stdin_bytes": 0, "stdin_end": "complete"}
+    assert (record.outcome, record.detail) == ("exited", known)
 
 
 async def test_a_command_in_a_pending_session_runs_if_the_pod_is_ready_by_now(world: World) -> None:

@@ -20,7 +20,6 @@ _SHELL_OPTION = re.compile(r"-[a-z]*c|--command")
 _JSON = re.compile(r"\s*[\[{]\s*(?:[\"'\\{\[]|$)")
 _HEADER = re.compile(r"[A-Za-z][\w-]*:")
 _SPACE = re.compile(r"\s")
-_MARKS = re.compile(r"[=:,>]+\Z")
 _QUOTED = re.compile(r"([\"'])(.*)\1([,;}\])]*)\Z", re.DOTALL)
 _WATCHED = {name: tuple(name.split()) for name in (*LAST, *READERS)}
 _PROGRAMS = frozenset(name.partition(" ")[0] for name in (*TOOLS, *LAST, *READERS))
@@ -227,8 +226,8 @@ def requoted(raw: str, shown: str) -> str:
     """
     if shown == MASK:
         quoted = _QUOTED.match(raw)
-        mark = _MARKS.search(raw) if quoted is None else None
-        return MASK + (quoted[3] if quoted else mark[0] if mark and len(mark[0]) < len(raw) else "")
+        mark = "" if quoted else raw[len(raw.rstrip("=:,>")) :]
+        return MASK + (quoted[3] if quoted else mark if len(mark) < len(raw) else "")
     quote = raw[:1]
     fits = quote == "'" or (quote == '"' and not any(character in shown for character in "\\`$"))
     if fits and len(raw) > 1 and raw.endswith(quote) and quote not in shown:

@@ -65,6 +65,7 @@ class App(Adapters):
     @functools.cached_property
     def jobs(self) -> JobService:
         """The use cases of jobs."""
+        from shared.audit.masking import shown_command
         from shared.kube.jobs import JobLimits, KubernetesJobs
         from shared.sessions.jobs import JobService
         from shared.sessions.virtual_jobs import VirtualJobs
@@ -75,6 +76,7 @@ class App(Adapters):
             runtime=KubernetesJobs(self.runtime, JobLimits.from_settings(self.settings)),
             virtual=VirtualJobs(),
             audit=self.auditor,
+            shown=shown_command,
             clock=self.clock,
         )
 

@@ -1,51 +1,105 @@
-"""Secrets in a command's arguments: found by the names before them or by their own shape.
+"""Secrets in a command: found by the names before them, by the program's options, or by their own shape.
 
 Which those are, ``shared.audit.secrets`` says. Whatever stores or shows a command goes through here.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import re
-import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
-from shared.audit.secrets import HARMLESS, NAMES, OPTIONS, SHAPES
+from shared.audit.arguments import Arguments
+from shared.audit.secret_names import MASK
+from shared.audit.secrets import SHAPES
+from shared.audit.shell import ShellReader
+from shared.audit.shown_line import INNER
 
-MASK = "***"
-MAX_CHARACTERS = 2000
-"""Most that is kept of a command."""
+__all__ = ["MASK", "MAX_CHARACTERS", "Masked", "look", "masked", "masked_words", "shown_command"]
 
-_MAX_SEARCHED = 4000
+MAX_CHARACTERS = 4096
+"""Most that is kept of a command, or of one of its words."""
+
+_MAX_ALL_WORDS = 3 * MAX_CHARACTERS
+"""Most that is kept of a command's words; of those that are cut or masked, no more are read either."""
+
+_SEARCHED = MAX_CHARACTERS + 1024
+"""Most that is read: what begins in the part that is kept must be recognized by how it goes on."""
+
+_WORK = 3 * _SEARCHED
+"""Characters that are read in all: text in quotes is read again as a line."""
+
 _DEEPEST = 6
 
-
-def _any_of(words: Iterable[str]) -> str:
-    return "|".join("_?".join("[_-]?" if letter == "-" else letter for letter in word) for word in words)
-
-
-_NAME_PATTERN = (
-    rf"(?<![\w-])(?!(?:{_any_of(HARMLESS)})(?![\w=:-]))"
-    rf"(?:[\w-]*(?:{_any_of(NAMES)})|(?P<option>(?:[\w-]*[_-])?(?:{_any_of(OPTIONS)})))[0-9_-]*(?![\w-])"
-)
-_NAME = re.compile(_NAME_PATTERN, re.IGNORECASE)
-_ASSIGNED = re.compile(rf"[^\s\"']*?{_NAME_PATTERN}[=:]\s*", re.IGNORECASE)
-_SCHEMES = ("bearer", "basic", "digest", "negotiate")
 _SHAPES = re.compile("|".join(SHAPES.values()))
+_OPEN_SHAPES = re.compile(r"(?:(?<=://)[^/?#\s\"']+|\beyJ(?:\w|-(?!eyJ))++(?:\.[\w-]*+)?)\Z")
+"""Shapes that are known by their end, where the text was cut before it."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Masked:
+    """A command as it may be shown.
+
+    Attributes:
+        text: At most ``MAX_CHARACTERS``.
+        masked: Something was replaced.
+        truncated: It went on.
+    """
+
+    text: str
+    masked: bool
+    truncated: bool
+
+
+class _Masking:
+    """The work on one command: bounded in all, however it is nested."""
+
+    def __init__(self) -> None:
+        self._left = _WORK
+        self._deep = 0
+
+    def line(self, text: str, *, is_cut: bool = False) -> str:
+        """A line or several for a shell, or what may be one."""
+        self._left -= len(text)
+        if self._left < 0 or self._deep >= _DEEPEST:
+            return MASK
+        self._deep += 1
+        shown = ShellReader(text, self.nested, is_cut=is_cut).masked()
+        self._deep -= 1
+        return shown
+
+    def nested(self, text: str) -> str:
+        """See ``Nested``."""
+        return self.line(text)
+
+
+def look(command: str) -> Masked:
+    """A command with what looks like a secret replaced, and what was done to it.
+
+    Args:
+        command: A line, as ``shlex.join`` or a person writes it.
+    """
+    is_cut = len(command) > _SEARCHED
+    text = _shapes_masked(command[:_SEARCHED], is_cut=is_cut)
+    shown = _Masking().line(text, is_cut=is_cut)
+    return Masked(shown[:MAX_CHARACTERS], shown != command[:_SEARCHED], is_cut or len(shown) > MAX_CHARACTERS)
 
 
 def masked(command: str) -> str:
-    """A command with what looks like a secret replaced.
+    """A command with what looks like a secret replaced; see ``look``.
 
     GAM gives names and values as two words (``password Xy``); others as ``name=value``,
     ``--name value``, a header or JSON. What is in quotes is searched as a line of its own.
 
-    Args:
-        command: A line, as ``shlex.join`` or a person writes it.
-
     Returns:
-        At most 2,000 characters. Quotes may stand elsewhere where something was masked.
+        At most ``MAX_CHARACTERS``. Quotes may be others where something was masked.
     """
-    return _line(_SHAPES.sub(MASK, command[:_MAX_SEARCHED]), 0)[:MAX_CHARACTERS]
+    return look(command).text
+
+
+def shown_command(command: str | Sequence[str]) -> str | tuple[str, ...]:
+    """See ``ShownCommand``."""
+    return masked(command) if isinstance(command, str) else tuple(masked_words(command))
 
 
 def masked_words(words: Sequence[str]) -> list[str]:
@@ -55,89 +109,28 @@ def masked_words(words: Sequence[str]) -> list[str]:
         words: As they would be executed.
 
     Returns:
-        As many words, of at most 2,000 characters each.
+        As many words, of at most ``MAX_CHARACTERS`` each. When they are more than 12,288 characters in
+        all, one word that says how many are left out stands for the rest.
     """
+    work = _Masking()
+    command = Arguments(work.nested)
     shown: list[str] = []
-    secret = False
+    left = _MAX_ALL_WORDS
     for word in words:
-        if secret and (not word.strip(":=") or word.lower() in _SCHEMES):
-            shown.append(word)
-            continue
-        if secret:
-            shown.append(MASK)
-            secret = False
-            continue
-        clean = _SHAPES.sub(MASK, word[:_MAX_SEARCHED])
-        if assigned := _assigned(clean):
-            text = assigned + MASK
-        elif _is_line(clean):
-            text = _line(clean, 1)
-        else:
-            text, secret = _word(clean, 0)
-        shown.append((text if MASK in text else word)[:MAX_CHARACTERS])
+        if left <= 0:
+            break
+        is_cut = len(word) > _SEARCHED
+        text = command.shown(_shapes_masked(word[:_SEARCHED], is_cut=is_cut))
+        shown.append(text[:MAX_CHARACTERS])
+        left -= min(len(word), _SEARCHED) + 1
+    places = [place for place, word in enumerate(words[: len(shown)]) if not word.startswith("-")]
+    if command.last_is_secret and len(places) > 1 and len(shown) == len(words):
+        shown[places[-1]] = MASK
+    if len(shown) < len(words):
+        shown.append(f"[{len(words) - len(shown)} more]")
     return shown
 
 
-def _line(text: str, depth: int) -> str:
-    if not _NAME.search(text) and "bearer" not in text.lower():
-        return text
-    try:
-        words, broken = shlex.split(text), False
-    except ValueError:
-        # Without knowing where a quoted value ends, all behind a name is secret.
-        words, broken = text.split(), True
-    shown: list[str] = []
-    secret = False
-    for word in words:
-        if secret and (not word.strip(":=") or word.lower() in _SCHEMES):
-            shown.append(word)
-        elif secret:
-            shown.append(MASK)
-            secret = False
-        else:
-            text, secret = _word(word, depth)
-            shown.append(text)
-        if broken and (secret or MASK in shown[-1]):
-            return " ".join([*shown, MASK])
-    return " ".join(shown)
-
-
-def _word(word: str, depth: int) -> tuple[str, bool]:
-    """A word as it may be shown, and whether the next one is a secret."""
-    if assigned := _assigned(word):
-        return shlex.quote(assigned + MASK), False
-    if _is_line(word):
-        return (MASK if depth == _DEEPEST else shlex.quote(_line(word, depth + 1))), False
-    if word.lower() == "bearer":
-        return word, True
-    for name in _NAME.finditer(word):
-        rest = word[name.end() :]
-        if name["option"] and not (name[0].startswith("-") or rest.lstrip("\"'\\ ").startswith(("=", ":"))):
-            continue
-        value = rest.lstrip("\"'\\=: ")
-        between = rest.removesuffix(value)
-        if not value:
-            return word, True
-        if set(between) & set("=:"):
-            known = value.lower() in _SCHEMES
-            return word if known else word.removesuffix(value) + MASK, known
-    return (shlex.quote(word) if any(c.isspace() or c in "\"'" for c in word) else word), False
-
-
-def _assigned(word: str) -> str:
-    """What stands before the secret of a word that begins with ``name=`` and goes on behind a space.
-
-    Where the value ends and a line goes on cannot be told: PASSWORD='a b', PASSWORD=a command.
-    """
-    if not any(character.isspace() for character in word):
-        return ""
-    found = _ASSIGNED.match(word)
-    return found[0] if found else ""
-
-
-def _is_line(word: str) -> bool:
-    """Whether a word was several in quotes."""
-    try:
-        return any(character.isspace() for character in word) and len(shlex.split(word)) > 1
-    except ValueError:
-        return True
+def _shapes_masked(text: str, *, is_cut: bool) -> str:
+    text = _SHAPES.sub(MASK, text.replace(INNER, "?"))
+    return _OPEN_SHAPES.sub(MASK, text) if is_cut else text

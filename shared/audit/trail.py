@@ -5,12 +5,18 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import logging
+import secrets
 
 from shared.audit.log import log_record
-from shared.audit.masking import masked
+from shared.audit.masking import MAX_CHARACTERS, Masked, look
 from shared.sessions.audit_ports import NO_SESSION, AuditRecord, AuditStore
 
 log = logging.getLogger("gamgui.audit")
+
+KEY_BYTES = 32
+
+_OURS = frozenset(("job", "command_digest", "stdin_digest", "stdin_end"))
+"""What is no text of a caller's."""
 
 STORE_SECONDS = 5.0
 """Longest that an act waits for its record: whoever did it waits for his answer."""
@@ -30,16 +36,32 @@ class AuditTrail:
     def __init__(self, store: AuditStore, seconds: float = STORE_SECONDS) -> None:
         self._store = store
         self._seconds = seconds
+        self._looked: dict[str, tuple[str, Masked]] = {}
+        self._key: bytes | None = None
 
     async def announce(self, record: AuditRecord) -> None:
         """See ``AuditLog``. The log gets one entry an act, at its end."""
-        await self._stored(_masked(record))
+        command = record.detail.get("command")
+        if isinstance(command, str):
+            self._looked[record.id] = (command, look(command))  # once for both of its records
+        await self._stored(self._masked(record))
 
     async def record(self, record: AuditRecord) -> None:
         """See ``AuditLog``."""
-        shown = _masked(record)
+        shown = self._masked(record)
+        self._looked.pop(record.id, None)
         log_record(shown)
         await self._stored(shown)
+
+    async def digest_key(self) -> bytes | None:
+        """See ``AuditLog``. It is read once; what fails is logged, and tried again with the next act."""
+        if self._key is None:
+            try:
+                async with asyncio.timeout(self._seconds):
+                    self._key = await self._store.digest_key(secrets.token_bytes(KEY_BYTES))
+            except Exception:
+                log.exception("the key for digests in audit records cannot be read")
+        return self._key
 
     async def _stored(self, record: AuditRecord) -> None:
         if record.session_id == NO_SESSION:
@@ -52,7 +74,24 @@ class AuditTrail:
             words = (record.id, record.action, record.session_id)
             log.exception("audit record %s (%s on %s) is not stored", *words)
 
+    def _masked(self, record: AuditRecord) -> AuditRecord:
+        """The record without secrets, and with what it lacks: ``masked``, ``truncated``."""
+        detail = dict(record.detail)
+        looked = {
+            key: self._look(record.id, key, value)
+            for key, value in detail.items()
+            if isinstance(value, str) and key not in _OURS
+        }
+        detail |= {key: found.text for key, found in looked.items()}
+        flags = {
+            "masked": any(found.masked for found in looked.values()),
+            "truncated": any(found.truncated for found in looked.values()),
+        }
+        detail |= flags if "command" in detail else {name: True for name, flag in flags.items() if flag}
+        return dataclasses.replace(record, detail=detail)
 
-def _masked(record: AuditRecord) -> AuditRecord:
-    detail = {key: masked(value) if isinstance(value, str) else value for key, value in record.detail.items()}
-    return dataclasses.replace(record, detail=detail)
+    def _look(self, record_id: str, key: str, value: str) -> Masked:
+        if key == "env":  # names that tell of a secret, and no secret behind them
+            return Masked(value[:MAX_CHARACTERS], masked=False, truncated=len(value) > MAX_CHARACTERS)
+        text, found = self._looked.get(record_id, ("", None))
+        return found if found is not None and text is value else look(value)

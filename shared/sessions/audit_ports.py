@@ -29,6 +29,7 @@ class AuditRecord:
     session_id: str
     outcome: str
     detail: Mapping[str, str | int | None]
+    """Flags are ``bool``, which is an ``int``."""
 
 
 class AuditLog(Protocol):
@@ -40,6 +41,10 @@ class AuditLog(Protocol):
 
     async def record(self, record: AuditRecord) -> None:
         """Keeps the record. Raises nothing."""
+        ...
+
+    async def digest_key(self) -> bytes | None:
+        """The key of the digests in records; None when it cannot be read now. Raises nothing."""
         ...
 
 
@@ -57,6 +62,14 @@ class AuditStore(Protocol):
         self, session_id: str, *, limit: int, after: Cursor | None
     ) -> Sequence[AuditRecord]:
         """The session's records, newest first by (at, id), at most ``limit``, those behind ``after``."""
+        ...
+
+    async def digest_key(self, new: bytes) -> bytes:
+        """The installation's key for digests.
+
+        Args:
+            new: Is kept and becomes the key if there is none.
+        """
         ...
 
     async def forget(self, session_id: str, *, limit: int) -> int:

@@ -11,6 +11,7 @@ from typing import Final, TypeAlias
 from shared.errors import GamguiError, InternalError
 from shared.sessions import names
 from shared.sessions.audit_ports import NO_SESSION, AuditLog, AuditRecord
+from shared.sessions.evidence import Evidence
 from shared.sessions.model import Session
 from shared.sessions.person import Person
 from shared.sessions.ports import Clock
@@ -103,6 +104,10 @@ class Auditor:
             detail: What else there is to say; never stdin, credentials or tokens.
         """
         return Act(self._log, self._new(session, actor, action, "done", detail or {}))
+
+    async def evidence(self) -> Evidence:
+        """For the record of a command, which is about to run."""
+        return Evidence(await self._log.digest_key())
 
     async def record(
         self, session: Session | None, actor: Person, action: str, outcome: str, **detail: str | int | None

@@ -37,7 +37,7 @@ class NewJob:
 
     Attributes:
         argv: Program and arguments, never interpreted by a shell of ours.
-        command: The same as it may be stored and shown: in the caller's form, secrets masked.
+        command: The same in the caller's form: a line, or words. Not masked yet.
         stdin: All of the command's input. Passed on, never stored, like ``env``.
         timeout_seconds: After this, in whole seconds, the process group is ended; None: never.
     """
@@ -77,7 +77,7 @@ class Job(JobReport):
 
     Attributes:
         id: Random, see ``names.new_job_id``.
-        command: As in ``NewJob``.
+        command: As it may be stored and shown: in the caller's form, secrets masked.
         version: As in ``Session``.
     """
 

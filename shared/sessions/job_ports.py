@@ -11,6 +11,14 @@ from shared.sessions.model import Session
 from shared.sessions.ports import Cursor, SessionStore
 
 
+class ShownCommand(Protocol):
+    """Makes of a command what may be stored and shown."""
+
+    def __call__(self, command: str | Sequence[str]) -> str | tuple[str, ...]:
+        """The command in its own form, secrets masked, bounded."""
+        ...
+
+
 class JobStore(SessionStore, Protocol):
     """Keeps jobs besides sessions. All changes are compare-and-set; errors as in ``SessionStore``."""
 

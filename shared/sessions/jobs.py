@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import shlex
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from datetime import datetime
 
@@ -27,7 +26,7 @@ from shared.sessions.job import (
     lost,
 )
 from shared.sessions.job_ends import ASKED, JobEnds
-from shared.sessions.job_ports import JobRuntime, JobStore
+from shared.sessions.job_ports import JobRuntime, JobStore, ShownCommand
 from shared.sessions.model import Session, SessionState
 from shared.sessions.person import Person
 from shared.sessions.ports import Clock, Cursor
@@ -45,6 +44,7 @@ class JobService(JobEnds):
         runtime: Runs jobs in pods.
         virtual: Runs the jobs of virtual sessions.
         audit: Told of every act.
+        shown: Makes of a command what may be stored and shown: secrets masked, bounded.
         clock: The time of day.
     """
 
@@ -56,10 +56,12 @@ class JobService(JobEnds):
         runtime: JobRuntime,
         virtual: JobRuntime,
         audit: Auditor,
+        shown: ShownCommand,
         clock: Clock,
     ) -> None:
         super().__init__(store=store, runtime=runtime, virtual=virtual, audit=audit, clock=clock)
         self._access = access
+        self._shown = shown
 
     async def start(self, owner: Person, session_id: str, new: NewJob, job_id: str) -> Job:
         """Starts a job.
@@ -83,8 +85,9 @@ class JobService(JobEnds):
         job = await self._document(session, new, job_id)
         if job.state is not JobState.QUEUED:
             return (await self._refreshed(session, [job]))[0]
-        command = new.command if isinstance(new.command, str) else shlex.join(new.command)
-        detail = {"job": job.id, "command": command}
+        evidence = await self._audit.evidence()
+        evidence.count(new.stdin)
+        detail = {"job": job.id, **evidence.of_command(new.argv, new.env), **evidence.of_input()}
         async with self._audit.act(session, owner, "job.start", detail) as act:
             act.announce()
             act.outcome = "started"
@@ -201,7 +204,7 @@ class JobService(JobEnds):
             session_id=session.id,
             owner=session.owner,
             name=new.name or job_id,
-            command=new.command if isinstance(new.command, str) else tuple(new.command),
+            command=self._shown(new.command),
             state=JobState.QUEUED,
             created_at=self._clock.now(),
             timeout_seconds=new.timeout_seconds,

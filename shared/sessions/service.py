@@ -11,7 +11,6 @@ import asyncio
 import contextlib
 import dataclasses
 import logging
-import shlex
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from datetime import timedelta
 
@@ -237,19 +236,25 @@ class SessionService:
         """
         session = await self._access.running(owner, session_id)
         variables.require_room(command.argv, command.workdir, command.env)
+        evidence = await self._audit.evidence()
+        detail = evidence.of_command(command.argv, command.env)
         command = dataclasses.replace(command, env=variables.of_command(session.env, command.env))
-        detail = {"command": shlex.join(command.argv)}
+        if command.stdin is not None:
+            command = dataclasses.replace(command, stdin=evidence.metered(command.stdin))
         async with self._access.used(session), self._audit.act(session, owner, "session.exec", detail) as act:
             act.outcome = ExecResult.UNKNOWN
             with self._slots.taken(session.id):
                 act.announce()
                 running = self._access.runtime_of(session).execute(session, command)
-                async with contextlib.aclosing(running) as events:
-                    async for event in events:
-                        if isinstance(event, Exit):
-                            act.detail["exit_code"] = event.exit_code
-                            await act.end(event.result)
-                        yield event
+                try:
+                    async with contextlib.aclosing(running) as events:
+                        async for event in events:
+                            if isinstance(event, Exit):
+                                act.detail |= {**evidence.of_input(), "exit_code": event.exit_code}
+                                await act.end(event.result)
+                            yield event
+                finally:
+                    act.detail |= evidence.of_input()
 
     async def _choose_runtime(self) -> PodRuntime:
         if not self._fallback:

@@ -1,7 +1,7 @@
 """Audit records in Firestore: collection ``audit``, in ids without an order.
 
 Indexes: (session_id, at desc). A TTL policy on ``purge_at``. ``detail`` needs no index, and
-has texts of up to 2,000 characters: an exemption saves what indexing them costs.
+has texts of up to 4,096 characters: an exemption saves what indexing them costs.
 """
 
 from __future__ import annotations
@@ -13,9 +13,12 @@ from shared.sessions.audit_ports import AuditRecord
 from shared.sessions.ports import Cursor
 from shared.store import firestore_queries as queries
 from shared.store.audit_documents import audit_document, audit_from
-from shared.store.firestore_documents import FirestoreDocuments
+from shared.store.firestore_documents import ABSENT, FirestoreDocuments
 
 AUDIT = "audit"
+
+KEYS = "keys"
+"""The collection of the installation's keys; the document ``audit`` holds the one for digests."""
 
 KEPT = timedelta(days=400)
 """After that the TTL policy removes a record, or a job. Most go before, with their session; this is
@@ -46,6 +49,14 @@ class FirestoreAudit:
             lambda name_of: queries.newest(name_of, AUDIT, equal, limit=limit, after=after, time="at")
         )
         return [audit_from(document) for document, _ in found]
+
+    async def digest_key(self, new: bytes) -> bytes:
+        """See ``AuditStore.digest_key``."""
+        found = await self._documents.read(KEYS, AUDIT)
+        if found is None:
+            answer = await self._documents.write(KEYS, AUDIT, {"key": new.hex()}, ABSENT)
+            found = answer.found
+        return new if found is None else bytes.fromhex(found[0]["key"])
 
     async def forget(self, session_id: str, *, limit: int) -> int:
         """See ``AuditStore.forget``."""

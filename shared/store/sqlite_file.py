@@ -63,6 +63,7 @@ _SCHEMAS = (
         "CREATE INDEX audit_by_session ON audit (session_id, at DESC, id DESC)",
         "CREATE INDEX sessions_by_time ON sessions (created_at DESC, id DESC)",
     ),
+    ("CREATE TABLE audit_key (id INTEGER PRIMARY KEY CHECK (id = 1), key TEXT NOT NULL) STRICT",),
 )
 """What each release added; the file knows in user_version how many it has."""
 

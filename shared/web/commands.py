@@ -9,7 +9,6 @@ from typing import Annotated, TypeAlias
 
 import msgspec
 
-from shared.audit.masking import masked, masked_words
 from shared.sessions import names
 from shared.sessions.execution import Command
 from shared.sessions.job import NewJob
@@ -104,11 +103,10 @@ class JobBody(CommandFields, forbid_unknown_fields=True, frozen=True):
         longest = settings.max_ttl_seconds
         if self.timeout_seconds is not None and self.timeout_seconds > longest:
             raise invalid("timeout_seconds", f"is larger than {longest}, the longest life of a session")
-        shown = masked(self.command) if isinstance(self.command, str) else masked_words(self.command)
         return NewJob(
             name=self.name,
             argv=self.argv(),
-            command=shown,
+            command=self.command,
             env=self.env,
             workdir=self.workdir,
             stdin=_input(self.stdin, self.stdin_base64) or b"",

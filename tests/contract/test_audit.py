@@ -86,7 +86,18 @@ async def test_all_that_is_done_to_a_session_is_recorded_newest_first(alice: Cli
     assert {record["actor"] for record in found} == {ALICE}
     assert {record["session_id"] for record in found} == {session["id"]}
     assert len({record["id"] for record in found}) == len(found)
-    assert found[-2]["detail"] == {"command": "echo password ***", "exit_code": 0}
+    known = {
+        "command": "echo password ***",
+        "command_bytes": len("echo password X1 "),
+        "stdin_bytes": 0,
+        "stdin_end": "complete",
+        "masked": True,
+        "truncated": False,
+        "exit_code": 0,
+    }
+    detail = dict(found[-2]["detail"])
+    assert len(detail.pop("command_digest")) == 64
+    assert detail == known
     assert found[-4]["detail"]["size"] == 5
     assert "X1" not in str(found)
 
@@ -97,7 +108,8 @@ async def test_a_command_that_runs_is_there_already(alice: Client) -> None:
     async with asyncio.timeout(20):
         while (found := (await records(alice, session))[0])["action"] != "session.exec":
             await asyncio.sleep(0.05)
-    assert (found["outcome"], found["detail"]) == ("started", {"command": "sh -c 'sleep 60'"})
+    assert (found["outcome"], found["detail"]["command"]) == ("started", "sh -c 'sleep 60'")
+    assert (found["detail"]["masked"], found["detail"]["truncated"]) == (False, False)
     await alice.delete(session)
     await running
     ended = next(record for record in await records(alice, session) if record["id"] == found["id"])

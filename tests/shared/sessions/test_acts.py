@@ -28,7 +28,9 @@ async def test_a_command_is_announced_before_it_runs(sqlite: SqliteStore, clock:
     await anext(events)
     await events.aclose()
     (announced,) = world.audit.announced
-    assert (announced.outcome, announced.detail) == ("started", {"command": "true"})
+    assert (announced.outcome, announced.detail["command"]) == ("started", "true")
+    assert announced.detail["command_bytes"] == len("true") + 1
+    assert "stdin_bytes" not in announced.detail  # nobody knows it yet
     assert world.audit.records[-1].id == announced.id
     assert world.audit.outcomes[-1] == ("session.exec", "cancelled")
 

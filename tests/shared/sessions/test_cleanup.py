@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from shared.audit.masking import shown_command
 from shared.errors import ClusterUnavailable, StoreUnavailable
 from shared.sessions.access import SessionAccess
 from shared.sessions.auditor import Auditor
@@ -123,7 +124,13 @@ def make_world(sqlite: SqliteStore, clock: SetClock, seconds: float) -> World:
     states = SessionStates(sqlite, clock, RETENTION)
     access = SessionAccess(store=sqlite, runtime=runtime, virtual=virtual, states=states, clock=clock)
     jobs = JobService(
-        store=sqlite, access=access, runtime=VirtualJobs(), virtual=VirtualJobs(), audit=auditor, clock=clock
+        store=sqlite,
+        access=access,
+        runtime=VirtualJobs(),
+        virtual=VirtualJobs(),
+        audit=auditor,
+        clock=clock,
+        shown=shown_command,
     )
     service = CleanupService(
         store=sqlite,

@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import pytest
 
+from shared.audit.masking import shown_command
 from shared.errors import ClusterUnavailable, Conflict, GamguiError, NotFound, TooManyRequests
 from shared.sessions.access import SessionAccess
 from shared.sessions.auditor import Auditor
@@ -113,7 +114,13 @@ async def world(sqlite: SqliteStore, clock: SetClock) -> World:
         clock=clock,
     )
     service = JobService(
-        store=sqlite, access=access, runtime=jobs, virtual=VirtualJobs(), audit=auditor, clock=clock
+        store=sqlite,
+        access=access,
+        runtime=jobs,
+        virtual=VirtualJobs(),
+        audit=auditor,
+        clock=clock,
+        shown=shown_command,
     )
     session = await sqlite.create(a_session(state=SessionState.RUNNING))
     return World(service, sqlite, pods, jobs, clock, audit, session)

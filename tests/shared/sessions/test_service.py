@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from shared.audit.masking import shown_command
 from shared.errors import (
     ClusterUnavailable,
     Conflict,
@@ -26,6 +27,7 @@ from shared.sessions.access import SessionAccess
 from shared.sessions.auditor import Auditor
 from shared.sessions.concurrency import ExecSlots
 from shared.sessions.credential import CredentialFile, Credentials
+from shared.sessions.evidence import Evidence
 from shared.sessions.execution import Command, ExecEvent, ExecResult, Exit, Output, Started
 from shared.sessions.jobs import JobService
 from shared.sessions.model import Resources, Session, SessionState
@@ -119,6 +121,7 @@ def make_world(
         runtime=VirtualJobs(),
         virtual=VirtualJobs(),
         audit=auditor,
+        shown=shown_command,
         clock=clock,
     )
     service = SessionService(
@@ -692,7 +695,9 @@ async def test_a_command_runs_and_is_recorded_with_its_outcome(world: World) -> 
     assert events == [Started(1), Exit(result=ExecResult.EXITED, exit_code=0)]
     record = world.audit.records[-1]
     assert (record.actor, record.action, record.session_id) == (ALICE.email, "session.exec", session.id)
-    assert (record.outcome, record.detail) == ("exited", {"command": "true", "exit_code": 0})
+    executed = Evidence(b"key").of_command(["true"], {})
+    known = {**executed, "exit_code": 0, "stdin_bytes": 0, "stdin_end": "complete"}
+    assert (record.outcome, record.detail) == ("exited", known)
 
 
 async def test_a_command_in_a_pending_session_runs_if_the_pod_is_ready_by_now(world: World) -> None:

@@ -168,3 +168,11 @@ async def test_everybodys_sessions_are_selected_by_state(new_store: Callable[[],
     )
     assert await store.list_sessions(None, state=failed.state, limit=5, after=None) == [failed]
     assert await store.list_sessions(None, state=pending.state, limit=5, after=None) == [pending]
+
+
+async def test_the_first_key_for_digests_is_kept_by_all(audit: AuditStore, other: AuditStore) -> None:
+    keys = await asyncio.gather(
+        *(store.digest_key(bytes([n] * 32)) for n in range(4) for store in (audit, other))
+    )
+    assert len(set(keys)) == 1
+    assert await other.digest_key(b"z" * 32) == keys[0]

@@ -1,0 +1,75 @@
+"""What ran, as a record can say it without showing it: lengths, keyed digests, names of variables.
+
+A digest is HMAC-SHA-256 under a key of the installation. Who holds the key can tell whether a
+command that he knows is the one that ran; who reads records cannot guess what is masked in them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import shlex
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+
+COMPLETE = "complete"
+BROKEN = "broken"
+UNREAD = "unread"
+
+
+class Evidence:
+    """What a record says of one command.
+
+    Args:
+        key: Of the digests; None when it is not known: then there are none.
+    """
+
+    def __init__(self, key: bytes | None) -> None:
+        self._key = key
+        self._input = None if key is None else hmac.new(key, digestmod=hashlib.sha256)
+        self._bytes = 0
+        self._end = COMPLETE
+
+    def of_command(self, argv: Sequence[str], env: Mapping[str, str]) -> dict[str, str | int | None]:
+        """The members of a record's detail for program, arguments and variables.
+
+        Length and digest are those of ``/proc/PID/cmdline``: each word, ended by a NUL.
+
+        Args:
+            argv: As it is executed.
+            env: The request's variables, of which the names are recorded.
+        """
+        executed = b"".join(word.encode(errors="backslashreplace") + b"\0" for word in argv)
+        detail: dict[str, str | int | None] = {
+            "command": shlex.join(argv),
+            "command_bytes": len(executed),
+        }
+        if self._key is not None:
+            detail["command_digest"] = hmac.digest(self._key, executed, "sha256").hex()
+        if env:
+            detail["env"] = " ".join(sorted(env))
+        return detail
+
+    async def metered(self, pieces: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
+        """The command's input as it comes, counted and digested while it passes."""
+        self._end = UNREAD
+        try:
+            async for piece in pieces:
+                self.count(piece)
+                yield piece
+        except Exception:
+            self._end = BROKEN
+            raise
+        self._end = COMPLETE
+
+    def count(self, piece: bytes) -> None:
+        """Takes a piece of the input into account."""
+        self._bytes += len(piece)
+        if self._input is not None:
+            self._input.update(piece)
+
+    def of_input(self) -> dict[str, str | int | None]:
+        """The members for the input, as far as it has passed."""
+        detail: dict[str, str | int | None] = {"stdin_bytes": self._bytes, "stdin_end": self._end}
+        if self._input is not None and self._bytes:
+            detail["stdin_digest"] = self._input.hexdigest()
+        return detail

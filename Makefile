@@ -83,8 +83,9 @@ bench: $(READY) ## Ratios against a bare WebSocket, kubectl and an empty functio
 	@$(BIN)/python -m local.images >/dev/null
 	@$(BIN)/python -m bench
 
-docs: $(READY) ## Write the settings table of README.md
+docs: $(READY) ## Write README.md's tables: settings, and what tests need
 	@$(BIN)/python -m local.settings_table
+	@$(BIN)/python -m tests.support.needs >/dev/null
 
 clean: ## Remove what the targets made
 	rm -rf $(VENV) .local build *.egg-info

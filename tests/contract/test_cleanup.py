@@ -19,6 +19,7 @@ from tests.contract.conftest import Target, gateway_settings, target_in
 from tests.contract.test_sessions import is_gone, pod_path
 from tests.support import laptop
 from tests.support.client import Client, Json
+from tests.support.processes import SHELL_KILL
 
 SCHEDULER = "scheduler@project.iam.gserviceaccount.com"
 
@@ -170,7 +171,7 @@ async def test_a_job_is_work_and_its_end_begins_the_idle_time(client: Client, st
     assert [action for action, _ in of(await cleanup(client), session["id"])] == ["in_use"]
     stored = await store.get(session["id"])
     assert stored is not None
-    await client.execute(session, ["sh", "-c", "pkill -f '^sleep 600$' || killall sleep"])
+    await client.execute(session, ["sh", "-c", SHELL_KILL, "sh", "sleep600"])
     async with asyncio.timeout(20):
         while (await client.execute(session, "ls -d /var/lib/gamgui/jobs/*/end 2>/dev/null; true"))[
             "stdout"

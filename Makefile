@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
 CHECKOV := .local/checkov
+# kubeconfig: the cluster of KUBECONFIG or ~/.kube/config. Only whoever says so on the command line gets it.
+CLUSTER := local
 LOCKER := .local/locker
 # One lock serves every Python from 3.11 on and every platform. No settings of the machine's decide what is in it.
 COMPILE := $(LOCKER)/bin/uv pip compile --no-config --no-cache --quiet --generate-hashes --no-header \
@@ -25,11 +27,11 @@ $(CHECKOV)/ready: requirements-checkov.lock local/environment.py
 $(LOCKER)/ready: requirements-lock.lock local/environment.py
 	@$(PYTHON) local/environment.py $(LOCKER) requirements-lock.lock
 
-demo: $(READY) ## Do the main job over HTTP on a local cluster, step by step
-	@$(BIN)/python -m local.demo
+demo: $(READY) ## Do the main job over HTTP on a local cluster, step by step (CLUSTER=kubeconfig: on that one)
+	@$(BIN)/python -m local.demo --cluster $(CLUSTER)
 
-run: $(READY) ## Laptop edition: local cluster and all functions, at http://localhost:8080 (PORT)
-	@$(BIN)/python -m local.serve --laptop
+run: $(READY) ## Laptop edition: local cluster and all functions, at http://localhost:8080 (PORT, CLUSTER=kubeconfig)
+	@$(BIN)/python -m local.serve --laptop --cluster $(CLUSTER)
 
 cluster: $(READY) ## The local cluster alone; prints the export KUBECONFIG=... line
 	@$(BIN)/python -m local.images >/dev/null

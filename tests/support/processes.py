@@ -14,7 +14,7 @@ for folder in /proc/[0-9]*; do
   [ "$arguments" != "$1" ] || kill "${folder#/proc/}"
 done
 """
-"""The same in a pod, as a script of POSIX sh: ends what was started with these words, written without spaces: read leaves the zeros between them out."""
+"""The same in a pod: ends what was started with these words, which come without the spaces between them."""
 
 
 def with_arguments(words: str) -> list[int]:

@@ -18,7 +18,7 @@ from tests.support.laptop import ROOT
 from tests.support.needs import NUMBERS, THINGS, collected, table, with_table
 
 # What every Debian has, and what the tests start by these names.
-ESSENTIAL = {"sh", "dash", "bash", "sleep", "true", "cat", "env", "stat", "tar"}
+ESSENTIAL = {"sh", "dash", "bash", "sleep", "true", "cat", "env", "stat", "tar", "make"}
 NAMED = {
     "java": "emulator",
     "gcloud": "emulator",

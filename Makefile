@@ -4,8 +4,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
 CHECKOV := .local/checkov
-COMPILE := pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-header \
-	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host
+# kubeconfig: the cluster of KUBECONFIG or ~/.kube/config. Only whoever says so on the command line gets it.
+CLUSTER := local
+LOCKER := .local/locker
+# One lock serves every Python from 3.11 on and every platform. No settings of the machine's decide what is in it.
+COMPILE := $(LOCKER)/bin/uv pip compile --no-config --no-cache --quiet --generate-hashes --no-header \
+	--no-emit-index-url --no-emit-find-links --python-version 3.11
 
 .DEFAULT_GOAL := help
 .PHONY: help demo run cluster gateway test fuzz test-cluster manifests prove-groups check check-infra lock bench docs format clean
@@ -13,25 +17,21 @@ COMPILE := pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras -
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-$(READY): requirements.txt requirements-dev.txt pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed; set PYTHON=...") if sys.version_info < (3, 11) else None'
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@echo "Installing what is pinned in requirements-dev.txt (once; takes a minute) ..." >&2
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt -e .
-	@touch $@
+$(READY): requirements-dev.lock pyproject.toml local/environment.py
+	@$(PYTHON) local/environment.py $(VENV) requirements-dev.lock --project .
 
 # Apart from the rest: it brings a hundred packages that nothing else needs.
-$(CHECKOV)/ready: requirements-checkov.txt
-	@test -x $(CHECKOV)/bin/python || $(PYTHON) -m venv $(CHECKOV)
-	@echo "Installing checkov (once; takes a minute) ..."
-	@$(CHECKOV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-checkov.txt
-	@touch $@
+$(CHECKOV)/ready: requirements-checkov.lock local/environment.py
+	@$(PYTHON) local/environment.py $(CHECKOV) requirements-checkov.lock
 
-demo: $(READY) ## Do the main job over HTTP on a local cluster, step by step
-	@$(BIN)/python -m local.demo
+$(LOCKER)/ready: requirements-lock.lock local/environment.py
+	@$(PYTHON) local/environment.py $(LOCKER) requirements-lock.lock
 
-run: $(READY) ## Laptop edition: local cluster and all functions, at http://localhost:8080 (PORT)
-	@$(BIN)/python -m local.serve --laptop
+demo: $(READY) ## Do the main job over HTTP on a local cluster, step by step (CLUSTER=kubeconfig: on that one)
+	@$(BIN)/python -m local.demo --cluster $(CLUSTER)
+
+run: $(READY) ## Laptop edition: local cluster and all functions, at http://localhost:8080 (PORT, CLUSTER=kubeconfig)
+	@$(BIN)/python -m local.serve --laptop --cluster $(CLUSTER)
 
 cluster: $(READY) ## The local cluster alone; prints the export KUBECONFIG=... line
 	@$(BIN)/python -m local.images >/dev/null
@@ -73,9 +73,14 @@ check-infra: $(READY) $(CHECKOV)/ready ## Terraform, image and pipeline, without
 	@$(CHECKOV)/bin/checkov --directory infra/terraform --framework terraform --compact --quiet --skip-download
 	@$(BIN)/python -m pytest -q tests/infra
 
-lock: $(READY) ## Write requirements.lock and requirements-build.lock: every version and hash of the image
-	@$(BIN)/$(COMPILE) --output-file=requirements.lock requirements.txt
-	@$(BIN)/$(COMPILE) --only-build-deps --build-deps-for=wheel --output-file=requirements-build.lock pyproject.toml
+lock: $(LOCKER)/ready ## Write all locks: every version and hash of what is installed anywhere
+	@$(COMPILE) --python-platform x86_64-manylinux_2_28 requirements.txt --output-file requirements.lock >/dev/null
+	@$(PYTHON) -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' \
+		| $(COMPILE) --universal - --output-file requirements-build.lock >/dev/null
+	@$(COMPILE) --universal requirements-dev.txt requirements-build.lock --constraint requirements.lock --output-file requirements-dev.lock >/dev/null
+	@$(COMPILE) --universal requirements-checkov.txt --output-file requirements-checkov.lock >/dev/null
+	@$(COMPILE) --universal requirements-lock.txt --output-file requirements-lock.lock >/dev/null
+	@cd images/gam-session && $(abspath $(LOCKER))/bin/uv $(wordlist 2,99,$(COMPILE)) --universal requirements.txt --output-file requirements.lock >/dev/null
 
 format: $(READY) ## Format the code
 	@$(BIN)/ruff check --fix --quiet .
@@ -85,8 +90,9 @@ bench: $(READY) ## Ratios against a bare WebSocket, kubectl and an empty functio
 	@$(BIN)/python -m local.images >/dev/null
 	@$(BIN)/python -m bench
 
-docs: $(READY) ## Write the settings table of README.md
+docs: $(READY) ## Write README.md's tables: settings, and what tests need
 	@$(BIN)/python -m local.settings_table
+	@$(BIN)/python -m tests.support.needs >/dev/null
 
 clean: ## Remove what the targets made
 	rm -rf $(VENV) .local build *.egg-info

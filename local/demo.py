@@ -5,6 +5,7 @@ Exits with 0 only if every step gave what it should.
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import contextlib
 import json
@@ -18,6 +19,9 @@ from pathlib import Path
 from typing import IO, Any, TypeAlias
 
 import aiohttp
+
+from local.serve import choose_cluster
+from shared.errors import GamguiError
 
 JsonObject: TypeAlias = dict[str, Any]
 
@@ -183,6 +187,7 @@ async def _pods(namespace: str, pod: str) -> str:
     from shared.kube.errors import ApiError
     from shared.settings import Settings
 
+    # What says who calls plays no part: main() has left nothing else that leads to a cluster.
     api = KubeApi(ClusterConnector(Settings.from_env({**os.environ, "AUTH_MODE": "dev"})))
     try:
         found = await api.request("GET", f"/api/v1/namespaces/{namespace}/pods/{pod}")
@@ -195,22 +200,29 @@ async def _pods(namespace: str, pod: str) -> str:
 
 
 @contextlib.asynccontextmanager
-async def laptop(folder: str, log: IO[bytes]) -> AsyncGenerator[str, None]:
-    """Runs the laptop edition on free ports.
+async def laptop(folder: str, log: IO[bytes], cluster: str) -> AsyncGenerator[str, None]:
+    """Runs the laptop edition on free ports, with a store and a caller of the demo's own.
 
     Args:
         folder: Takes its sessions: those of ``make run`` are not the demo's.
         log: Takes what it logs.
+        cluster: ``local`` or ``kubeconfig``.
 
     Yields:
         The gateway's URL.
+
+    Raises:
+        StepFailed: It did not start; the log says why.
     """
-    environment = {**os.environ, "PORT": "0", "SQLITE_PATH": f"{folder}/sessions.db"}
+    own = {"PORT": "0", "SQLITE_PATH": f"{folder}/sessions.db", "SESSION_STORE": "sqlite", "AUTH_MODE": "dev"}
+    environment = {**os.environ, **own, "USE_MOCK_CONTAINER_ADAPTER": "false"}
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
         "local.serve",
         "--laptop",
+        "--cluster",
+        cluster,
         env=environment,
         stdout=asyncio.subprocess.PIPE,
         stderr=log,
@@ -220,9 +232,11 @@ async def laptop(folder: str, log: IO[bytes]) -> AsyncGenerator[str, None]:
         async with asyncio.timeout(_START_SECONDS):
             async for line in process.stdout:
                 text = line.decode().rstrip()
-                print(text, flush=True)
                 if text.startswith("export KUBECONFIG="):
+                    # Not shown: the cluster is gone before anybody could use the line.
                     os.environ["KUBECONFIG"] = shlex.split(text)[1].partition("=")[2]
+                    continue
+                print(text, flush=True)
                 if "http://" in text:
                     break
             else:
@@ -234,15 +248,19 @@ async def laptop(folder: str, log: IO[bytes]) -> AsyncGenerator[str, None]:
         await process.wait()
 
 
-async def main() -> int:
+async def main(arguments: list[str]) -> int:
     """Runs the demo.
 
     Returns:
         The exit code.
     """
+    parser = argparse.ArgumentParser(prog="python -m local.demo", description=__doc__)
+    parser.add_argument("--cluster", choices=("local", "kubeconfig"), default="local")
+    cluster = parser.parse_args(arguments).cluster
+    choose_cluster(os.environ, cluster)
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as folder, Path(folder, "log").open("w+b") as log:
-        code = await _demonstrate(folder, log)
+        code = await _demonstrate(folder, log, cluster)
         if code:
             log.seek(0)
             print(log.read().decode(errors="replace"), file=sys.stderr)
@@ -251,17 +269,19 @@ async def main() -> int:
     return 0
 
 
-async def _demonstrate(folder: str, log: IO[bytes]) -> int:
-    async with laptop(folder, log) as url:
-        timeout = aiohttp.ClientTimeout(total=120)
-        async with aiohttp.ClientSession(headers={"X-Dev-User": _OWNER}, timeout=timeout) as http:
-            try:
-                await Demo(http, lambda _, path: url + path, _pods).run()
-            except StepFailed as failure:
-                print(f"FAILED: {failure}", file=sys.stderr)
-                return 1
+async def _demonstrate(folder: str, log: IO[bytes], cluster: str) -> int:
+    timeout = aiohttp.ClientTimeout(total=120)
+    try:
+        async with (
+            laptop(folder, log, cluster) as url,
+            aiohttp.ClientSession(headers={"X-Dev-User": _OWNER}, timeout=timeout) as http,
+        ):
+            await Demo(http, lambda _, path: url + path, _pods).run()
+    except (StepFailed, GamguiError, aiohttp.ClientError, OSError) as failure:
+        print(f"FAILED: {failure}", file=sys.stderr)
+        return 1
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(asyncio.run(main()))
+    sys.exit(asyncio.run(main(sys.argv[1:])))

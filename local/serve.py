@@ -1,7 +1,8 @@
 """``make gateway`` and ``make run``: serves all functions on this machine.
 
-python -m local.serve            against whatever the environment names
-python -m local.serve --laptop   with the local cluster, unless the environment names one
+python -m local.serve                                  against whatever the environment names
+python -m local.serve --laptop                         on a local cluster, whatever the environment names
+python -m local.serve --laptop --cluster kubeconfig    on the cluster of KUBECONFIG or ~/.kube/config
 """
 
 from __future__ import annotations
@@ -15,15 +16,19 @@ import signal
 import socket
 import sys
 import tempfile
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Generator, MutableMapping
 from pathlib import Path
 
 import uvicorn
 
+from local.environment import InstallError
 from local.images import IMAGES, LOCAL_IMAGE, prepare_image
 from shared.errors import ConfigurationError
+from shared.settings import Settings
 
-_CLUSTER_SOURCES = ("GKE_CLUSTER_NAME", "KUBECONFIG_BASE64", "KUBECONFIG", "KUBERNETES_SERVICE_HOST")
+# What leads to another cluster than the one that was asked for, and what only that one has.
+_SOURCES = ("GKE_CLUSTER_NAME", "GKE_CLUSTER_LOCATION", "KUBECONFIG_BASE64", "KUBERNETES_SERVICE_HOST")
+_OF_A_CLUSTER = ("K8S_SERVICE_ACCOUNT", "K8S_POD_TEMPLATE", "SESSION_RUNTIME_CLASS", "ALLOWED_IMAGES")
 STATE = Path(".local").resolve()
 _START_SECONDS = 30.0
 
@@ -35,20 +40,65 @@ async def main(arguments: list[str]) -> int:
         The exit code.
     """
     parser = argparse.ArgumentParser(prog="python -m local.serve", description=__doc__)
-    parser.add_argument("--laptop", action="store_true", help="start the local cluster unless one is named")
+    parser.add_argument("--laptop", action="store_true", help="on a local cluster, with a scheduler")
+    parser.add_argument("--cluster", choices=("local", "kubeconfig"), default="local")
     options = parser.parse_args(arguments)
     os.environ.setdefault("AUTH_MODE", "dev")
     os.environ.setdefault("SESSION_STORE", "sqlite")
-    async with contextlib.AsyncExitStack() as stack:
-        virtual = os.environ.get("USE_MOCK_CONTAINER_ADAPTER", "").lower() == "true"
-        if options.laptop and not virtual and not any(os.environ.get(name) for name in _CLUSTER_SOURCES):
-            os.environ["KUBECONFIG"] = await stack.enter_async_context(local_cluster())
-            os.environ.setdefault("SESSION_IMAGE", LOCAL_IMAGE)
-        try:
-            return await _serve(os.environ.get("PORT") or "8080", laptop=options.laptop)
-        except ConfigurationError as error:
-            print(f"{error.reason}: {error.detail}", file=sys.stderr)
-            return 2
+    if options.laptop:
+        choose_cluster(os.environ, options.cluster)
+    try:
+        virtual = Settings.from_env(os.environ).use_mock_container_adapter
+        listener = _listen(os.environ.get("PORT") or "8080")
+        async with contextlib.AsyncExitStack() as stack:
+            if options.laptop and options.cluster == "local" and not virtual:
+                _use(await stack.enter_async_context(local_cluster()))
+            elif not virtual:
+                _tell_what_is_used()
+            return await _serve(listener, laptop=options.laptop)
+    except ConfigurationError as error:
+        print(f"{error.reason}: {error.detail}", file=sys.stderr)
+    except (InstallError, OSError, RuntimeError) as error:
+        print(f"This cannot start: {error}", file=sys.stderr)
+    return 2
+
+
+def choose_cluster(environ: MutableMapping[str, str], cluster: str) -> None:
+    """Takes from the environment what leads to another cluster than the one that was asked for.
+
+    Args:
+        environ: Changed in place.
+        cluster: ``local``, or ``kubeconfig`` for the one of KUBECONFIG or ~/.kube/config.
+    """
+    for name in _SOURCES if cluster == "kubeconfig" else (*_SOURCES, *_OF_A_CLUSTER, "KUBECONFIG"):
+        environ.pop(name, None)
+
+
+def _use(kubeconfig: str) -> None:
+    os.environ["KUBECONFIG"] = kubeconfig
+    os.environ["SESSION_IMAGE"] = LOCAL_IMAGE
+    # The cluster is new, so a store of its own: sessions of an earlier run ended with that run's cluster.
+    os.environ.setdefault("SQLITE_PATH", str(Path(kubeconfig).parent / "sessions.db"))
+    print("Works on a local cluster of its own. Cluster and sessions end with this process.", flush=True)
+
+
+def _tell_what_is_used() -> None:
+    settings = Settings.from_env(os.environ)
+    source = (
+        (settings.gke_cluster_name and f"GKE_CLUSTER_NAME={settings.gke_cluster_name}")
+        or (settings.kubeconfig_base64 and "KUBECONFIG_BASE64")
+        or (settings.kubeconfig and f"KUBECONFIG={settings.kubeconfig}")
+        or (settings.kubernetes_service_host and "the pod that this runs in")
+        or "~/.kube/config"
+    )
+    print(f"Works on the cluster of {source}, in its namespace {settings.k8s_namespace}.", flush=True)
+    if not settings.session_image:
+        print(
+            "SESSION_IMAGE is not set: a session that names no image cannot be created. "
+            "Set it to an image that the cluster can pull, made of images/gam-session.",
+            file=sys.stderr,
+            flush=True,
+        )
 
 
 class _Server(uvicorn.Server):
@@ -81,13 +131,12 @@ def _listen(port: str) -> socket.socket:
     return listener
 
 
-async def _serve(port: str, *, laptop: bool) -> int:
+async def _serve(listener: socket.socket, *, laptop: bool) -> int:
     from local.gateway import Gateway, load_functions
     from local.scheduler import scheduled
     from shared.app import app
 
     gateway = Gateway(load_functions(), app())
-    listener = _listen(port)
     config = uvicorn.Config(gateway, log_level="warning", timeout_graceful_shutdown=10, proxy_headers=False)
     server = _Server(config)
     print(f"GAMGUI session functions: http://localhost:{listener.getsockname()[1]}", flush=True)
@@ -106,7 +155,7 @@ async def local_cluster() -> AsyncGenerator[str, None]:
     Raises:
         RuntimeError: It did not start.
     """
-    prepare_image()
+    await asyncio.to_thread(prepare_image)
     folder = tempfile.TemporaryDirectory(prefix="cluster-", dir=STATE)
     command = ("-m", "local.cluster", "--dir", folder.name, "--images", str(IMAGES), "--until-eof")
     process = await asyncio.create_subprocess_exec(

@@ -14,8 +14,8 @@ from packaging.utils import canonicalize_name
 from tests.support.gateway_process import ROOT
 from tests.support.terraform import PLATFORM, local_values
 
-LOCKS = ["requirements.lock", "requirements-build.lock"]
-PINNED = re.compile(r"^([a-z0-9][a-z0-9.-]*)==(\S+) \\$", re.MULTILINE)
+LOCKS = sorted(str(path.relative_to(ROOT)) for path in (*ROOT.glob("*.lock"), *ROOT.glob("images/*/*.lock")))
+PINNED = re.compile(r"^([a-z0-9][a-z0-9.-]*)==(\S+) (?:; [^\\]*)?\\$", re.MULTILINE)
 
 
 def locked(name: str) -> dict[str, str]:
@@ -57,10 +57,38 @@ def test_the_lock_holds_all_that_the_requirements_need() -> None:
 def test_every_version_in_a_lock_has_hashes_and_no_address(name: str) -> None:
     text = (ROOT / name).read_text()
     entries = re.split(r"^(?=[a-z0-9])", text, flags=re.MULTILINE)[1:]
-    assert len(entries) == len(locked(name)) > 0
+    assert len(entries) == len(PINNED.findall(text)) > 0
     for entry in entries:
         assert "--hash=sha256:" in entry, entry
     assert not re.search(r"://|--(extra-)?index-url|--find-links|--trusted-host", text)
+
+
+def test_what_tests_run_with_is_what_production_runs_with() -> None:
+    """The lock of tests holds all of production's, and what builds this project, in the same versions."""
+    tests = locked("requirements-dev.lock")
+    for name, version in {**locked("requirements.lock"), **locked("requirements-build.lock")}.items():
+        assert tests.get(name) == version, f"{name}: run make lock"
+
+
+@pytest.mark.parametrize("source", ["requirements-dev", "requirements-checkov", "requirements-lock"])
+def test_a_lock_of_tools_is_made_from_its_requirements(source: str) -> None:
+    lock = locked(f"{source}.lock")
+    for text in (ROOT / f"{source}.txt").read_text().splitlines():
+        if line := text.partition("#")[0].strip():
+            if line.startswith("-r"):
+                continue
+            requirement = Requirement(line)
+            version = lock.get(canonicalize_name(requirement.name))
+            assert version is not None and requirement.specifier.contains(version), f"{text}: run make lock"
+
+
+def test_nothing_is_installed_but_by_hash_from_a_lock() -> None:
+    """Whatever names pip's install, in whichever file, names a lock or installs what lies here."""
+    for path in ("Makefile", "Dockerfile", ".ci/run", "cloudbuild.yaml", "images/gam-session/Dockerfile"):
+        text = (ROOT / path).read_text().replace("\\\n", " ")
+        for line in text.splitlines():
+            for install in re.findall(r"pip\S*(?: --python \S+)? install[^&|]*", line):
+                assert "--require-hashes" in install or "--no-index" in install, f"{path}: {install}"
 
 
 def instructions(name: str) -> list[tuple[str, str]]:

@@ -19,6 +19,7 @@ import pytest
 from shared.kube.credentials import COPIED, GAM_FOLDER, MOUNTED
 from shared.kube.manifest import START_SCRIPT, USER_ID
 from tests.support.laptop import ROOT
+from tests.support.needs import needs
 
 IMAGE = ROOT / "images/gam-session"
 _SECONDS = 10.0
@@ -90,8 +91,7 @@ def test_the_lock_has_the_pinned_gam_and_a_hash_for_everything() -> None:
 def bare(tmp_path: Path) -> Path:
     """A root with busybox, the pod's empty volumes, and credentials as Kubernetes mounts them."""
     busybox = shutil.which("busybox")
-    if busybox is None:
-        pytest.skip("no busybox here")
+    assert busybox is not None
     root = tmp_path / "root"
     for folder in ("bin", "dev", "home/gam", "tmp", "workspace", Path(COPIED).parent, f"{MOUNTED}/..data"):
         (root / str(folder).lstrip("/")).mkdir(parents=True)
@@ -119,18 +119,7 @@ def started(root: Path) -> Iterator[subprocess.Popen[bytes]]:
         process.stderr.close()
 
 
-def _namespaces_work() -> bool:
-    run = subprocess.run(
-        ["unshare", "--user", "--map-user=1000", "--net", "--pid", "--fork", "true"],
-        capture_output=True,
-        check=False,
-    )
-    return run.returncode == 0
-
-
-@pytest.mark.skipif(
-    shutil.which("unshare") is None or not _namespaces_work(), reason="no user namespaces to be had here"
-)
+@needs("namespaces")
 def test_the_start_command_makes_the_home_of_nothing_and_waits(bare: Path) -> None:
     with started(bare) as process:
         deadline = time.monotonic() + _SECONDS

@@ -5,21 +5,16 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from local import manifests
 from tests.support.laptop import ROOT
+from tests.support.needs import needs
 
 WORKLOADS = ROOT / "infra/terraform/workloads"
-needs_terraform = pytest.mark.skipif(
-    shutil.which("terraform") is None and os.environ.get("REQUIRE_TERRAFORM") != "1",
-    reason="terraform is not installed",
-)
+needs_terraform = needs("terraform")
 USERS = {function: f"{function}@demo.iam.gserviceaccount.com" for function in manifests.function_roles()}
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import re
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -19,12 +21,28 @@ from tests.support.firestore_fixtures import firestore_host, firestore_project
 __all__ = ["firestore_host", "firestore_project"]
 
 
-def test_the_demo_does_the_main_job() -> None:
+# What leads elsewhere, and what belongs to a cluster elsewhere: none of it decides where the demo works.
+ELSEWHERE = {
+    "KUBECONFIG": "/nonexistent/kubeconfig",
+    "KUBECONFIG_BASE64": "bm9uZQ==",
+    "GKE_CLUSTER_NAME": "production",
+    "KUBERNETES_SERVICE_HOST": "203.0.113.1",
+    "K8S_SERVICE_ACCOUNT": "production",
+    "K8S_POD_TEMPLATE": "production",
+    "SESSION_IMAGE": "registry.example.com/production:1",
+    "SESSION_STORE": "firestore",
+    "USE_MOCK_CONTAINER_ADAPTER": "true",
+}
+
+
+def test_the_demo_does_the_main_job_on_the_local_cluster_whatever_the_environment_names(
+    tmp_path: Path,
+) -> None:
     ran = subprocess.run(
         [sys.executable, "-m", "local.demo"],
         check=False,
         cwd=ROOT,
-        env=laptop.base_environment(),
+        env=laptop.base_environment(HOME=str(tmp_path), **ELSEWHERE),
         capture_output=True,
         text=True,
     )
@@ -37,6 +55,84 @@ def test_the_demo_does_the_main_job() -> None:
         "All steps gave",
     ):
         assert told in ran.stdout
+    assert "Works on a local cluster of its own" in ran.stdout
+    assert "export KUBECONFIG" not in ran.stdout + ran.stderr
+    assert list(tmp_path.iterdir()) == [], "something is left in the home folder"
+
+
+@pytest.mark.parametrize("module", [["local.demo"], ["local.serve", "--laptop"]], ids=["demo", "run"])
+def test_another_cluster_is_used_when_asked_and_said(tmp_path: Path, module: list[str]) -> None:
+    """Nothing else than KUBECONFIG leads there; what cannot be reached is told by its cause."""
+    kubeconfig = tmp_path / "kubeconfig"
+    environment = laptop.base_environment(
+        **{**ELSEWHERE, "KUBECONFIG": str(kubeconfig), "SESSION_STORE": "sqlite"},
+        SQLITE_PATH=str(tmp_path / "db"),
+        PORT="0",
+    )
+    environment["USE_MOCK_CONTAINER_ADAPTER"] = "false"
+    arguments = ["-m", *module, "--cluster", "kubeconfig"]
+    with subprocess.Popen(
+        [sys.executable, *arguments],
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as child:
+        assert child.stdout is not None
+        if module == ["local.demo"]:
+            said, _ = child.communicate(timeout=100)
+            assert child.returncode == 1
+            assert "FAILED" in said
+            assert "Traceback" not in said
+        else:
+            said = next(child.stdout, "")
+            child.terminate()
+    assert f"Works on the cluster of KUBECONFIG={kubeconfig}, in its namespace gamgui." in said
+
+
+def test_the_readme_names_every_target() -> None:
+    told = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    readme = (ROOT / "README.md").read_text()
+    targets = {line.split()[1] for line in told.splitlines()}
+    assert targets == set(re.findall(r"^\| `make ([a-z-]+)` \|", readme, re.MULTILINE))
+
+
+@pytest.mark.parametrize(
+    ("variables", "arguments", "told"),
+    [
+        ({"GKE_CLUSTER_NAME": "x"}, [], "GKE_CLUSTER_LOCATION is not set"),
+        ({"PORT": "taken"}, [], "PORT="),
+        ({"PORT": "taken"}, ["--laptop"], "PORT="),
+        ({"SESSION_STORE": "paper"}, ["--laptop"], "SESSION_STORE must be one of"),
+        ({"K8S_NAMESPACE": "-"}, ["--laptop"], "K8S_NAMESPACE is not a DNS label"),
+        ({"SESSION_TTL_SECONDS": "long"}, [], "SESSION_TTL_SECONDS must be a whole number"),
+    ],
+)
+def test_a_start_that_fails_is_told_by_its_cause(
+    tmp_path: Path, variables: dict[str, str], arguments: list[str], told: str
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        if variables.get("PORT") == "taken":
+            variables = {**variables, "PORT": str(taken.getsockname()[1])}
+        ran = subprocess.run(
+            [sys.executable, "-m", "local.serve", *arguments],
+            check=False,
+            cwd=ROOT,
+            env=laptop.base_environment(HOME=str(tmp_path), **variables),
+            capture_output=True,
+            text=True,
+        )
+    assert ran.returncode == 2
+    assert told in ran.stderr
+    assert len(ran.stderr.splitlines()) <= 2, ran.stderr
+
+
+def test_the_gateway_says_at_its_start_what_image_is_missing(tmp_path: Path) -> None:
+    settings = {"HOME": str(tmp_path), "SQLITE_PATH": str(tmp_path / "db")}
+    with laptop.gateway(tmp_path / "log", **settings):
+        pass
+    assert "SESSION_IMAGE is not set" in (tmp_path / "log").read_text()
 
 
 async def test_the_local_cluster_ends_with_the_laptop_edition_even_when_that_is_killed(

@@ -3,29 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import secrets
 from collections.abc import Iterator
 
 import pytest
 
-from tests.support.firestore_emulator import EmulatorAbsentError, firestore_emulator
+from tests.support.firestore_emulator import firestore_emulator
 
 
 @pytest.fixture(scope="session")
 def firestore_host() -> Iterator[str]:
-    """host:port of one emulator for all tests; skips without one.
-
-    With REQUIRE_FIRESTORE_EMULATOR=1 the test fails instead.
-    """
+    """host:port of one emulator for all tests; ``tests.support.needs`` skips them without one."""
     with contextlib.ExitStack() as stack:
-        try:
-            host = stack.enter_context(firestore_emulator())
-        except EmulatorAbsentError as error:
-            if os.environ.get("REQUIRE_FIRESTORE_EMULATOR") == "1":
-                pytest.fail(f"REQUIRE_FIRESTORE_EMULATOR=1, but {error}")
-            pytest.skip(str(error))
-        yield host
+        yield stack.enter_context(firestore_emulator())
 
 
 @pytest.fixture

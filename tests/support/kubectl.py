@@ -5,21 +5,19 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import shutil
 from typing import Any
 
-import pytest
+from tests.support.needs import kubectl_path, needs
 
-needs_kubectl = pytest.mark.skipif(
-    shutil.which("kubectl") is None and os.environ.get("REQUIRE_KUBECTL") != "1",
-    reason="kubectl is not installed",
-)
+needs_kubectl = needs("kubectl")
 
 
 async def kubectl(kubeconfig: str, *arguments: str) -> tuple[int, str, str]:
     """Runs kubectl: exit status, stdout and stderr."""
+    program = kubectl_path()
+    assert program is not None, "tests that ask for kubectl are marked so"
     process = await asyncio.create_subprocess_exec(
-        "kubectl",
+        program,
         *arguments,
         env={"PATH": os.environ["PATH"], "HOME": "/nonexistent", "KUBECONFIG": kubeconfig},
         stdin=asyncio.subprocess.DEVNULL,

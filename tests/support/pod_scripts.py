@@ -10,7 +10,10 @@ import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 
+import pytest
+
 from shared.files.scripts import Script, script_command
+from tests.support.needs import needs
 
 SECONDS = 30
 APPLETS = "cat chmod date dd head mkdir mv readlink rm rmdir sed sh sha256sum stat tail tar"
@@ -29,13 +32,9 @@ class Tools:
         return " ".join(self.shell)
 
 
-SHELLS = [
-    Tools(shell, busybox=shell[0] == "busybox")
-    for shell in (["dash"], ["bash", "--posix"], ["busybox", "sh"])
-    if shutil.which(shell[0]) is not None
-]
-SEPARATE = [tools for tools in SHELLS if not tools.busybox]
+SEPARATE = [Tools(shell) for shell in (["dash"], ["bash", "--posix"]) if shutil.which(shell[0]) is not None]
 """Those whose programs a test can take away or replace: busybox runs its own wherever they are."""
+SHELLS = [*SEPARATE, pytest.param(Tools(["busybox", "sh"], busybox=True), marks=needs("busybox"))]
 
 
 class Pod:

@@ -98,7 +98,9 @@ def watch(store: Store, target: Target) -> AsyncIterator[Object]:
         ApiError: 400 for parameters that do not parse.
     """
     selected = _selector(target)
-    since = number(target.query, "resourceVersion")
+    # Instead of a list (kubectl from 1.35 on): all there is as ADDED, then a bookmark that says so.
+    initial = flag(target.query, "sendInitialEvents")
+    since = None if initial else number(target.query, "resourceVersion")
     seconds = number(target.query, "timeoutSeconds")
     return _watch(store, target, selected, since, seconds or _WATCH_S)
 
@@ -120,6 +122,8 @@ async def _watch(
             return
         for event in backlog:
             yield event
+        if bookmarks and flag(target.query, "sendInitialEvents"):
+            yield _bookmark(target, reached, {"k8s.io/initial-events-end": "true"})
         async for change in _changes(queue, deadline):
             reached = change.revision if change is not None else reached
             event_or_none = _event(change, target, selected) if change is not None else None
@@ -162,8 +166,10 @@ def _event(change: Change, target: Target, selected: Matcher) -> Object | None:
     return {"type": kind, "object": _typed(target, change.object)}
 
 
-def _bookmark(target: Target, revision: int) -> Object:
-    metadata = {"resourceVersion": str(revision)}
+def _bookmark(target: Target, revision: int, annotations: dict[str, str] | None = None) -> Object:
+    metadata: Object = {"resourceVersion": str(revision)}
+    if annotations:
+        metadata["annotations"] = annotations
     return {"type": "BOOKMARK", "object": _typed(target, {"metadata": metadata})}
 
 

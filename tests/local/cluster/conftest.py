@@ -1,9 +1,8 @@
 """Clusters that run inside the test's own event loop, and clients for them."""
 
 import json
-import os
 import shutil
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import aiohttp
 import pytest
 
 from local.cluster import LocalCluster
+from tests.support.needs import kubectl_path, needs
 
 from .client import Client
 
@@ -29,7 +29,7 @@ def recording() -> Callable[[str], list[dict[str, Any]]]:
     return load
 
 
-@pytest.fixture(params=["in namespaces", "process groups"])
+@pytest.fixture(params=[pytest.param("in namespaces", marks=needs("namespaces")), "process groups"])
 def runtime(request: pytest.FixtureRequest) -> str:
     """Both ways to run containers, for tests that ask for it."""
     return str(request.param)
@@ -57,15 +57,18 @@ async def client(cluster: LocalCluster) -> AsyncIterator[Client]:
         yield made
 
 
-@pytest.fixture(params=_KUBECTLS)
+def _kubectls() -> Iterator[Any]:
+    """The pinned one, and the older ones of the Google Cloud SDK where those are."""
+    yield pytest.param(kubectl_path(), id="pinned")
+    for version in _KUBECTLS:
+        for known in filter(None, (shutil.which(f"kubectl.{version}"), shutil.which("kubectl"))):
+            path = Path(known).resolve().with_name(f"kubectl.{version}")
+            if path.exists():
+                yield pytest.param(str(path), id=f"{version}-sdk")
+                break
+
+
+@pytest.fixture(params=_kubectls())
 def kubectl(request: pytest.FixtureRequest) -> str:
-    """Path of a real kubectl, in each version that is supported; found beside ``kubectl``."""
-    version = request.param
-    candidates = [shutil.which(f"kubectl.{version}"), shutil.which("kubectl")]
-    for known in filter(None, candidates):
-        path = Path(known).resolve().with_name(f"kubectl.{version}")
-        if path.exists():
-            return str(path)
-    if os.environ.get("REQUIRE_KUBECTL") == "1":
-        pytest.fail(f"kubectl {version} is required but not there")
-    pytest.skip(f"no kubectl {version}")
+    """Path of a real kubectl, in each version that is here."""
+    return str(request.param)

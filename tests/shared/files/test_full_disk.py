@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from shared.files.scripts import script_command
+from tests.support.needs import needs
 from tests.support.pod_scripts import SHELLS, Tools, seal
 
 _MOUNT = 'mount -t tmpfs -o size=1m tmpfs "$1" && cd "$1" && printf old >file && shift && "$@"'
@@ -39,14 +39,7 @@ def in_small_workspace(folder: Path, tools: Tools, *pieces: tuple[list[str], byt
     return run.stdout.splitlines()
 
 
-def _can_mount() -> bool:
-    if shutil.which("unshare") is None:
-        return False
-    probe = ["unshare", "--user", "--map-root-user", "--mount", "mount", "-t", "tmpfs", "tmpfs", "/mnt"]
-    return subprocess.run(probe, capture_output=True, check=False).returncode == 0
-
-
-pytestmark = pytest.mark.skipif(not _can_mount(), reason="namespaces are not allowed here")
+pytestmark = needs("namespaces")
 
 
 @pytest.mark.parametrize("tools", SHELLS, ids=lambda tools: tools.name)

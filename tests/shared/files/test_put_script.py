@@ -12,6 +12,7 @@ import time
 
 import pytest
 
+from tests.support.needs import needs
 from tests.support.pod_scripts import APPLETS, SEPARATE, Pod, names_in, seal
 
 DATA = bytes(range(256)) * 300
@@ -70,7 +71,7 @@ def test_what_is_known_to_be_long_is_hashed_while_it_comes(pod: Pod, length: int
 
 
 @pytest.mark.parametrize("pod", SEPARATE, ids=lambda tools: tools.name, indirect=True)
-@pytest.mark.parametrize("hasher", ["openssl", "python3"])
+@pytest.mark.parametrize("hasher", [pytest.param("openssl", marks=needs("openssl")), "python3"])
 @pytest.mark.parametrize("work", [True, False], ids=["work", "fail"])
 def test_what_is_long_is_hashed_by_what_the_image_has(pod: Pod, hasher: str, work: bool) -> None:
     for name in [*APPLETS.split(), *([hasher] if work else [])]:

@@ -17,7 +17,8 @@ from shared.kube.supervisor import script, variables
 from shared.sessions.execution import Output, Started
 from shared.sessions.job import Gap, JobCursor, JobEvent, JobReport, JobState, Place
 from shared.sessions.names import new_job_id
-from tests.support.shells import NAMES, SHELLS
+from tests.support import processes
+from tests.support.shells import SHELLS
 
 BOUND = 17 * 64 * 1024
 """Of a job's logs in these tests: sixteen of 64 KiB, and the rest."""
@@ -103,7 +104,7 @@ class Jobs:
             time.sleep(0.02)
 
 
-@pytest.fixture(params=SHELLS, ids=NAMES)
+@pytest.fixture(params=SHELLS)
 def jobs(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Jobs]:
     found = Jobs(request.param, tmp_path / "a folder" / "jobs")
     yield found
@@ -123,7 +124,7 @@ def data(events: list[JobEvent], stream: str) -> bytes:
 
 
 def sleeping(mark: str) -> bool:
-    return subprocess.run(["pgrep", "-f", f"sleep {mark}"], capture_output=True, check=False).returncode == 0
+    return bool(processes.with_arguments(f"sleep {mark}"))
 
 
 def test_what_a_job_says_and_how_it_ends_is_kept_in_order(jobs: Jobs) -> None:
@@ -249,7 +250,7 @@ def test_what_left_the_group_and_keeps_the_output_open_does_not_hold_up_the_end(
     report = jobs.ended(job, 10)
     assert (report.state, report.exit_code, report.stdout_bytes) == (JobState.EXITED, 0, 5)
     assert data(jobs.follow(job), "stdout") == b"done\n"
-    subprocess.run(["pkill", "-f", f"sleep {mark}"], check=True)
+    processes.end(f"sleep {mark}")
 
 
 def test_only_the_newest_output_is_kept_and_what_is_missing_is_known(jobs: Jobs) -> None:
@@ -323,7 +324,7 @@ def test_a_job_whose_supervisor_was_killed_is_known_to_be_lost(jobs: Jobs, mark:
     jobs.run(job, "cancel")  # returns, and does not wait for ever
     for left in jobs.processes(job):
         os.kill(int(left), signal.SIGKILL)
-    subprocess.run(["pkill", "-f", f"sleep {mark}"], check=True)
+    processes.end(f"sleep {mark}")
     (jobs.root / job / "end").touch()
 
 

@@ -19,7 +19,7 @@ from shared.errors import InvalidRequest
 from shared.kube import supervisor
 from shared.sessions.execution import Command
 from shared.sessions.variables import MAX_COMMAND_BYTES, MAX_SESSION_BYTES
-from tests.support.shells import NAMES, SHELLS
+from tests.support.shells import SHELLS
 
 TAG = "gamgui-0123456789abcdef"
 LIMIT_MARGIN = 10
@@ -82,7 +82,7 @@ class Run:
         self.stdin.close()
 
 
-@pytest.fixture(params=SHELLS, ids=NAMES)
+@pytest.fixture(params=SHELLS)
 def start(request: pytest.FixtureRequest) -> Callable[[Command], Run]:
     return lambda given_command: Run(request.param, given_command)
 

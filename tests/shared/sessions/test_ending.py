@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from shared.audit.masking import shown_command
 from shared.errors import ClusterUnavailable
 from shared.sessions.access import SessionAccess
 from shared.sessions.auditor import Auditor
@@ -145,7 +146,13 @@ def in_world(folder: Path, answer: Answer, test: Callable[[World], Awaitable[Non
             administrators=[ROOT.email],
         )
         service = JobService(
-            store=store, access=access, runtime=jobs, virtual=VirtualJobs(), audit=audit, clock=clock
+            store=store,
+            access=access,
+            runtime=jobs,
+            virtual=VirtualJobs(),
+            audit=audit,
+            shown=shown_command,
+            clock=clock,
         )
         known = {"store": store, "access": access, "states": states, "jobs": service, "audit": audit}
         sessions = SessionService(

@@ -10,6 +10,7 @@ from shared.store.firestore import FirestoreStore
 from shared.store.sqlite import SqliteStore
 from tests.shared.store.samples import SetClock
 from tests.support.firestore_fixtures import firestore_host, firestore_project
+from tests.support.needs import needs
 
 __all__ = ["clock", "firestore_host", "firestore_project", "new_store", "store"]
 
@@ -19,7 +20,7 @@ def clock() -> SetClock:
     return SetClock()
 
 
-@pytest.fixture(params=["sqlite", "firestore"])
+@pytest.fixture(params=["sqlite", pytest.param("firestore", marks=needs("emulator"))])
 async def new_store(
     request: pytest.FixtureRequest, tmp_path: Path, clock: SetClock
 ) -> AsyncIterator[Callable[[], SessionStore]]:

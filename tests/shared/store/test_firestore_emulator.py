@@ -102,6 +102,8 @@ def test_required_emulator_that_is_absent_fails_the_test(tmp_path: Path) -> None
                 "-q",
                 "-p",
                 "no:cacheprovider",
+                "-p",
+                "tests.support.needs",
                 "--rootdir",
                 str(tmp_path),
                 str(test),

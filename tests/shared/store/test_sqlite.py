@@ -19,6 +19,7 @@ import pytest
 from shared.errors import InternalError, StoreUnavailable
 from shared.store.sqlite import SqliteStore
 from tests.shared.store.samples import SetClock, a_record, a_session
+from tests.support.needs import needs
 
 COMPETITOR = """
 import asyncio, sys
@@ -142,7 +143,7 @@ class TestUnavailable:
         (tmp_path / "file").touch()
         await unavailable(tmp_path / "file" / "sessions.db")
 
-    @pytest.mark.skipif(not Path("/proc/version").exists(), reason="needs Linux's /proc")
+    @needs("proc")
     @pytest.mark.parametrize("path", ["/proc/version", "/proc/none/sessions.db"])
     async def test_place_that_nobody_may_write(self, path: str) -> None:
         await unavailable(Path(path))

@@ -1,0 +1,119 @@
+"""Makes a virtual environment from a lock: ``python3 local/environment.py FOLDER LOCK [--project]``.
+
+Runs before anything is installed, so it uses the standard library only. The folder's file
+``ready`` is written last: an environment without it broke off, and is made again from nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+STAMP = "ready"
+_LEAST_PYTHON = (3, 11)
+# pip gives up on an index that does not answer as on one that has nothing of that name.
+_NOWHERE = re.compile(r"satisfies the requirement (\S+).*\(from versions: none\)")
+_PIP = ("-m", "pip", "--disable-pip-version-check", "--no-input", "install", "--quiet")
+
+
+class InstallError(Exception):
+    """The environment could not be made; the text says why and what to do, in a line or two."""
+
+
+def prepare(folder: Path, lock: Path, *, project: Path | None = None) -> None:
+    """Makes the environment, or brings a whole one to what the lock says now.
+
+    Args:
+        folder: Of the environment.
+        lock: Every package with its version and hashes.
+        project: Folder of a project that is installed too, as it stands; its build needs
+            nothing but what the lock has.
+
+    Raises:
+        InstallError: This Python cannot make one, or a package is not to be had.
+    """
+    stamp = folder / STAMP
+    whole = stamp.exists()
+    stamp.unlink(missing_ok=True)
+    if not whole:
+        _require_python()
+        if folder.exists():
+            shutil.rmtree(folder)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        _run([sys.executable, "-m", "venv", str(folder)], "the virtual environment")
+    python = str(folder / "bin/python")
+    hashed = ("--require-hashes", "--only-binary", ":all:", "--requirement", str(lock))
+    _run([python, *_PIP, *hashed], f"what {lock.name} names")
+    if project is not None:
+        alone = ("--no-deps", "--no-build-isolation", "--no-index", "--editable", str(project))
+        _run([python, *_PIP, *alone], "this project")
+    stamp.touch()
+
+
+def _require_python() -> None:
+    if sys.version_info < _LEAST_PYTHON:
+        raise InstallError("Python 3.11 or newer is needed; name one with PYTHON=...")
+    try:
+        import ensurepip  # noqa: F401
+    except ImportError as error:
+        raise InstallError(
+            "This Python has no ensurepip, which makes virtual environments; "
+            "on Debian and Ubuntu: apt-get install python3-venv"
+        ) from error
+
+
+def _run(command: list[str], what: str) -> None:
+    environment = dict(os.environ)
+    if "PIP_CACHE_DIR" not in environment:
+        # pip's own place is in the user's home folder, where nothing of ours belongs.
+        environment["PIP_NO_CACHE_DIR"] = "1"
+    ran = subprocess.run(
+        command,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        check=False,
+    )
+    if ran.returncode:
+        raise InstallError(f"{what} could not be installed: {_cause(ran.stdout)}")
+
+
+def _cause(said: str) -> str:
+    """One line of what a program said: its last error."""
+    if nowhere := _NOWHERE.search(said):
+        return f"PyPI does not answer, or pip's settings lead elsewhere: {nowhere[1]} is nowhere to be had"
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    errors = [line for line in lines if re.match(r"(\w*Error|ERROR|OSError)\b", line)]
+    return (errors or lines or ["no reason was given"])[-1][:500]
+
+
+def main() -> int:
+    """Reads the arguments.
+
+    Returns:
+        The exit code.
+    """
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("lock", type=Path)
+    parser.add_argument("--project", type=Path)
+    options = parser.parse_args()
+    print(f"Installing what is pinned in {options.lock} (once; takes a minute) ...", file=sys.stderr)
+    try:
+        prepare(options.folder, options.lock, project=options.project)
+    except (InstallError, OSError) as error:
+        print(f"Not installed: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

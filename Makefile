@@ -21,10 +21,10 @@ $(READY): requirements.txt requirements-dev.txt pyproject.toml
 	@touch $@
 
 # Apart from the rest: it brings a hundred packages that nothing else needs.
-$(CHECKOV)/ready: requirements-checkov.txt
+$(CHECKOV)/ready: requirements-checkov.lock
 	@test -x $(CHECKOV)/bin/python || $(PYTHON) -m venv $(CHECKOV)
 	@echo "Installing checkov (once; takes a minute) ..."
-	@$(CHECKOV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-checkov.txt
+	@$(CHECKOV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-checkov.lock
 	@touch $@
 
 demo: $(READY) ## Do the main job over HTTP on a local cluster, step by step
@@ -70,6 +70,7 @@ check-infra: $(READY) $(CHECKOV)/ready ## Terraform, image and pipeline, without
 
 lock: $(READY) ## Write requirements.lock and requirements-build.lock: every version and hash of the image
 	@$(BIN)/$(COMPILE) --output-file=requirements.lock requirements.txt
+	@$(BIN)/$(COMPILE) --output-file=requirements-checkov.lock requirements-checkov.txt
 	@$(BIN)/$(COMPILE) --only-build-deps --build-deps-for=wheel --output-file=requirements-build.lock pyproject.toml
 
 format: $(READY) ## Format the code

@@ -56,6 +56,13 @@ resource "google_service_account" "build" {
   depends_on = [google_project_service.api]
 }
 
+resource "google_service_account" "check" {
+  account_id   = "${var.name}-check"
+  display_name = "Tests the source"
+
+  depends_on = [google_project_service.api]
+}
+
 resource "google_service_account" "verifier" {
   account_id   = "${var.name}-verifier"
   display_name = "Test client of the pipeline"

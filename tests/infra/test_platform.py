@@ -18,6 +18,7 @@ ROLES = {
     "roles/cloudbuild.builds.editor": "the pipeline has its source tested in a build of its own",
     "roles/container.defaultNodeServiceAccount": "nodes write logs and metrics; acts on no Kubernetes object",
     "roles/datastore.user": "functions read and write documents of one database",
+    "roles/datastore.viewer": "functions that only read may not write",
     "roles/iam.serviceAccountOpenIdTokenCreator": "the pipeline is its test client, by ID tokens only",
     "roles/iam.serviceAccountUser": "the pipeline deploys what runs as these accounts, and tests as another",
     "roles/iap.httpsResourceAccessor": "callers pass Identity-Aware Proxy",
@@ -68,7 +69,7 @@ def test_the_project_wide_roles_are_few() -> None:
         body["role"] for address, body in members().items() if address.startswith("google_project_iam_member")
     }
     assert wide == {
-        "roles/datastore.user",
+        '${each.value.writes ? "roles/datastore.user" : "roles/datastore.viewer"}',
         "roles/container.defaultNodeServiceAccount",
         "roles/logging.logWriter",
         "${each.value}",

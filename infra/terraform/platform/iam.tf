@@ -88,12 +88,13 @@ resource "google_project_iam_member" "cluster_connect" {
   member  = google_service_account.function[each.key].member
 }
 
-# https://cloud.google.com/firestore/docs/security/iam#conditions: of this database only.
+# https://cloud.google.com/firestore/docs/security/iam#conditions: of this database only. Who only
+# reads may only read.
 resource "google_project_iam_member" "store" {
   for_each = local.functions
 
   project = var.project_id
-  role    = "roles/datastore.user"
+  role    = each.value.writes ? "roles/datastore.user" : "roles/datastore.viewer"
   member  = google_service_account.function[each.key].member
 
   condition {

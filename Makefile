@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
 CHECKOV := .local/checkov
+# More than cores, as many tests wait: for a process that is given time to end, or a limit to be reached.
+WORKERS ?= $(shell $(PYTHON) -c 'import os; print(min(8, 2 * (os.cpu_count() or 1)))')
 COMPILE := pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-header \
 	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host
 
@@ -42,7 +44,7 @@ gateway: $(READY) ## All functions under one host, against what the environment 
 
 test: $(READY) ## All tests
 	@$(BIN)/python -m local.images >/dev/null
-	@$(BIN)/python -m pytest -q --numprocesses auto --maxprocesses 4 --dist loadfile
+	@$(BIN)/python -m pytest -q --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 fuzz: $(READY) ## Property tests with examples that no run has had before
 	@grep -rl "^@given" tests | xargs $(BIN)/python -m pytest -q --hypothesis-profile fuzz

@@ -10,7 +10,7 @@ COMPILE := pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras -
 	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run cluster gateway test fuzz test-cluster manifests check check-infra lock bench docs format clean
+.PHONY: help demo run cluster gateway test fuzz prove-soak prove-races test-cluster manifests check check-infra lock bench docs format clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,13 @@ test: $(READY) ## All tests
 
 fuzz: $(READY) ## Property tests with examples that no run has had before
 	@grep -rl "^@given" tests | xargs $(BIN)/python -m pytest -q --hypothesis-profile fuzz
+
+prove-soak: $(READY) ## 2,000 commands, 200 at once; make test has 400 of them
+	@$(BIN)/python -m local.images >/dev/null
+	@PROVE=1 $(BIN)/python -m pytest -q tests/contract/test_soak.py
+
+prove-races: $(READY) ## 100 rounds of each race for a file; make test has 40
+	@PROVE=1 $(BIN)/python -m pytest -q tests/shared/files/test_races.py
 
 test-cluster: $(READY) ## Contract tests on a real cluster, as a user with the Roles: KUBECONFIG=... SESSION_IMAGE=...
 	@test -n "$(KUBECONFIG)" || { echo "set KUBECONFIG and SESSION_IMAGE" >&2; exit 2; }

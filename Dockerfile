@@ -2,10 +2,9 @@
 #
 #   docker build --build-arg SESSION_IMAGE=REGISTRY/gam-session@sha256:... -t functions .
 #
-# No digest: tags are exact, cloudbuild.yaml scans what they lead to, and images are deployed by the
-# digest of what was built.
+# The base image is named by its digest; docs/deploy.md says how to take another one.
 
-FROM python:3.11.14-slim-bookworm AS build
+FROM python:3.11.14-slim-bookworm@sha256:65a93d69fa75478d554f4ad27c85c1e69fa184956261b4301ebaf6dbb0a3543d AS build
 
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ONLY_BINARY=:all:
 
@@ -26,7 +25,7 @@ COPY functions /app/functions
 RUN python -m compileall -q --invalidation-mode unchecked-hash /opt/venv/lib /app/functions
 
 
-FROM python:3.11.14-slim-bookworm
+FROM python:3.11.14-slim-bookworm@sha256:65a93d69fa75478d554f4ad27c85c1e69fa184956261b4301ebaf6dbb0a3543d
 
 # Nothing that installs is left.
 RUN python -m pip uninstall --quiet --yes --root-user-action=ignore pip setuptools wheel

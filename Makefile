@@ -12,7 +12,9 @@ COMPILE := $(LOCKER)/bin/uv pip compile --no-config --no-cache --quiet --generat
 	--no-emit-index-url --no-emit-find-links --python-version 3.11
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run cluster gateway test fuzz test-cluster manifests prove-groups check check-infra lock bench docs format clean
+.PHONY: help demo run cluster gateway test fuzz test-cluster manifests prove-groups prove-soak prove-races check check-infra lock bench docs format clean
+# More than cores, as many tests wait: for a process that is given time to end, or a limit to be reached.
+WORKERS ?= $(shell $(PYTHON) -c 'import os; print(min(8, 2 * (os.cpu_count() or 1)))')
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,7 +44,7 @@ gateway: $(READY) ## All functions under one host, against what the environment 
 
 test: $(READY) ## All tests
 	@$(BIN)/python -m local.images >/dev/null
-	@$(BIN)/python -m pytest -q --numprocesses auto --maxprocesses 4 --dist loadfile
+	@$(BIN)/python -m pytest -q --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 fuzz: $(READY) ## Property tests with examples that no run has had before
 	@grep -rl "^@given" tests | xargs $(BIN)/python -m pytest -q --hypothesis-profile fuzz
@@ -51,6 +53,13 @@ prove-groups: $(READY) ## Demo, contract and cluster tests where the kernel refu
 	@$(BIN)/python -m tests.support.without_namespaces $(BIN)/python -m local.demo
 	@$(BIN)/python -m tests.support.without_namespaces $(BIN)/python -m pytest -q --numprocesses auto \
 		--maxprocesses 4 --dist loadfile tests/contract tests/local
+
+prove-soak: $(READY) ## 2,000 commands, 200 at once; make test has 400 of them
+	@$(BIN)/python -m local.images >/dev/null
+	@PROVE=1 $(BIN)/python -m pytest -q tests/contract/test_soak.py
+
+prove-races: $(READY) ## 100 rounds of each race for a file; make test has 40
+	@PROVE=1 $(BIN)/python -m pytest -q tests/shared/files/test_races.py
 
 test-cluster: $(READY) ## Contract tests on a real cluster, as a user with the Roles: KUBECONFIG=... SESSION_IMAGE=...
 	@test -n "$(KUBECONFIG)" || { echo "set KUBECONFIG and SESSION_IMAGE" >&2; exit 2; }

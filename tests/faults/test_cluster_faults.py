@@ -13,7 +13,7 @@ from tests.faults.operations import CREDENTIALS, Create, Delete, Refresh
 from tests.faults.sweep import sweep_all, with_fault
 from tests.faults.world import Place
 
-pytestmark = pytest.mark.timeout(300)  # hundreds of operations, some of which wait for half a minute
+pytestmark = pytest.mark.timeout(1800)  # hundreds of operations, some of which wait for half a minute
 
 _ONCE = (
     Kind.TOO_MANY,

@@ -12,7 +12,7 @@ from tests.faults.operations import CREDENTIALS, Create, Delete, Refresh
 from tests.faults.sweep import cancelled, crashes, sweep_all
 from tests.faults.world import Place
 
-pytestmark = pytest.mark.timeout(300)  # hundreds of operations, some of which wait for half a minute
+pytestmark = pytest.mark.timeout(1800)  # hundreds of operations, some of which wait for half a minute
 
 # Counted by hand, each before and after. A create calls for the Secret, its own document, the
 # template, the pod, the watch and the document again; a delete for its document twice, the jobs,

@@ -12,7 +12,7 @@ from tests.faults.operations import Create, Delete
 from tests.faults.sweep import cancelled, crashes, sweep_all, with_fault
 from tests.faults.world import Place
 
-pytestmark = pytest.mark.timeout(300)  # hundreds of operations, some of which wait for half a minute
+pytestmark = pytest.mark.timeout(1800)  # hundreds of operations, some of which wait for half a minute
 
 
 def faults(calls: Sequence[str]) -> list[Fault]:

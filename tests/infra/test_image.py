@@ -104,7 +104,7 @@ def test_the_image_is_built_from_hashes_and_runs_as_nobody() -> None:
     assert len(stages) == 2
     assert stages[1] + " AS build" == stages[0], "what is built is for the Python that runs it"
     for stage in stages:
-        assert re.match(r"python:3\.\d+\.\d+-slim-\w+", stage), "an exact version"
+        assert re.match(r"python:3\.\d+\.\d+-slim-\w+@sha256:", stage), "an exact version"
     last = len(found) - 1 - [word for word, _ in found][::-1].index("FROM")
     final = found[last:]
     installs = [rest for word, rest in found if word == "RUN" and "install" in rest and "wheel " not in rest]
@@ -157,7 +157,7 @@ def test_the_pipeline_goes_in_order() -> None:
         direct = waits[step] - {"-"}
         return direct.union(*(after(one) for one in direct))
 
-    assert {"test", "terraform", "scan"} <= after("deploy")
+    assert {"test", "scan"} <= after("deploy")
     assert {"deploy", "verify"} <= after("keep-or-roll-back")
 
 
@@ -187,9 +187,3 @@ def test_the_pipelines_scripts_are_there() -> None:
     for name in ("deploy", "verify", "rollback"):
         assert f"scripts/{name}" in text
         assert (ROOT / "scripts" / name).stat().st_mode & 0o111
-
-
-def test_images_of_the_pipeline_have_versions() -> None:
-    for step in pipeline()["steps"]:
-        if not step["name"].startswith("gcr.io/"):
-            assert re.search(r":\d+\.\d+\.\d+", step["name"]), step["name"]

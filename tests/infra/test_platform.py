@@ -15,16 +15,19 @@ from tests.support.terraform import PLATFORM, blocks, files, local_values, resou
 ROLES = {
     "roles/artifactregistry.reader": "nodes pull the session image",
     "roles/artifactregistry.writer": "the pipeline pushes images",
+    "roles/cloudbuild.builds.editor": "the pipeline has its source tested in a build of its own",
     "roles/container.defaultNodeServiceAccount": "nodes write logs and metrics; acts on no Kubernetes object",
     "roles/datastore.user": "functions read and write documents of one database",
+    "roles/datastore.viewer": "functions that only read may not write",
     "roles/iam.serviceAccountOpenIdTokenCreator": "the pipeline is its test client, by ID tokens only",
-    "roles/iam.serviceAccountUser": "the pipeline deploys revisions that run as the functions' accounts",
+    "roles/iam.serviceAccountUser": "the pipeline deploys what runs as these accounts, and tests as another",
     "roles/iap.httpsResourceAccessor": "callers pass Identity-Aware Proxy",
     "roles/logging.logWriter": "the pipeline writes its log",
     "roles/ondemandscanning.admin": "the pipeline scans images; there is no lesser role for it",
     "roles/run.developer": "the pipeline deploys revisions of the functions, and of no other service",
     "roles/run.invoker": "callers call",
-    "roles/storage.objectViewer": "the pipeline reads the source",
+    "roles/storage.legacyBucketWriter": "the pipeline uploads what is to be tested",
+    "roles/storage.objectViewer": "the pipeline and its tests read the source",
 }
 KEEPS_SECRETS = ("service_account_key", "secret_version", "password", "private_key", "tls_", "ssh_key")
 
@@ -66,8 +69,9 @@ def test_the_project_wide_roles_are_few() -> None:
         body["role"] for address, body in members().items() if address.startswith("google_project_iam_member")
     }
     assert wide == {
-        "roles/datastore.user",
+        '${each.value.writes ? "roles/datastore.user" : "roles/datastore.viewer"}',
         "roles/container.defaultNodeServiceAccount",
+        "roles/logging.logWriter",
         "${each.value}",
         "${google_project_iam_custom_role.cluster_connect.id}",
     }

@@ -65,7 +65,7 @@ def test_the_image_runs_as_the_user_of_the_manifest_and_where_it_works() -> None
 def test_both_stages_are_of_one_named_version_of_python() -> None:
     bases = {text.split()[0] for name, text in instructions() if name == "FROM"}
     assert len(bases) == 1
-    assert re.fullmatch(r"python:3\.\d+-slim-[a-z]+", bases.pop())
+    assert re.fullmatch(r"python:3\.\d+\.\d+-slim-[a-z]+@sha256:[0-9a-f]{64}", bases.pop())
 
 
 def test_every_program_that_scripts_start_is_in_a_package_of_the_image() -> None:

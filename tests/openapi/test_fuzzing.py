@@ -48,7 +48,7 @@ _WIDE = {
 }
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(1800)
 def test_every_answer_to_whatever_is_sent_is_a_described_one(tmp_path: Path) -> None:
     hooks = {"SCHEMATHESIS_HOOKS": "tests.openapi.hooks", "PYTHONPATH": str(ROOT)}
     with gateway(tmp_path, **_WIDE) as url:

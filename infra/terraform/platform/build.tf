@@ -30,6 +30,32 @@ resource "google_storage_bucket_iam_member" "build_source" {
   member = google_service_account.build.member
 }
 
+# The pipeline tests its source in a build of its own, under an account that could not deploy it.
+resource "google_project_iam_member" "check" {
+  project = var.project_id
+  role    = "roles/logging.logWriter"
+  member  = google_service_account.check.member
+}
+
+resource "google_storage_bucket_iam_member" "check_source" {
+  bucket = google_storage_bucket.source.name
+  role   = "roles/storage.objectViewer"
+  member = google_service_account.check.member
+}
+
+resource "google_service_account_iam_member" "build_checks" {
+  service_account_id = google_service_account.check.name
+  role               = "roles/iam.serviceAccountUser"
+  member             = google_service_account.build.member
+}
+
+# gcloud looks at the bucket before it uploads what is to be tested.
+resource "google_storage_bucket_iam_member" "build_upload" {
+  bucket = google_storage_bucket.source.name
+  role   = "roles/storage.legacyBucketWriter"
+  member = google_service_account.build.member
+}
+
 resource "google_artifact_registry_repository_iam_member" "build_push" {
   location   = google_artifact_registry_repository.images.location
   repository = google_artifact_registry_repository.images.name
@@ -38,7 +64,7 @@ resource "google_artifact_registry_repository_iam_member" "build_push" {
 }
 
 resource "google_project_iam_member" "build" {
-  for_each = toset(["roles/logging.logWriter", "roles/ondemandscanning.admin"])
+  for_each = toset(["roles/cloudbuild.builds.editor", "roles/logging.logWriter", "roles/ondemandscanning.admin"])
 
   project = var.project_id
   role    = each.value
@@ -101,6 +127,7 @@ locals {
 
   substitutions = {
     _AUDIENCE = local.audience
+    _CHECKER  = google_service_account.check.email
     _NAME     = var.name
     _REGION   = var.region
     _URL      = var.access == "iap" ? "" : local.url # the proxy takes other tokens: see docs/deploy.md

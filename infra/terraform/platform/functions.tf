@@ -2,7 +2,7 @@
 # The image and the traffic belong to the pipeline (scripts/deploy); all else belongs to Terraform.
 
 locals {
-  placeholder_image = "us-docker.pkg.dev/cloudrun/container/hello"
+  placeholder_image = "us-docker.pkg.dev/cloudrun/container/hello@sha256:9a0e9a5c7a19281e7617991d2fc61809de4973e6e75a10b2f07df3719ffda33c"
 
   functions = {
     for name, function in var.functions : name => merge(function, {

@@ -56,6 +56,13 @@ resource "google_service_account" "build" {
   depends_on = [google_project_service.api]
 }
 
+resource "google_service_account" "check" {
+  account_id   = "${var.name}-check"
+  display_name = "Tests the source"
+
+  depends_on = [google_project_service.api]
+}
+
 resource "google_service_account" "verifier" {
   account_id   = "${var.name}-verifier"
   display_name = "Test client of the pipeline"
@@ -81,12 +88,13 @@ resource "google_project_iam_member" "cluster_connect" {
   member  = google_service_account.function[each.key].member
 }
 
-# https://cloud.google.com/firestore/docs/security/iam#conditions: of this database only.
+# https://cloud.google.com/firestore/docs/security/iam#conditions: of this database only. Who only
+# reads may only read.
 resource "google_project_iam_member" "store" {
   for_each = local.functions
 
   project = var.project_id
-  role    = "roles/datastore.user"
+  role    = each.value.writes ? "roles/datastore.user" : "roles/datastore.viewer"
   member  = google_service_account.function[each.key].member
 
   condition {

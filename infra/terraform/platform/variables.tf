@@ -404,6 +404,7 @@ variable "functions" {
     caller          = optional(string, "client")   # client, operator or scheduler
     kind            = optional(string, "http")     # http or websocket (session affinity)
     cluster         = optional(bool, true)         # connects to the cluster
+    writes          = optional(bool, true)         # changes documents of the store
     schedule        = optional(string, "")         # cron, for the caller scheduler
     cpu             = optional(string, "1")        # Cloud Run's notation
     memory          = optional(string, "512Mi")    # Cloud Run's notation
@@ -443,6 +444,7 @@ variable "functions" {
     health = {
       routes        = ["GET /healthz", "GET /readyz", "GET /v1/status"]
       caller        = "operator"
+      writes        = false
       max_instances = 2
     }
     job_output = {
@@ -454,6 +456,7 @@ variable "functions" {
     list_sessions = {
       routes  = ["GET /v1/sessions"]
       cluster = false
+      writes  = false
     }
     session_files = {
       routes = [

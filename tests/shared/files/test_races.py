@@ -17,10 +17,11 @@ import pytest
 from tests.shared.files.test_put_script import wait_for_rest
 from tests.shared.files.test_unpack_script import unpack
 from tests.support.pod_scripts import Pod, names_in
+from tests.support.proofs import times
 from tests.support.tars import script_of, tar_of
 
 T = TypeVar("T")
-ROUNDS = 100
+ROUNDS = times(100, 40)
 SECRET = b"secret"
 OURS = b"public"
 _RENAME_EXCHANGE = 2

@@ -91,7 +91,7 @@ run "by_default" {
   assert {
     condition = alltrue([
       for service in google_cloud_run_v2_service.function :
-      service.template[0].containers[0].image == "us-docker.pkg.dev/cloudrun/container/hello"
+      startswith(service.template[0].containers[0].image, "us-docker.pkg.dev/cloudrun/container/hello@sha256:")
     ])
     error_message = "Before the first build the functions are the placeholder."
   }

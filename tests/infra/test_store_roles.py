@@ -1,0 +1,220 @@
+"""Who may only read the store by Terraform writes nothing, and who may write does.
+
+Every function does all that it can: each of its routes, for each kind of caller, on a session in
+each state. The store notes who writes; for those that may not it refuses, as Firestore does.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import importlib.util
+import itertools
+from collections.abc import AsyncIterator, Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import httpx
+import pytest
+
+from shared.adapters import SystemClock
+from shared.app import App
+from shared.errors import StoreUnavailable
+from shared.sessions import names
+from shared.sessions.job import Job, JobState
+from shared.sessions.model import Resources, Session, SessionState
+from shared.settings import Settings
+from shared.store.sqlite import SqliteStore
+from shared.web.endpoint import Route
+from tests.support.laptop import ROOT
+from tests.support.terraform import PLATFORM, functions, resources
+from tests.support.web_app import ask, serving
+
+FUNCTIONS = sorted(source.parent.name for source in (ROOT / "functions").glob("*/main.py"))
+OWNER, ADMINISTRATOR, STRANGER = "ann@example.com", "root@example.com", "eve@example.com"
+READS = {
+    *("get", "list_sessions", "get_job", "list_jobs", "list_records", "ping", "close"),
+    *("due_sessions", "forgettable_sessions", "expired_requests", "count_on_cluster", "sessions_on_cluster"),
+}
+"""Every other method of a store counts as a write."""
+
+LONG_AGO = timedelta(hours=1)
+JOB = {"command": "true"}
+BODIES: dict[str, dict[str, Any]] = {
+    "POST /v1/sessions": {"json": {}},
+    "PATCH /v1/sessions/{session_id}": {"json": {"name": "another"}},
+    "POST /v1/sessions/{session_id}/exec": {"json": {"command": ["true"]}},
+    "POST /v1/sessions/{session_id}/jobs": {"json": JOB},
+}
+SETTINGS = {
+    "AUTH_MODE": "dev",
+    "SESSION_STORE": "sqlite",
+    "SESSION_IMAGE": "gam:7",
+    "USE_MOCK_CONTAINER_ADAPTER": "true",
+    "ADMIN_EMAILS": ADMINISTRATOR,
+    "CLEANUP_CALLERS": OWNER,
+}
+
+
+class Watched:
+    """A store, or its audit part, that notes what writes, and may refuse it.
+
+    Args:
+        store: Does the work.
+        writes: Takes the names of the methods that write.
+        refuses: Whether they fail.
+    """
+
+    def __init__(self, store: Any, writes: list[str], *, refuses: bool) -> None:
+        self._store, self._writes, self._refuses = store, writes, refuses
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._store, name)
+        if name == "audit":
+            return Watched(found, self._writes, refuses=self._refuses)
+        return found if name in READS else self._write(name, found)
+
+    def _write(self, name: str, method: Callable[..., Any]) -> Callable[..., Any]:
+        async def write(*arguments: Any, **options: Any) -> Any:
+            self._writes.append(name)
+            if self._refuses:
+                raise StoreUnavailable("Missing or insufficient permissions.", reason="STORE_FORBIDDEN")
+            return await method(*arguments, **options)
+
+        return write
+
+
+@dataclasses.dataclass
+class Instance:
+    """One function, and what it wrote."""
+
+    routes: Sequence[Route]
+    store: SqliteStore
+    writes: list[str]
+    app: App
+
+    async def use(self) -> dict[str, list[int]]:
+        """Does all that the function can; answers the statuses by route."""
+        application, answers = serving(self.routes, lambda: self.app), {}
+        for route in self.routes:
+            named = f"{route.method} {route.path}"
+            answers[named] = [
+                (
+                    await self._call(application, route, BODIES.get(named, {"content": b"x"}), *case)
+                ).status_code
+                for case in itertools.product((OWNER, ADMINISTRATOR, STRANGER), SessionState)
+            ]
+        return answers
+
+    async def _call(
+        self, application: Any, route: Route, body: dict[str, Any], caller: str, state: SessionState
+    ) -> httpx.Response:
+        session, job = await self._seed(state)
+        path = route.path.format(
+            session_id=session.id, job_id=job.id, path="a", file="oauth2.txt", name="oauth2.txt"
+        )
+        if route.method in ("GET", "HEAD", "DELETE"):
+            body = {}
+        query = "?owner=*" if caller == ADMINISTRATOR and route.path == "/v1/sessions" else ""
+        headers = {"X-Dev-User": caller}
+        return await ask(application, path + query, method=route.method, headers=headers, **body)
+
+    async def _seed(self, state: SessionState) -> tuple[Session, Job]:
+        """A session in this state that was not used lately, with a job of which the end is not known."""
+        session_id, before = names.new_session_id(), datetime.now(UTC) - LONG_AGO
+        session = await self.store.create(
+            Session(
+                id=session_id,
+                owner=OWNER,
+                name=session_id,
+                state=SessionState.PENDING,
+                image="gam:7",
+                resources=Resources("1", "1Gi"),
+                labels={},
+                cluster="virtual",
+                namespace="gamgui",
+                pod_name=names.pod_name(session_id),
+                created_at=before,
+                last_used_at=before,
+                expires_at=before + 3 * LONG_AGO,
+                idle_seconds=int(3 * LONG_AGO.total_seconds()),
+                virtual=True,
+            )
+        )
+        if state is not SessionState.PENDING:
+            session = await self.store.update(dataclasses.replace(session, state=state))
+        job = Job(
+            id=names.new_job_id(),
+            session_id=session_id,
+            owner=OWNER,
+            name="job",
+            command="true",
+            state=JobState.RUNNING,
+            created_at=before,
+            timeout_seconds=60,
+        )
+        return session, await self.store.create_job(job)
+
+
+def module_of(function: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(
+        f"store_roles_{function}", ROOT / f"functions/{function}/main.py"
+    )
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@contextlib.asynccontextmanager
+async def instance(function: str, folder: Path, *, refuses: bool) -> AsyncIterator[Instance]:
+    """The function on a virtual cluster, and a store that watches it."""
+    store, writes = SqliteStore(folder / f"{refuses}.db", clock=SystemClock()), []
+    app = App(Settings.from_env({**SETTINGS, "SQLITE_PATH": str(folder / "unused.db")}))
+    app.__dict__["store"] = Watched(store, writes, refuses=refuses)
+    module = module_of(function)
+    vars(module)["app"] = lambda: app
+    try:
+        yield Instance(module.ROUTES, store, writes, app)
+    finally:
+        await app.close()
+
+
+def may_write(function: str) -> bool:
+    """What Terraform gives it: Datastore User, or Datastore Viewer."""
+    return bool(functions(PLATFORM)[function].get("writes", True))
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+async def test_a_function_writes_if_and_only_if_it_may(function: str, tmp_path: Path) -> None:
+    async with instance(function, tmp_path, refuses=False) as used:
+        await used.use()
+    assert bool(used.writes) == may_write(function), sorted(set(used.writes))
+
+
+@pytest.mark.parametrize("function", [name for name in FUNCTIONS if not may_write(name)])
+async def test_who_may_only_read_answers_as_if_it_might_write(function: str, tmp_path: Path) -> None:
+    async with instance(function, tmp_path, refuses=False) as free:
+        expected = await free.use()
+    async with instance(function, tmp_path, refuses=True) as bound:
+        assert await bound.use() == expected
+    assert {200} <= {status for statuses in expected.values() for status in statuses}
+
+
+def test_terraform_gives_the_roles_that_the_map_says() -> None:
+    store = resources(PLATFORM)["google_project_iam_member.store"]
+    assert store["role"] == '${each.value.writes ? "roles/datastore.user" : "roles/datastore.viewer"}'
+    assert store["for_each"] == "${local.functions}"
+
+
+def test_docs_say_who_may_write() -> None:
+    rows = dict.fromkeys(FUNCTIONS, "")
+    for line in (ROOT / "docs/deploy.md").read_text().splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if len(cells) == 3 and cells[1] in ("`roles/datastore.user`", "`roles/datastore.viewer`"):
+            for name in cells[0].replace("`", "").split(", "):
+                rows[name] = cells[1].strip("`")
+    expected = {f: "roles/datastore.user" if may_write(f) else "roles/datastore.viewer" for f in FUNCTIONS}
+    assert rows == expected

@@ -51,6 +51,7 @@ def test_session_as_a_document() -> None:
         "reason": None,
         "virtual": False,
         "credentials": "",
+        "subject": "dev:alice@example.com",
         "check_at": NOON + timedelta(seconds=60),
         "on_cluster": True,
     }

@@ -52,6 +52,7 @@ class App(Adapters):
             virtual=self.virtual,
             states=self.states,
             clock=self.clock,
+            audit=self.auditor,
             administrators=[lowered(email) for email in self.settings.admin_emails],
         )
 

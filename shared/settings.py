@@ -25,6 +25,7 @@ Fallback = Literal["none", "virtual"]
 _T = TypeVar("_T")
 _SIZES = {"session_cpu": "max_session_cpu", "session_memory": "max_session_memory"}
 _LEAST_JOB_DISK = 1024 * 1024
+_LOCAL_ORIGIN = re.compile(r"http://(localhost|127(\.[0-9]{1,3}){3}|\[::1\])(:[1-9][0-9]{0,4})?")
 _DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
 
@@ -57,6 +58,13 @@ class Settings:
     )
     auth_keys_url: str = _setting(
         "AUTH_KEYS_URL", "", "Where the issuer's public keys are, as a JWK set; empty: Google's own address"
+    )
+
+    dev_clients: tuple[str, ...] = _setting(
+        "DEV_CLIENTS",
+        (),
+        "Origins of other servers on this machine whose pages may call with `AUTH_MODE=dev`, "
+        "comma-separated, e.g. `http://127.0.0.1:3001`",
     )
 
     session_store: StoreKind = _setting(
@@ -245,6 +253,11 @@ class Settings:
             )
         if not all("@" in email for email in self.admin_emails):
             raise ConfigurationError("ADMIN_EMAILS holds what is no e-mail address", variable="ADMIN_EMAILS")
+        if not all(_LOCAL_ORIGIN.fullmatch(origin) for origin in self.dev_clients):
+            raise ConfigurationError(
+                "DEV_CLIENTS takes origins on this machine only, such as http://127.0.0.1:3001",
+                variable="DEV_CLIENTS",
+            )
         if not _DNS_LABEL.fullmatch(self.k8s_namespace):
             raise ConfigurationError("K8S_NAMESPACE is not a DNS label", variable="K8S_NAMESPACE")
         self._check_images()

@@ -13,7 +13,8 @@ def identity_verifier(settings: Settings) -> IdentityVerifier:
     """The verifier that ``AUTH_MODE`` asks for. Only its own imports are made.
 
     Args:
-        settings: ``auth_mode``, ``auth_audience``, ``auth_keys_url`` and ``allowed_domains`` count.
+        settings: ``auth_mode``, ``auth_audience``, ``auth_keys_url``, ``allowed_domains`` and
+            ``dev_clients`` count.
 
     Raises:
         ConfigurationError: The development identity on Cloud Run.
@@ -25,7 +26,7 @@ def identity_verifier(settings: Settings) -> IdentityVerifier:
             )
         from shared.identity.dev import DevVerifier
 
-        return DevVerifier(allowed_domains=settings.allowed_domains)
+        return DevVerifier(allowed_domains=settings.allowed_domains, clients=settings.dev_clients)
     if settings.auth_mode == "iap":
         from shared.identity.iap import IapVerifier
 

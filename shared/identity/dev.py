@@ -1,11 +1,12 @@
-"""The development identity: a header that is believed, from this machine only."""
+"""The development identity: a header that is believed, straight from this machine only."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from shared.errors import Unauthenticated
 from shared.identity.claims import email_address, email_domain, header, require_domain
+from shared.identity.forwarded import foreign_page, proxy_header
 from shared.identity.loopback import is_local_name, is_loopback
 from shared.identity.model import Identity
 
@@ -17,10 +18,12 @@ class DevVerifier:
 
     Args:
         allowed_domains: Domains whose users may call; empty: any.
+        clients: Origins of other web pages on this machine that may call.
     """
 
-    def __init__(self, *, allowed_domains: tuple[str, ...] = ()) -> None:
+    def __init__(self, *, allowed_domains: tuple[str, ...] = (), clients: Collection[str] = ()) -> None:
         self._allowed_domains = allowed_domains
+        self._clients = frozenset(clients)
 
     async def verify(self, headers: Mapping[str, str], client_host: str | None) -> Identity:
         """See ``IdentityVerifier.verify``; the header holds an e-mail address in ASCII."""
@@ -33,6 +36,20 @@ class DevVerifier:
             # A page elsewhere may have its name resolve to this machine (DNS rebinding).
             raise Unauthenticated(
                 "The development identity is believed under the name localhost only.",
+                reason="IDENTITY_NOT_LOCAL",
+            )
+        added = proxy_header(headers.keys())
+        if added is not None:
+            raise Unauthenticated(
+                f"The header {added[:100]} shows that a proxy or tunnel passed the request on: anybody who "
+                "reaches that would be believed to be whoever he says. The development identity is for "
+                "programs on this machine that call directly; deploy to be called from elsewhere.",
+                reason="IDENTITY_NOT_LOCAL",
+            )
+        if foreign_page(headers.items(), self._clients):
+            raise Unauthenticated(
+                "A browser sent the request for a page of another origin (Origin, Sec-Fetch-Site), and any "
+                "page could. If the page is one of yours on this machine, name its origin in DEV_CLIENTS.",
                 reason="IDENTITY_NOT_LOCAL",
             )
         value = header(headers, HEADER)

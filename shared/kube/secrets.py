@@ -11,10 +11,16 @@ from shared.kube.api import JsonObject, KubeApi
 from shared.kube.errors import ApiError
 from shared.sessions import names
 from shared.sessions.credential import NAMES, CredentialFile, Credentials
-from shared.sessions.person import Person
+from shared.sessions.person import Person, require_same
 
 _UPDATED = "gamgui.io/updated-"
 """Before a file's name: the annotation that says when it was last put."""
+
+SUBJECT = "gamgui.io/subject"
+"""The annotation with the hash of whose the Secret is, as a subject may hold an e-mail address.
+
+The Secret's name says only which address it was made for.
+"""
 
 _ANSWER_SECONDS = 10.0
 
@@ -49,7 +55,10 @@ class KubernetesSecrets:
             for name in NAMES
             if name in data
         }
-        return Credentials(files, str(metadata.get("resourceVersion", "")))
+        theirs = notes.get(SUBJECT)
+        subject = owner.subject if theirs == names.owner_hash(owner.subject) else theirs or ""
+        require_same(subject, owner)
+        return Credentials(files, str(metadata.get("resourceVersion", "")), subject)
 
     async def replace(self, owner: Person, credentials: Credentials) -> None:
         """See ``CredentialStore``."""
@@ -69,9 +78,8 @@ class KubernetesSecrets:
             "name": names.credentials_name(owner.email),
             "namespace": self._namespace,
             "labels": names.owner_labels(owner.email),
-            "annotations": {
-                _UPDATED + file.name: file.updated_at.isoformat() for file in files if file.updated_at
-            },
+            "annotations": {SUBJECT: names.owner_hash(owner.subject)}
+            | {_UPDATED + file.name: file.updated_at.isoformat() for file in files if file.updated_at},
         }
         if credentials.version:
             metadata["resourceVersion"] = credentials.version

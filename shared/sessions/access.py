@@ -7,13 +7,15 @@ more: commands, files, jobs and credentials are their owner's alone.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from collections.abc import AsyncGenerator, Collection
 from typing import Final
 
 from shared.errors import Conflict, GamguiError, NotFound, PermissionDenied, VersionConflict
 from shared.sessions import names
+from shared.sessions.auditor import Auditor
 from shared.sessions.model import Session, SessionState
-from shared.sessions.person import Person
+from shared.sessions.person import Person, require_same
 from shared.sessions.ports import Clock, PodRuntime, SessionStore
 from shared.sessions.states import SessionStates
 
@@ -36,6 +38,7 @@ class SessionAccess:
         virtual: Runs virtual sessions.
         states: Moves them through their states.
         clock: The time of day.
+        audit: Told when a session is bound to its owner.
         administrators: E-mail addresses of verified identities, lower case.
     """
 
@@ -47,12 +50,14 @@ class SessionAccess:
         virtual: PodRuntime,
         states: SessionStates,
         clock: Clock,
+        audit: Auditor,
         administrators: Collection[str] = (),
     ) -> None:
         self._store = store
         self._runtime = runtime
         self._virtual = virtual
         self._clock = clock
+        self._audit = audit
         self._states = states
         self._administrators = frozenset(administrators)
 
@@ -65,11 +70,12 @@ class SessionAccess:
 
         Raises:
             NotFound: Absent, or another owner's.
+            Conflict: Its owner had this e-mail address before (reason ``OWNER_CHANGED``).
         """
         session = await self._stored(session_id)
         if session is None or session.owner != owner.email:
             raise _absent()
-        return session
+        return await self._bound(session, owner)
 
     async def visible(self, caller: Person, session_id: str) -> Session:
         """The session as it is stored, for its owner or an administrator to look at or delete.
@@ -80,7 +86,31 @@ class SessionAccess:
         session = await self._stored(session_id)
         if session is None or (session.owner != caller.email and caller.email not in self._administrators):
             raise _absent()
-        return session
+        if caller.email in self._administrators and not session.of(caller):
+            return session
+        return await self._bound(session, caller)
+
+    async def _bound(self, session: Session, owner: Person) -> Session:
+        """The session, which is this person's from now on if it was stored without saying whose it is."""
+        for _ in range(_TRIES):
+            require_same(session.subject, owner)
+            if session.subject:
+                return session
+            try:
+                bound = await self._store.update(dataclasses.replace(session, subject=owner.subject))
+            except VersionConflict:
+                current = await self._stored(session.id)
+                if current is None:
+                    raise _absent() from None
+                session = current
+                continue
+            await self._audit.record(bound, owner, "owner.bind", "done", subject=owner.subject)
+            return bound
+        raise VersionConflict("the session is being changed by others; try again", session=session.id)
+
+    def shown(self, session: Session, caller: Person) -> bool:
+        """Whether a list shows the session: not to who has its owner's e-mail address now."""
+        return session.of(caller) or caller.email in self._administrators
 
     def require_list(self, caller: Person, owner: str) -> None:
         """Whose sessions a caller may list: his own, and as an administrator everybody's.

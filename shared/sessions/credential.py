@@ -15,10 +15,12 @@ from typing import Any, TypeAlias
 import msgspec
 
 from shared.errors import InvalidRequest, NotFound
+from shared.sessions.google_urls import foreign_address
 
 MAX_BYTES = 64 * 1024
 """Longest credential file."""
 
+_FIELD = re.compile(r"[a-z0-9_]{1,64}")
 _IDENTIFIER = re.compile(r"[\x21-\x7e]{1,256}")
 
 
@@ -50,12 +52,14 @@ class Credentials:
 
     Attributes:
         files: By name.
+        subject: ``Person.subject`` of whose they are; empty when an earlier release stored them.
         version: The store's opaque version; empty when nothing is stored. Every change is
             a compare-and-set on it.
     """
 
     files: Mapping[str, CredentialFile]
     version: str = ""
+    subject: str = ""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -66,7 +70,8 @@ class Credentials:
         """Those files of the owner's that a session may have; None: all."""
         if choice is None:
             return self
-        return Credentials({name: file for name, file in self.files.items() if name in choice}, self.version)
+        files = {name: file for name, file in self.files.items() if name in choice}
+        return dataclasses.replace(self, files=files)
 
 
 def require_name(name: str) -> str:
@@ -92,7 +97,12 @@ def checked_file(name: str, data: bytes, now: datetime) -> CredentialFile:
         InvalidRequest: Reason ``CREDENTIALS_INVALID``; says in which field of ours the fault
             is and never what stands there. It has no cause: others' messages quote.
     """
-    _FILES[name](_json(name, data))
+    content = _json(name, data)
+    _FILES[name](content)
+    foreign = foreign_address(content)
+    if foreign is not None:
+        field = foreign if _FIELD.fullmatch(foreign) else "an address"
+        raise _invalid(field, "is not an https address of Google's: GAM would send secrets there")
     return CredentialFile(name, data, now)
 
 

@@ -18,11 +18,17 @@ class CredentialStore(Protocol):
     """
 
     async def get(self, owner: Person) -> Credentials:
-        """The owner's credentials; without files and version when there are none."""
+        """The owner's credentials; without files and version when there are none.
+
+        Raises:
+            Conflict: They are another's who had this e-mail address before (reason ``OWNER_CHANGED``).
+        """
         ...
 
     async def replace(self, owner: Person, credentials: Credentials) -> None:
         """Puts all files in the place of those of ``credentials.version``; no files: removes them.
+
+        They are this person's from now on.
 
         Raises:
             VersionConflict: There is another version.

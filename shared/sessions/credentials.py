@@ -6,6 +6,7 @@ and set. A repetition of any of them does the same once more, and nothing else.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 
@@ -69,8 +70,20 @@ class CredentialService:
 
         Raises:
             ClusterUnavailable: The store is not reached.
+            Conflict: They are another's who had this e-mail address before (reason ``OWNER_CHANGED``).
         """
-        return await self._store.get(owner)
+        return await self._bound(owner)
+
+    async def _bound(self, owner: Person) -> Credentials:
+        """The credentials, which are this person's from now on if it was not stored whose they are."""
+        for _ in range(_TRIES):
+            found = await self._store.get(owner)
+            if found.subject or not found.version:
+                return found
+            with contextlib.suppress(VersionConflict):
+                await self._store.replace(owner, found)
+                await self._audit.record(None, owner, "owner.bind", "done", subject=owner.subject)
+        raise VersionConflict("the credentials are being changed by others; try again")
 
     async def put(self, owner: Person, name: str, data: bytes) -> CredentialFile:
         """Keeps a file, in the place of the one with this name if there is one.
@@ -117,7 +130,7 @@ class CredentialService:
         session = await self._access.running(owner, session_id)
         async with self._audit.act(session, owner, "credentials.refresh") as act:
             act.outcome = "copied"
-            credentials = (await self._store.get(owner)).only(session.credentials_choice)
+            credentials = (await self._bound(owner)).only(session.credentials_choice)
             copied = credentials.names
             act.detail["files"] = " ".join(copied)
             removed = tuple(name for name in session.credentials if name not in copied)
@@ -133,7 +146,7 @@ class CredentialService:
 
     async def _changed(self, owner: Person, change: _Change) -> Credentials:
         for _ in range(_TRIES):
-            current = await self._store.get(owner)
+            current = await self._bound(owner)
             changed = Credentials(change(current.files), current.version)
             if not changed.files and not changed.version:
                 return changed

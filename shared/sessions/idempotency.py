@@ -37,7 +37,7 @@ class IdempotentRequests:
         """Claims a key for a create.
 
         Args:
-            owner: Whose key it is: keys of different owners never meet.
+            owner: Whose key it is: keys of different persons never meet.
             operation: What is created, and where: nor do keys of different operations.
             key: As the caller sent it.
             body: The request; another one under the same key is refused.
@@ -54,7 +54,7 @@ class IdempotentRequests:
         """
         now = self._clock.now()
         record = RequestRecord(
-            key=hashlib.sha256("\0".join((owner.email, operation, key)).encode()).hexdigest(),
+            key=hashlib.sha256("\0".join((owner.subject, operation, key)).encode()).hexdigest(),
             fingerprint=hashlib.sha256(body).hexdigest(),
             resource_id=resource_id,
             lease_until=now + timedelta(seconds=wait_seconds + _LEASE_MARGIN_SECONDS),

@@ -101,7 +101,7 @@ class JobEnds:
                 job = current
                 continue
             if stored.state.over:
-                owner = Person(subject="", email=job.owner)
+                owner = Person(subject=session.subject, email=job.owner)
                 await self._audit.record(
                     session, owner, "job.end", stored.state, job=job.id, exit_code=stored.exit_code
                 )

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from shared.errors import Conflict, TooManyRequests
+from shared.sessions.person import Person
 
 
 class SessionState(enum.StrEnum):
@@ -88,6 +89,7 @@ class Session:
     Attributes:
         id: Random DNS label, see ``names.new_session_id``.
         owner: The verified identity that created it (an e-mail address, lower case).
+        subject: ``Person.subject`` of who created it; empty in documents of an earlier release.
         reason: Why it is not running, in Kubernetes' words (``Reason: message``).
         cluster: For people: which cluster it is in.
         version: The store's opaque version of the document that this value was read
@@ -130,7 +132,12 @@ class Session:
     look_after: datetime | None = None
     credentials_choice: tuple[str, ...] | None = None
     env: Mapping[str, str] = dataclasses.field(default_factory=dict, repr=False)
+    subject: str = ""
     version: str = ""
+
+    def of(self, person: Person) -> bool:
+        """Whether it is this person's, or was stored before that could be told from the address."""
+        return self.owner == person.email and self.subject in ("", person.subject)
 
     def to(self, state: SessionState, now: datetime, reason: str | None = None) -> Session:
         """The session in another state.

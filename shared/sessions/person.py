@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 
+from shared.errors import Conflict
+
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Person:
@@ -17,6 +19,24 @@ class Person:
 
     subject: str
     email: str
+
+
+def require_same(subject: str, person: Person) -> None:
+    """Refuses a person whose e-mail address something was kept for when it was somebody else's.
+
+    Args:
+        subject: Whose it is; empty when that is not known yet.
+        person: Who has the address now.
+
+    Raises:
+        Conflict: It is another's (reason ``OWNER_CHANGED``).
+    """
+    if subject not in ("", person.subject):
+        raise Conflict(
+            "this was made under your e-mail address by another account, which had the address before: "
+            "ask the operator to remove its sessions and credentials",
+            reason="OWNER_CHANGED",
+        )
 
 
 NOBODY = Person(subject="", email="")

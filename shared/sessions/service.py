@@ -166,7 +166,7 @@ class SessionService:
             NotFound: Absent, or another owner's.
         """
         session = await self._access.visible(caller, session_id)
-        if session.owner != caller.email:
+        if not session.of(caller):
             await self._audit.record(session, caller, "session.get", "read", **AS_ADMINISTRATOR)
         return await self._access.observed(session)
 
@@ -196,7 +196,8 @@ class SessionService:
         found = await self._store.list_sessions(whose, state=state, limit=limit + 1, after=after)
         page = found[:limit]
         more = len(found) > limit
-        return page, Cursor(page[-1].created_at, page[-1].id) if more else None
+        seen = [session for session in page if self._access.shown(session, caller)]
+        return seen, Cursor(page[-1].created_at, page[-1].id) if more else None
 
     async def delete(self, caller: Person, session_id: str) -> Session:
         """Deletes the session's pod and waits a while for its end. Repeating it is a success.
@@ -208,9 +209,9 @@ class SessionService:
             NotFound: Absent, or another owner's and the caller is no administrator.
         """
         session = await self._access.visible(caller, session_id)
-        detail = {} if session.owner == caller.email else AS_ADMINISTRATOR
+        detail = {} if session.of(caller) else AS_ADMINISTRATOR
         async with self._audit.act(session, caller, "session.delete", detail) as act:
-            asked = session.owner == caller.email and session.state is SessionState.RUNNING
+            asked = session.of(caller) and session.state is SessionState.RUNNING
             if session.state not in (SessionState.DELETING, SessionState.DELETED):
                 session = await self._states.move(session, SessionState.DELETING, None)
             if session.state is not SessionState.DELETED:
@@ -276,6 +277,7 @@ class SessionService:
         session = Session(
             id=session_id,
             owner=owner.email,
+            subject=owner.subject,
             name=new.name or session_id,
             state=SessionState.PENDING,
             image=new.image,
@@ -297,7 +299,7 @@ class SessionService:
             return await self._store.create(session, limit=self._limit)
         except Conflict:
             existing = await self._store.get(session_id)
-            if existing is None or existing.owner != owner.email:
+            if existing is None or not existing.of(owner):
                 raise
             return existing
 
@@ -305,6 +307,8 @@ class SessionService:
         """What the new session gets. Its pod mounts what there is, even if we may not look."""
         try:
             return (await self._credentials.get(owner)).only(choice).names
+        except Conflict:
+            raise  # its pod would mount what is another's
         except GamguiError:
             log.warning("a new session's credentials cannot be named", exc_info=True)
             return ()

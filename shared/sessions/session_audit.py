@@ -34,7 +34,7 @@ class SessionAudit:
             NotFound: The session is absent, or another owner's.
         """
         session = await self._access.visible(caller, session_id)
-        if session.owner != caller.email:
+        if not session.of(caller):
             await self._audit.record(session, caller, "session.audit", "read", **AS_ADMINISTRATOR)
         found = await self._store.list_records(session.id, limit=limit + 1, after=after)
         page = found[:limit]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from shared.errors import VersionConflict
 from shared.sessions.credential import Credentials
 from shared.sessions.model import Session
-from shared.sessions.person import Person
+from shared.sessions.person import Person, require_same
 
 
 class MemoryCredentials:
@@ -19,16 +19,17 @@ class MemoryCredentials:
 
     async def get(self, owner: Person) -> Credentials:
         """See ``CredentialStore``."""
-        return self._kept.get(owner.email, Credentials({}))
+        found = self._kept.get(owner.email, Credentials({}))
+        require_same(found.subject, owner)
+        return found
 
     async def replace(self, owner: Person, credentials: Credentials) -> None:
         """See ``CredentialStore``."""
         if (await self.get(owner)).version != credentials.version:
             raise VersionConflict("the credentials were changed meanwhile")
         self._writes += 1
-        self._kept[owner.email] = Credentials(
-            credentials.files, str(self._writes) if credentials.files else ""
-        )
+        version = str(self._writes) if credentials.files else ""
+        self._kept[owner.email] = Credentials(credentials.files, version, owner.subject if version else "")
 
 
 class VirtualCredentials:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from shared.errors import VersionConflict
+from shared.errors import Conflict, VersionConflict
 from shared.kube.secrets import KubernetesSecrets
 from shared.sessions.credential import CredentialFile, Credentials
 from shared.sessions.names import credentials_name, owner_hash
@@ -45,7 +45,10 @@ SECRET = {
         "name": credentials_name(ANN.email),
         "namespace": "gamgui",
         "labels": {"app.kubernetes.io/managed-by": "gamgui", "gamgui.io/owner": owner_hash(ANN.email)},
-        "annotations": {"gamgui.io/updated-oauth2.txt": "2026-03-01T12:00:00+00:00"},
+        "annotations": {
+            "gamgui.io/subject": owner_hash(ANN.subject),
+            "gamgui.io/updated-oauth2.txt": "2026-03-01T12:00:00+00:00",
+        },
     },
     "type": "Opaque",
     "data": {"oauth2.txt": "e30="},
@@ -93,7 +96,20 @@ async def test_what_others_did_is_a_conflict(credentials: Credentials, script: l
 async def test_files_are_read_with_their_times() -> None:
     metadata = {**SECRET["metadata"], "resourceVersion": "9"}  # type: ignore[dict-item]
     found = await read(Answer(body={**SECRET, "metadata": metadata}))
-    assert found == Credentials({FILE.name: FILE}, "9")
+    assert found == Credentials({FILE.name: FILE}, "9", ANN.subject)
+
+
+@pytest.mark.parametrize("notes", [None, {}, {"gamgui.io/updated-oauth2.txt": "2026-03-01T12:00:00+00:00"}])
+async def test_a_secret_of_an_earlier_release_says_not_whose_it_is(notes: dict[str, str] | None) -> None:
+    metadata = {**SECRET["metadata"], "annotations": notes}  # type: ignore[dict-item]
+    assert (await read(Answer(body={**SECRET, "metadata": metadata}))).subject == ""
+
+
+async def test_the_secret_of_who_had_the_address_before_is_refused() -> None:
+    metadata = {**SECRET["metadata"], "annotations": {"gamgui.io/subject": owner_hash("google:1")}}  # type: ignore[dict-item]
+    with pytest.raises(Conflict) as caught:
+        await read(Answer(body={**SECRET, "metadata": metadata}))
+    assert caught.value.reason == "OWNER_CHANGED"
 
 
 async def test_there_is_nothing_until_something_is_put() -> None:

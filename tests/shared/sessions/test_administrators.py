@@ -27,6 +27,7 @@ def world(sqlite: SqliteStore, clock: SetClock) -> World:
 
 def audit_of(world: World) -> SessionAudit:
     access = SessionAccess(
+        audit=Auditor(world.audit, world.clock),
         store=world.store,
         runtime=world.runtime,
         virtual=VirtualRuntime(),

@@ -122,7 +122,9 @@ def make_world(sqlite: SqliteStore, clock: SetClock, seconds: float) -> World:
     runtime, audit, virtual = ScriptedRuntime(goes=False), KeptAudit(), VirtualRuntime()
     cluster, auditor = Cluster(runtime), Auditor(audit, clock)
     states = SessionStates(sqlite, clock, RETENTION)
-    access = SessionAccess(store=sqlite, runtime=runtime, virtual=virtual, states=states, clock=clock)
+    access = SessionAccess(
+        store=sqlite, runtime=runtime, virtual=virtual, states=states, clock=clock, audit=auditor
+    )
     jobs = JobService(
         store=sqlite,
         access=access,

@@ -80,6 +80,7 @@ def world(sqlite: SqliteStore, clock: SetClock) -> World:
         virtual=VirtualCredentials(),
         sessions=sqlite,
         access=SessionAccess(
+            audit=Auditor(audit, clock),
             store=sqlite,
             runtime=runtime,
             virtual=VirtualRuntime(),

@@ -46,6 +46,7 @@ async def world(sqlite: SqliteStore, clock: SetClock, *, virtual: bool = False) 
     await sqlite.create(session)
     runtime, audit = ScriptedRuntime(), KeptAudit()
     access = SessionAccess(
+        audit=Auditor(audit, clock),
         store=sqlite,
         runtime=runtime,
         virtual=VirtualRuntime(),

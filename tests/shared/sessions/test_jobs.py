@@ -107,6 +107,7 @@ async def world(sqlite: SqliteStore, clock: SetClock) -> World:
     pods, jobs, audit = ScriptedRuntime(journal=[]), ScriptedJobs(), KeptAudit()
     auditor = Auditor(audit, clock)
     access = SessionAccess(
+        audit=auditor,
         store=sqlite,
         runtime=pods,
         virtual=VirtualRuntime(),

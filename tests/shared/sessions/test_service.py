@@ -113,7 +113,13 @@ def make_world(
     credentials = credentials or MemoryCredentials()
     states = SessionStates(store, clock, RETENTION)
     access = SessionAccess(
-        store=store, runtime=runtime, virtual=virtual, states=states, clock=clock, administrators=[ROOT.email]
+        store=store,
+        runtime=runtime,
+        virtual=virtual,
+        states=states,
+        clock=clock,
+        audit=auditor,
+        administrators=[ROOT.email],
     )
     jobs = JobService(
         store=sqlite,

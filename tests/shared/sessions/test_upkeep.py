@@ -37,7 +37,9 @@ def audit() -> KeptAudit:
 def upkeep(store: JournalingStore, clock: SetClock, audit: KeptAudit) -> SessionUpkeep:
     virtual = VirtualRuntime()
     states = SessionStates(store, clock, RETENTION)
-    access = SessionAccess(store=store, runtime=virtual, virtual=virtual, states=states, clock=clock)
+    access = SessionAccess(
+        store=store, runtime=virtual, virtual=virtual, states=states, clock=clock, audit=Auditor(audit, clock)
+    )
     return SessionUpkeep(store=store, access=access, audit=Auditor(audit, clock), clock=clock)
 
 

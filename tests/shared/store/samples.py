@@ -49,7 +49,8 @@ def a_session(**changes: Any) -> Session:
         expires_at=NOON + timedelta(hours=8),
         idle_seconds=3600,
     )
-    return dataclasses.replace(session, **changes)
+    changed = dataclasses.replace(session, **changes)
+    return changed if "subject" in changes else dataclasses.replace(changed, subject=f"dev:{changed.owner}")
 
 
 def a_job(**changes: Any) -> Job:

@@ -55,6 +55,7 @@ def test_session_as_a_document() -> None:
         "look_after": None,
         "credentials_choice": None,
         "env": "{}",
+        "subject": "dev:alice@example.com",
         "check_at": NOON + timedelta(seconds=60),
         "on_cluster": True,
     }

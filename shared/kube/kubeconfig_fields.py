@@ -37,7 +37,8 @@ def invalid(origin: Origin, problem: str) -> ConnectionFailed:
     return ConnectionFailed(f"{origin.label} {problem}", reason="KUBECONFIG_INVALID", file=origin.label)
 
 
-_BEGIN_NUMBERS = tuple("-+0123456789")
+_BEGIN_NUMBERS = tuple("-+.0123456789")
+_BETWEEN_DIGITS = re.compile(r"(?<=[0-9])_(?=[0-9])")
 _DECIMAL = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
 
 
@@ -50,12 +51,12 @@ class _Loader(yaml.SafeLoader):
     bool_values: ClassVar[dict[str, bool]] = {**yaml.SafeLoader.bool_values, "y": True, "n": False}
 
     def resolve(self, kind: Any, value: Any, implicit: Any) -> Any:
-        """The tag of a plain word. In what begins as a number underscores do not count; one that
-        no 64 bits hold is text.
+        """The tag of a plain word. In what begins as a number underscores do not count, behind a point
+        only those between two digits do not; a number that no 64 bits hold is text.
         """
         if kind is not yaml.ScalarNode or not implicit[0] or value[:1] not in _BEGIN_NUMBERS:
             return super().resolve(kind, value, implicit)  # type: ignore[no-untyped-call]
-        number = value.replace("_", "")
+        number = _BETWEEN_DIGITS.sub("", value) if value[0] == "." else value.replace("_", "")
         if _DECIMAL.fullmatch(number) and math.isinf(float(number)):
             return self.DEFAULT_SCALAR_TAG
         return super().resolve(kind, number, implicit)  # type: ignore[no-untyped-call]

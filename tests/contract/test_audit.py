@@ -13,6 +13,7 @@ from tests.contract.conftest import Target, gateway_settings
 from tests.support import laptop
 from tests.support.client import Client, Json
 from tests.support.gam_files import gam_files
+from tests.support.patience import PATIENCE
 
 ALICE, BOB, ROOT = "alice@example.com", "bob@example.com", "root@example.com"
 AS = {"as": "administrator"}
@@ -105,7 +106,7 @@ async def test_all_that_is_done_to_a_session_is_recorded_newest_first(alice: Cli
 async def test_a_command_that_runs_is_there_already(alice: Client) -> None:
     session = await alice.create()
     running = asyncio.create_task(alice.execute(session, "sleep 60"))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while (found := (await records(alice, session))[0])["action"] != "session.exec":
             await asyncio.sleep(0.05)
     assert (found["outcome"], found["detail"]["command"]) == ("started", "sh -c 'sleep 60'")

@@ -24,6 +24,7 @@ from tests.contract.conftest import (
 from tests.contract.test_sessions import is_gone, pod_path
 from tests.support import laptop
 from tests.support.client import Client, Json
+from tests.support.patience import PATIENCE
 
 SCHEDULER = "scheduler@project.iam.gserviceaccount.com"
 
@@ -161,7 +162,7 @@ async def test_a_process_in_the_pod_is_work(
 async def _begun(client: Client, session: Json) -> None:
     """Waits until the other command is seen by one of ours."""
     script = "cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' ' '"
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while "sleep 60 " not in (await client.execute(session, ["sh", "-c", script]))["stdout"]:
             await asyncio.sleep(0.1)
 
@@ -176,7 +177,7 @@ async def test_a_job_is_work_and_its_end_begins_the_idle_time(client: Client, st
     stored = await store.get(session["id"])
     assert stored is not None
     await client.execute(session, "until [ -s /tmp/pid ]; do sleep 0.1; done; kill $(cat /tmp/pid)")
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while (await client.execute(session, "ls -d /var/lib/gamgui/jobs/*/end 2>/dev/null; true"))[
             "stdout"
         ] == "":
@@ -192,7 +193,7 @@ async def test_a_session_whose_pod_is_gone_or_has_ended_has_failed(client: Clien
     await skip_unless_processes_are_its_own(client, ended)
     await kube.request("DELETE", pod_path(gone), body={"gracePeriodSeconds": 0})
     await client.execute(ended, ["sh", "-c", "kill -TERM 1"])
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         while (await kube.request("GET", pod_path(ended)))["status"]["phase"] == "Running":
             await asyncio.sleep(0.1)
     report = await cleanup(client)

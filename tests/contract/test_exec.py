@@ -18,6 +18,7 @@ from tests.contract.conftest import Target, gateway_settings
 from tests.contract.test_sessions import pod_path
 from tests.support import laptop
 from tests.support.client import Client, Json
+from tests.support.patience import PATIENCE
 
 
 def marked(command: str) -> tuple[str, str]:
@@ -40,7 +41,7 @@ async def wait_until_ended(client: Client, session: Json, mark: str, seconds: fl
 
 
 async def wait_until_running(client: Client, session: Json, mark: str) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while not await processes(client, session, mark):
             await asyncio.sleep(0.05)
 
@@ -271,7 +272,7 @@ async def test_a_command_ends_with_the_function_that_ran_it(
         getattr(process, end)()
         with contextlib.suppress(aiohttp.ClientError):
             await request
-        process.wait(30)
+        process.wait(PATIENCE)
     with laptop.gateway(tmp_path / "again.log", **settings) as (_, url):
         again = Client(http, url, client.user)
         await wait_until_ended(again, own, mark, 15)
@@ -286,7 +287,7 @@ async def test_a_pod_deleted_under_a_command_ends_the_stream_with_the_reason(
     request = asyncio.create_task(client.stream(session, line))
     await wait_until_running(client, session, mark)
     await kube.request("DELETE", pod_path(session))
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(PATIENCE):
         events = await request
     assert events[1]["text"] == "begun\n"
     assert events[-1]["type"] == "exit"

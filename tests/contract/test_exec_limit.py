@@ -12,6 +12,7 @@ import aiohttp
 from tests.contract.conftest import Target, gateway_settings
 from tests.support import laptop
 from tests.support.client import Client, Json
+from tests.support.patience import PATIENCE
 
 
 @contextlib.asynccontextmanager
@@ -53,6 +54,6 @@ async def refused(client: Client, session: Json) -> None:
 async def room_again(client: Client, session: Json) -> None:
     """Waits until a command is taken: the one whose caller left is being ended."""
     path = f"/v1/sessions/{session['id']}/exec"
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while (await client.call("POST", path, {"command": "true"}))[0] != 200:
             await asyncio.sleep(0.05)

@@ -22,6 +22,7 @@ from tests.contract.conftest import Target, gateway_settings
 from tests.contract.test_exec import marked, wait_until_ended, wait_until_running
 from tests.support import laptop
 from tests.support.client import Client, Json
+from tests.support.patience import PATIENCE
 
 MIB = 1024 * 1024
 PIECE = os.urandom(MIB)
@@ -115,7 +116,7 @@ async def test_octets_that_are_no_text_go_in_exactly(client: Client, session: Js
 async def test_a_command_that_ends_before_its_input_is_answered_at_once(
     client: Client, session: Json
 ) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         result = await run(client, session, "head -c 1 | wc -c; echo end", endless())
     assert (result["result"], result["exit_code"], result["stdout"].split()) == ("exited", 0, ["1", "end"])
     assert (await run(client, session, "head -c 1 | wc -c", PIECE * 20))["stdout"].strip() == "1"
@@ -185,6 +186,6 @@ async def test_what_is_refused_is_refused_before_the_body(
 ) -> None:
     headers = {"X-Dev-User": client.user, **OCTETS}
     url = client.url + path_of(session, *parameters)
-    async with asyncio.timeout(10), client.http.post(url, data=endless(), headers=headers) as response:
+    async with asyncio.timeout(PATIENCE), client.http.post(url, data=endless(), headers=headers) as response:
         assert response.status == 400
         assert (await response.json())["reason"] in ("MISSING_FIELD", "UNKNOWN_FIELD")

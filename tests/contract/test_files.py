@@ -17,6 +17,7 @@ from shared.kube.api import KubeApi
 from tests.contract.test_sessions import pod_path
 from tests.support.client import Client, Json
 from tests.support.files_client import Files, digest_of, in_pieces
+from tests.support.patience import PATIENCE
 from tests.support.tars import entry, tar_of, tar_with
 
 EVERY_BYTE = bytes(range(256)) * 33 + b"\r\n\x00"
@@ -37,7 +38,7 @@ async def breaking_off(data: bytes, at: int) -> AsyncIterator[bytes]:
 
 async def no_rest(files: Files) -> None:
     """Waits until no unfinished upload is left; the script that wrote it is ended soon after its caller."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while (await files.sh("find . -name '.gamgui-upload-*'")).strip():
             await asyncio.sleep(0.1)
 
@@ -212,7 +213,7 @@ async def test_a_reader_that_goes_away_leaves_no_process(files: Files) -> None:
     await files.sh("dd if=/dev/zero of=file bs=1M count=64 2>/dev/null")
     async with files.open("file") as response:
         await response.content.readexactly(1000)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while "gamgui-read" in await files.sh("cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' '\\n' | cat"):
             await asyncio.sleep(0.1)
 
@@ -501,7 +502,7 @@ async def test_a_tar_that_breaks_off_leaves_no_rest(files: Files) -> None:
     for at in (1000, 20_000, len(data) // 2, len(data) - 100_000):
         with pytest.raises((aiohttp.ClientError, ConnectionError)):
             await files.unpack("", breaking_off(data, at))
-    async with asyncio.timeout(20):  # a script whose caller is gone may not even have begun
+    async with asyncio.timeout(PATIENCE):  # a script whose caller is gone may not even have begun
         while await files.sh("ls -A"):
             await asyncio.sleep(0.1)
 

@@ -18,6 +18,7 @@ from tests.contract.conftest import Target
 from tests.contract.test_exec import marked, processes, wait_until_running
 from tests.contract.test_sessions import pod_path
 from tests.support.client import Client, Json
+from tests.support.patience import PATIENCE
 
 
 async def start(client: Client, session: Json, command: list[str] | str, **options: object) -> Json:
@@ -114,7 +115,7 @@ async def test_a_job_outlives_the_request_that_started_it_and_one_that_follows_i
             if event["type"] == "stdout":
                 assert await followers(client, session)
                 break
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while await followers(client, session):
             await asyncio.sleep(0.1)
     assert await processes(client, session, mark)
@@ -310,7 +311,7 @@ async def test_after_any_disconnect_the_client_goes_on_without_losing_or_repeati
 
 async def test_output_that_is_there_can_be_read_without_following(client: Client, session: Json) -> None:
     job = await start(client, session, "echo one; sleep 300")
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while not (found := await events(client, session, job, follow=False))[1:]:
             await asyncio.sleep(0.1)
     assert [event["type"] for event in found] == ["started", "stdout"]
@@ -408,7 +409,7 @@ async def test_a_pod_that_is_gone_loses_its_jobs_with_the_reason(
         pod_path(session),
         body={"kind": "DeleteOptions", "apiVersion": "v1", "gracePeriodSeconds": 1},
     )
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         last = (await stream)[-1]
     assert (last["result"], last["state"]) == ("pod_lost", "lost")
     lost = await ended(client, session, job)
@@ -422,7 +423,7 @@ async def test_a_supervisor_that_is_killed_loses_its_job(client: Client, session
     stream = asyncio.create_task(events(client, session, job))
     await asyncio.sleep(0.5)
     await client.execute(session, f"kill -9 $(cat /var/lib/gamgui/jobs/{job['job_id']}/pid)")
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         last = (await stream)[-1]
     assert (last["type"], last["state"]) == ("exit", "lost")
     lost = await get(client, session, job)

@@ -13,6 +13,7 @@ from shared.kube.errors import ApiError
 from tests.contract.conftest import Target, gateway_settings
 from tests.support import laptop
 from tests.support.client import Client, Json
+from tests.support.patience import PATIENCE
 
 DOCUMENTED = {
     "id",
@@ -151,7 +152,7 @@ async def test_ten_creates_at_once_with_one_key_make_one_session(client: Client)
 async def test_a_session_that_is_not_awaited_becomes_running(client: Client) -> None:
     status, session, _ = await client.call("POST", "/v1/sessions", {"wait_seconds": 0})
     assert status in (201, 202)
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE):
         while (await client.call("GET", f"/v1/sessions/{session['id']}"))[1]["state"] != "running":
             await asyncio.sleep(0.1)
     await client.delete(session)
@@ -166,7 +167,7 @@ async def test_an_image_name_that_no_registry_can_have_fails_at_once(client: Cli
     _, session, _ = await client.call("GET", f"/v1/sessions/{problem['session']}")
     assert session["state"] == "failed"
     assert "InvalidImageName" in session["reason"]
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         while not await is_gone(kube, session):
             await asyncio.sleep(0.1)
 
@@ -198,7 +199,7 @@ async def test_a_session_whose_pod_was_deleted_is_failed_with_the_reason(
 ) -> None:
     session = await client.create()
     await kube.request("DELETE", pod_path(session))
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         while not await is_gone(kube, session):
             await asyncio.sleep(0.1)
     _, shown, _ = await client.call("GET", f"/v1/sessions/{session['id']}")
@@ -210,7 +211,7 @@ async def test_a_session_whose_pod_was_deleted_is_failed_with_the_reason(
 async def test_an_exec_in_a_session_whose_pod_is_gone_says_so(client: Client, kube: KubeApi) -> None:
     session = await client.create()
     await kube.request("DELETE", pod_path(session))
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         while not await is_gone(kube, session):
             await asyncio.sleep(0.1)
     status, problem, _ = await client.call(
@@ -230,7 +231,7 @@ async def test_a_full_namespace_is_told_as_its_quota(client: Client, kube: KubeA
     }
     await kube.request("POST", quotas, body=body)
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE):
             while not (await kube.request("GET", f"{quotas}/full")).get("status", {}).get("hard"):
                 await asyncio.sleep(0.1)
         status, problem, headers = await client.call("POST", "/v1/sessions", {"wait_seconds": 5})

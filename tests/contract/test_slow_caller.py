@@ -11,6 +11,7 @@ from bench import memory
 from tests.contract.conftest import Target, gateway_settings
 from tests.support import laptop
 from tests.support.client import Client, Json
+from tests.support.patience import PATIENCE
 
 MIB = 1024 * 1024
 LINE = """
@@ -27,7 +28,7 @@ async def written(client: Client, session: Json) -> int:
 
 async def when_it_stands_still(client: Client, session: Json) -> int:
     """The same, when it has begun and has not grown for a second."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         before = 0
         while (now := await written(client, session)) != before or now == 0:
             before = now

@@ -11,6 +11,7 @@ from tests.contract.conftest import Target, gateway_settings
 from tests.support import laptop
 from tests.support.client import Client, Json
 from tests.support.collector import Collector, SeenSpan, collector
+from tests.support.patience import PATIENCE
 
 TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 SERVER, CLIENT = 2, 3
@@ -27,7 +28,7 @@ async def work(client: Client) -> Json:
     status, failed, _ = await client.call("POST", "/v1/sessions", {"image": "localhost/NO:1"})
     assert (status, failed["reason"]) == (422, "IMAGE_UNAVAILABLE")
     running = asyncio.create_task(client.execute(session, f"touch started; sleep 30; : {CANARY}"))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while (await client.execute(session, "test -e started"))["exit_code"]:
             await asyncio.sleep(0.1)
     running.cancel()

@@ -61,13 +61,11 @@ class Operation:
 
     Attributes:
         name: For people.
-        seconds: It takes no longer, whatever goes wrong.
         alone: It is about all there is in a namespace.
         ripens: Seconds that must pass from what is prepared to the operation.
     """
 
     name: ClassVar[str]
-    seconds: ClassVar[float]
     alone: ClassVar[bool] = False
     ripens: ClassVar[float] = 0.0
 
@@ -97,7 +95,7 @@ class Operation:
 class Create(Operation):
     """Creates a session."""
 
-    name, seconds = "create", 45.0
+    name = "create"
 
     async def run(self, app: App, subject: Subject) -> Session:
         return await app.sessions.create(subject.person, NEW)
@@ -117,7 +115,7 @@ class Create(Operation):
 class Delete(Operation):
     """Deletes a running session."""
 
-    name, seconds = "delete", 55.0
+    name = "delete"
 
     async def prepare(self, world: World) -> Subject:
         owner = world.new_owner()
@@ -147,8 +145,6 @@ class ChangeCredentials(Operation):
         change: Makes the change.
         request: The same over HTTP: method, path and body.
     """
-
-    seconds = 45.0
 
     def __init__(
         self,
@@ -188,7 +184,7 @@ class ChangeCredentials(Operation):
 class Refresh(Operation):
     """Copies changed credentials into a running session."""
 
-    name, seconds = "refresh", 60.0
+    name = "refresh"
 
     async def prepare(self, world: World) -> Subject:
         owner, app = world.new_owner(), world.app

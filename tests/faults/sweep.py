@@ -21,6 +21,7 @@ from tests.faults.world import LIMIT, Place, World
 _AT_ONCE = 12
 _WAITING_AT_ONCE = 48
 """Most operations at once: of these many do nothing but wait."""
+from tests.support.patience import PATIENCE
 
 
 @dataclasses.dataclass
@@ -174,7 +175,7 @@ def _of_the_run(point: Point) -> list[str]:
         found.append(f"answered {point.answer}")
     if point.error is not None and not isinstance(point.error, GamguiError | asyncio.CancelledError):
         found.append("an error that is none of ours")
-    if point.seconds > point.operation.seconds:
+    if point.seconds > PATIENCE:
         found.append(f"took {point.seconds:.0f} s")
     return found
 

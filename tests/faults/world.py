@@ -24,6 +24,7 @@ from shared.settings import Settings
 from tests.faults.kube_proxy import KubeProxy, Upstream
 from tests.faults.line import Line
 from tests.faults.store_proxy import StoreProxy
+from tests.support.patience import PATIENCE
 from tests.support.people import person
 
 IMAGE = "localhost/busybox:1"
@@ -232,7 +233,7 @@ class World:
 
     async def _those_that_go_are_gone(self) -> None:
         """Waits for pods that were told to go: between two runs there is time enough for that."""
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(PATIENCE):
             while any("deletionTimestamp" in pod["metadata"] for pod in await self.objects("pods")):
                 await asyncio.sleep(0.2)
 

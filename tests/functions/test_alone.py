@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from tests.support.gateway_process import ALICE, ROOT, free_port, server, virtual_environment
+from tests.support.patience import PATIENCE
 
 UNKNOWN = "/v1/sessions/saaaaaaaaaaaaaaaa"
 # Function, method, path, body, status, reason.
@@ -71,8 +72,8 @@ def test_a_function_runs_alone_from_the_root_without_pythonpath(
         *("--port", str(port)),
     ]
     with server(command, port, virtual_environment(tmp_path), tmp_path / "server.log") as (_, url):
-        answer = httpx.request(method, url + path, json=body, headers=ALICE, timeout=30)
-        elsewhere = httpx.get(f"{url}/v1/nothing", headers=ALICE, timeout=30)
+        answer = httpx.request(method, url + path, json=body, headers=ALICE, timeout=PATIENCE)
+        elsewhere = httpx.get(f"{url}/v1/nothing", headers=ALICE, timeout=PATIENCE)
     assert answer.status_code == status, answer.text
     assert answer.json().get("reason") == reason
     assert elsewhere.status_code == 404
@@ -99,7 +100,7 @@ def imports() -> dict[str, list[str]]:
         "    sys.exit()\n"
     )
     command = [sys.executable, "-c", program, *functions()]
-    run = subprocess.run(command, cwd=ROOT, capture_output=True, check=True, timeout=60)
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, check=True, timeout=PATIENCE)
     return dict(json.loads(line) for line in run.stdout.splitlines())
 
 

@@ -12,6 +12,7 @@ import pytest
 from tests.shared.identity.issuer import AUDIENCE, Issuer
 from tests.support import laptop
 from tests.support.gateway_process import ROOT, gateway
+from tests.support.patience import PATIENCE
 from tests.support.stub_program import Rule, StubProgram
 from tests.support.terraform import PLATFORM, local_values
 
@@ -40,7 +41,7 @@ def run(
         env=environment,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
         check=False,
     )
 

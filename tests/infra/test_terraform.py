@@ -12,6 +12,7 @@ from typing import Any
 from local import manifests
 from tests.support.laptop import ROOT
 from tests.support.needs import needs
+from tests.support.patience import PATIENCE
 
 WORKLOADS = ROOT / "infra/terraform/workloads"
 needs_terraform = needs("terraform")
@@ -32,7 +33,7 @@ def terraform(folder: Path, *arguments: str) -> str:
         env=environment,
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=PATIENCE,
         check=False,
     )
     assert run.returncode == 0, run.stdout + run.stderr

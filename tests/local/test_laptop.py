@@ -17,6 +17,7 @@ from local.settings_table import with_table
 from tests.support import laptop
 from tests.support.client import Client
 from tests.support.firestore_fixtures import firestore_host, firestore_project
+from tests.support.patience import PATIENCE
 
 __all__ = ["firestore_host", "firestore_project"]
 
@@ -81,7 +82,7 @@ def test_another_cluster_is_used_when_asked_and_said(tmp_path: Path, module: lis
     ) as child:
         assert child.stdout is not None
         if module == ["local.demo"]:
-            said, _ = child.communicate(timeout=100)
+            said, _ = child.communicate(timeout=PATIENCE)
             assert child.returncode == 1
             assert "FAILED" in said
             assert "Traceback" not in said
@@ -145,7 +146,7 @@ async def test_the_local_cluster_ends_with_the_laptop_edition_even_when_that_is_
         assert len(servers) == 1
         child.kill()
         child.wait()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             while "local.cluster" in _read(f"/proc/{servers[0]}/cmdline"):
                 await asyncio.sleep(0.05)
 
@@ -179,7 +180,7 @@ def test_settings_that_are_wrong_are_told_at_the_start(tmp_path: Path) -> None:
         env=laptop.base_environment(SESSION_STORE="paper"),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
     )
     assert ran.returncode == 2
     assert "SESSION_STORE must be one of sqlite, firestore" in ran.stderr
@@ -277,7 +278,7 @@ def test_a_port_that_cannot_be_served_is_told_in_a_line(port: str) -> None:
         env=laptop.base_environment(PORT=port, USE_MOCK_CONTAINER_ADAPTER="true"),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
     )
     assert ran.returncode == 2
     assert f"PORT={port} cannot be served" in ran.stderr

@@ -6,6 +6,7 @@ import asyncio
 
 from local.scheduler import scheduled
 from shared.sessions.cleanup_report import Report
+from tests.support.patience import PATIENCE
 
 
 class Runs:
@@ -26,7 +27,7 @@ class Runs:
 
 async def test_cleanup_runs_again_after_a_failure_and_no_more_at_the_end() -> None:
     runs = Runs()
-    async with scheduled(runs, seconds=0.001), asyncio.timeout(10):
+    async with scheduled(runs, seconds=0.001), asyncio.timeout(PATIENCE):
         await runs.twice.wait()
     count = runs.count
     await asyncio.sleep(0.02)

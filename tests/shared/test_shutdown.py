@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from shared.shutdown import shutdown_event
+from tests.support.patience import PATIENCE
 
 
 @contextlib.contextmanager
@@ -35,7 +36,7 @@ async def test_a_signal_sets_the_event_and_reaches_the_server(number: signal.Sig
         event = shutdown_event()
         assert not event.is_set()
         signal.raise_signal(number)
-        await asyncio.wait_for(event.wait(), 5)
+        await asyncio.wait_for(event.wait(), PATIENCE)
     assert seen == [number]
 
 
@@ -46,7 +47,7 @@ async def test_a_handler_of_the_event_loop_is_called_too() -> None:
         loop.add_signal_handler(signal.SIGTERM, called.set)
         event = shutdown_event()
         signal.raise_signal(signal.SIGTERM)
-        await asyncio.wait_for(asyncio.gather(event.wait(), called.wait()), 5)
+        await asyncio.wait_for(asyncio.gather(event.wait(), called.wait()), PATIENCE)
         loop.remove_signal_handler(signal.SIGTERM)
     assert called.is_set()
 

@@ -15,7 +15,7 @@ import aiohttp
 from local.cluster import LocalCluster
 
 V4, V5 = "v4.channel.k8s.io", "v5.channel.k8s.io"
-DEADLINE_S = 20.0
+DEADLINE_S = 300.0
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import pytest
 
 from shared.files.scripts import script_command
 from tests.support.needs import needs
+from tests.support.patience import PATIENCE
 from tests.support.pod_scripts import SHELLS, Tools, seal
 
 _MOUNT = 'mount -t tmpfs -o size=1m tmpfs "$1" && cd "$1" && printf old >file && shift && "$@"'
@@ -32,7 +33,7 @@ def in_small_workspace(folder: Path, tools: Tools, *pieces: tuple[list[str], byt
         ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", _MOUNT, "sh", str(folder), *program],
         input=repr(commands).encode(),
         capture_output=True,
-        timeout=60,
+        timeout=PATIENCE,
         check=False,
     )
     assert run.returncode == 0, run.stderr

@@ -13,6 +13,7 @@ import pytest
 from shared.files.entries import Entry, first_entries
 from shared.files.opened import FileFacts
 from tests.shared.files.test_put_script import NAMES
+from tests.support.patience import PATIENCE
 from tests.support.pod_scripts import SEPARATE, Pod, names_in
 
 DATA = bytes(range(256)) * 300
@@ -80,7 +81,7 @@ def test_a_file_that_changes_while_it_is_read_ends_the_script_with_a_fault(pod: 
     process.stdout.readline()
     with file.open("r+b") as opened:
         opened.write(b"new")
-    process.communicate(b"0 %d\n" % len(DATA), timeout=30)
+    process.communicate(b"0 %d\n" % len(DATA), timeout=PATIENCE)
     assert process.returncode != 0
 
 

@@ -13,6 +13,7 @@ import time
 import pytest
 
 from tests.support.needs import needs
+from tests.support.patience import PATIENCE
 from tests.support.pod_scripts import APPLETS, SEPARATE, Pod, names_in, seal
 
 DATA = bytes(range(256)) * 300
@@ -151,7 +152,7 @@ def test_a_script_that_is_ended_leaves_no_rest(pod: Pod) -> None:
     process.stdin.flush()
     wait_for_rest(pod)
     process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=30)
+    process.communicate(timeout=PATIENCE)
     assert process.returncode != 0
     assert pod.rests == []
 
@@ -162,17 +163,17 @@ def test_what_a_killed_script_leaves_is_removed_by_the_next(pod: Pod) -> None:
     live = pod.start("put", "4567abcd", *[""] * 6, "other")
     wait_for_rest(pod, count=2)
     process.kill()
-    process.communicate(timeout=30)
+    process.communicate(timeout=PATIENCE)
     pod.put("third", DATA)
     assert [rest for rest in pod.rests if "0123" in rest] == []
     assert len(pod.rests) == 1  # the one that is being written is left alone
-    out, _ = live.communicate(seal(DATA), timeout=30)
+    out, _ = live.communicate(seal(DATA), timeout=PATIENCE)
     assert out == said(DATA, "created")
     assert pod.rests == []
 
 
 def wait_for_rest(pod: Pod, count: int = 1) -> None:
-    end = time.monotonic() + 20
+    end = time.monotonic() + PATIENCE
     while len(pod.rests) < count:
         assert time.monotonic() < end
         time.sleep(0.01)
@@ -307,7 +308,7 @@ def test_of_two_who_send_the_same_piece_one_adds_it(pod: Pod) -> None:
     for process in both:
         assert process.stdout is not None and process.stderr is not None
         said_by_both.append(process.stdout.read())
-        process.wait(30)
+        process.wait(PATIENCE)
         process.stdout.close()
         process.stderr.close()
     assert b"have 5000\n" in said_by_both

@@ -16,6 +16,7 @@ import pytest
 
 from tests.shared.files.test_put_script import wait_for_rest
 from tests.shared.files.test_unpack_script import unpack
+from tests.support.patience import PATIENCE
 from tests.support.pod_scripts import Pod, names_in
 from tests.support.proofs import times
 from tests.support.tars import script_of, tar_of
@@ -109,7 +110,7 @@ def test_nothing_is_written_through_an_upload_that_is_exchanged(pod: Pod, part: 
         link = pod.workspace / "link"
         link.symlink_to(pod.outside / part)
         with exchanged(ours / part, link, until_removed=True):
-            output, _ = process.communicate(script, timeout=30)
+            output, _ = process.communicate(script, timeout=PATIENCE)
         said.add(output.split()[0])
         shutil.rmtree(pod.workspace)
         pod.workspace.mkdir()

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.shared.files.test_put_script import NAMES, OTHER, wait_for_rest
+from tests.support.patience import PATIENCE
 from tests.support.pod_scripts import SEPARATE, Pod, names_in
 from tests.support.tars import FORMATS, entry, script_of, tar_of, tar_with
 
@@ -166,7 +167,7 @@ def test_a_tar_that_is_refused_while_it_comes_changes_nothing(pod: Pod) -> None:
 def test_a_script_that_is_ended_leaves_no_rest(pod: Pod) -> None:
     process = begun(pod)
     process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=30)
+    process.communicate(timeout=PATIENCE)
     assert process.returncode != 0
     assert names_in(pod.workspace) == []
 
@@ -179,7 +180,7 @@ def begun(pod: Pod):  # type: ignore[no-untyped-def] # Popen
     process.stdin.write(script[:300000])
     process.stdin.flush()
     wait_for_rest(pod)
-    end = time.monotonic() + 20
+    end = time.monotonic() + PATIENCE
     while not any(path.stat().st_size > 65536 for path in pod.workspace.rglob("large")):
         assert time.monotonic() < end
         time.sleep(0.01)
@@ -193,7 +194,7 @@ def test_what_a_killed_script_leaves_is_removed_by_the_next(pod: Pod, script: st
         pod.run("list")
         assert len(pod.rests) == 1  # it is being written
     process.kill()
-    process.communicate(timeout=30)
+    process.communicate(timeout=PATIENCE)
     kept = pod.workspace / "kept"
     kept.write_bytes(OTHER)
     assert len(pod.rests) == 1

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from shared.errors import ConfigurationError, PermissionDenied, Unauthenticated
 from shared.identity import Identity, IdentityVerifier, identity_verifier
 from shared.settings import Settings
+from tests.support.patience import PATIENCE
 
 LOOPBACK = ["127.0.0.1", "127.8.9.10", "::1", "::ffff:127.0.0.1", "::ffff:7f00:1"]
 ELSEWHERE = [
@@ -103,7 +104,7 @@ def test_needs_no_cryptography() -> None:
         "identity_verifier(Settings(auth_mode='dev'));"
         "assert not {'jwt', 'cryptography', 'aiohttp', 'google.auth'} & set(sys.modules)"
     )
-    subprocess.run([sys.executable, "-c", program], check=True, timeout=30)
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=PATIENCE)
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from shared.kube.exec import Container, Execution
 from shared.sessions.execution import Command, ExecEvent, ExecResult, Exit, Output, Started
 from shared.sessions.ports import PodPhase, PodStatus
 from tests.support.exec_server import ExecServer, api_at, crumbling, frames_of, recording
+from tests.support.patience import PATIENCE
 
 
 async def pod_lives(grace: bool) -> PodStatus:
@@ -212,7 +213,7 @@ async def test_a_caller_that_goes_before_the_command_has_begun_is_no_input_that_
     command = Command(argv=["cat"], timeout_seconds=30, stdin=endless())
     async with ExecServer([b"\x01", status], delay_seconds=30, announce_when=gone).running() as server:
         running = asyncio.create_task(run(server.url, command))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             while not (server.received and server.received[0]):
                 await asyncio.sleep(0.01)
         running.cancel()
@@ -245,7 +246,7 @@ async def test_a_status_that_cannot_be_read_is_unknown() -> None:
 async def test_a_stop_that_hangs_does_not_hold_up_the_end_of_the_time() -> None:
     command = Command(argv=["sleep"], timeout_seconds=0.2)
     async with ExecServer([b"\x01"], stop_hangs=True).running() as server:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             last = (await run(server.url, command))[-1]
     assert len(server.stopped) == 1
     assert isinstance(last, Exit)
@@ -280,7 +281,7 @@ async def test_a_pod_is_watched_on_after_the_cluster_was_away() -> None:
 
     command = Command(argv=["sleep"], timeout_seconds=60)
     async with ExecServer([b"\x01"]).running() as server:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             last = (await run(server.url, command, pod_lost=lost_at_the_second_look))[-1]
     assert last == Exit(result=ExecResult.POD_LOST, reason="NotFound: the pod is gone")
 

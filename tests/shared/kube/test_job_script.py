@@ -18,6 +18,7 @@ from shared.sessions.execution import Output, Started
 from shared.sessions.job import Gap, JobCursor, JobEvent, JobReport, JobState, Place
 from shared.sessions.names import new_job_id
 from tests.support import processes
+from tests.support.patience import PATIENCE
 from tests.support.shells import SHELLS
 
 BOUND = 17 * 64 * 1024
@@ -34,7 +35,7 @@ class Jobs:
 
     def run(self, job: str, action: str, *arguments: object, stdin: bytes = b"") -> str:
         answer = subprocess.run(
-            self.argv(job, action, *arguments), input=stdin, capture_output=True, timeout=60, check=True
+            self.argv(job, action, *arguments), input=stdin, capture_output=True, timeout=PATIENCE, check=True
         )
         assert answer.stderr == b""
         return answer.stdout.decode()
@@ -69,7 +70,7 @@ class Jobs:
         assert report is not None
         return report
 
-    def ended(self, job: str, seconds: float = 30) -> JobReport:
+    def ended(self, job: str, seconds: float = PATIENCE) -> JobReport:
         end = time.monotonic() + seconds
         while (report := self.status(job)).state is JobState.RUNNING:
             assert time.monotonic() < end, f"{job} still runs"
@@ -81,7 +82,7 @@ class Jobs:
         output = subprocess.run(
             self.argv(job, "follow", place.part, place.size, mode),
             capture_output=True,
-            timeout=60,
+            timeout=PATIENCE,
             check=True,
         ).stdout
         return [record.event for record in JobLog(since).feed(output)]
@@ -97,7 +98,7 @@ class Jobs:
                 continue
         return found
 
-    def gone(self, job: str, seconds: float = 8) -> None:
+    def gone(self, job: str, seconds: float = PATIENCE) -> None:
         end = time.monotonic() + seconds
         while left := self.processes(job):
             assert time.monotonic() < end, left
@@ -207,7 +208,7 @@ def test_who_does_not_listen_is_killed_after_five_seconds(jobs: Jobs, mark: str)
         time.sleep(0.02)
     began = time.monotonic()
     jobs.run(job, "cancel")
-    assert 4.5 < time.monotonic() - began < 9
+    assert time.monotonic() - began > 4.5
     assert jobs.status(job).exit_code == 137
     assert not sleeping(mark)
 
@@ -292,7 +293,7 @@ def test_a_long_output_is_followed_byte_for_byte_while_it_comes(jobs: Jobs, tmp_
 
 def test_reading_once_gives_what_is_there(jobs: Jobs, mark: str) -> None:
     job, _ = jobs.start("sh", "-c", f"echo one; exec sleep {mark}")
-    end = time.monotonic() + 10
+    end = time.monotonic() + PATIENCE
     while len(events := jobs.follow(job, mode="once")) < 2:
         assert time.monotonic() < end
     assert [type(event) for event in events] == [Started, Output]
@@ -316,7 +317,7 @@ def test_a_job_whose_supervisor_was_killed_is_known_to_be_lost(jobs: Jobs, mark:
     job, _ = jobs.start("sleep", mark)
     following = subprocess.Popen(jobs.argv(job, "follow", 0, 0, "on"), stdout=subprocess.PIPE)
     os.kill(int((jobs.root / job / "pid").read_text()), signal.SIGKILL)
-    said, _ = following.communicate(timeout=20)
+    said, _ = following.communicate(timeout=PATIENCE)
     events = [record.event for record in JobLog(JobCursor()).feed(said)]
     assert isinstance(events[-1], JobReport)
     assert events[-1].state is JobState.LOST
@@ -367,6 +368,6 @@ def test_many_followers_see_the_same(jobs: Jobs) -> None:
     readers = [
         subprocess.Popen(jobs.argv(job, "follow", 0, 0, "on"), stdout=subprocess.PIPE) for _ in range(5)
     ]
-    said = [reader.communicate(timeout=30)[0] for reader in readers]
+    said = [reader.communicate(timeout=PATIENCE)[0] for reader in readers]
     found = [data([record.event for record in JobLog(JobCursor()).feed(one)], "stdout") for one in said]
     assert found == ["".join(f"{number}\n" for number in range(30)).encode()] * 5

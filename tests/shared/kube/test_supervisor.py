@@ -19,6 +19,7 @@ from shared.errors import InvalidRequest
 from shared.kube import supervisor
 from shared.sessions.execution import Command
 from shared.sessions.variables import MAX_COMMAND_BYTES, MAX_SESSION_BYTES
+from tests.support.patience import PATIENCE
 from tests.support.shells import SHELLS
 
 TAG = "gamgui-0123456789abcdef"
@@ -29,7 +30,7 @@ async def nothing() -> AsyncIterator[bytes]:
     yield b""
 
 
-def command(*argv: str, limit: float = 30, stdin: bool = False, **options: object) -> Command:
+def command(*argv: str, limit: float = PATIENCE, stdin: bool = False, **options: object) -> Command:
     """A command whose supervisor ends it after ``limit`` seconds."""
     return Command(
         argv=argv,
@@ -67,7 +68,7 @@ class Run:
         out = self.process.stdout.read()
         first, _, err = self.process.stderr.read().partition(b"\n")
         self.announced = supervisor.read_announcement(TAG, first)
-        code = self.process.wait(20)
+        code = self.process.wait(PATIENCE)
         if feeding is not None:
             feeding.join()
         self.process.stdout.close()
@@ -102,7 +103,7 @@ def alive(mark: str) -> list[str]:
     return found
 
 
-def wait_until_ended(mark: str, seconds: float = 8) -> None:
+def wait_until_ended(mark: str, seconds: float = PATIENCE) -> None:
     end = time.monotonic() + seconds
     while alive(mark):
         assert time.monotonic() < end, alive(mark)
@@ -158,7 +159,7 @@ def test_the_end_of_the_lifeline_ends_the_command(start: Start) -> None:
     run = start(command("sleep", "31000001"))
     began = time.monotonic()
     assert run.result(close=True)[0] == 143
-    assert time.monotonic() - began < 4
+    assert time.monotonic() - began < PATIENCE
     wait_until_ended("31000001")
 
 
@@ -172,14 +173,14 @@ def test_who_ignores_term_is_killed_after_five_seconds(start: Start) -> None:
     run = start(command("sh", "-c", "trap '' TERM; while :; do sleep 1; done; : 31000003", limit=1))
     began = time.monotonic()
     assert run.result()[0] == 137
-    assert 5 <= time.monotonic() - began < 10
+    assert time.monotonic() - began >= 5
     wait_until_ended("31000003")
 
 
 def test_what_the_command_leaves_in_its_group_ends_with_it(start: Start) -> None:
     began = time.monotonic()
     assert start(command("sh", "-c", "sleep 31000004 & exit 4")).result()[0] == 4
-    assert time.monotonic() - began < 4
+    assert time.monotonic() - began < PATIENCE
     wait_until_ended("31000004")
 
 
@@ -195,8 +196,10 @@ def test_the_stop_script_ends_the_command(start: Start) -> None:
     announced = supervisor.read_announcement(TAG, run.process.stderr.readline().rstrip(b"\n"))
     assert announced is not None
     assert run.process.stdout.readline() == b"ready\n"
-    subprocess.run(supervisor.stop_argv(TAG, announced), check=True, timeout=20, stderr=subprocess.DEVNULL)
-    assert run.process.wait(10) == 143
+    subprocess.run(
+        supervisor.stop_argv(TAG, announced), check=True, timeout=PATIENCE, stderr=subprocess.DEVNULL
+    )
+    assert run.process.wait(PATIENCE) == 143
     wait_until_ended("31000005")
     for stream in (run.stdin, run.process.stdout, run.process.stderr):
         assert stream is not None
@@ -207,7 +210,7 @@ def test_the_stop_script_leaves_others_alone() -> None:
     bystander = subprocess.Popen(["sleep", "31000006"], start_new_session=True)
     try:
         announced = supervisor.Announcement(bystander.pid, bystander.pid, None)
-        subprocess.run(supervisor.stop_argv(TAG, announced), check=False, timeout=20)
+        subprocess.run(supervisor.stop_argv(TAG, announced), check=False, timeout=PATIENCE)
         assert bystander.poll() is None
     finally:
         os.killpg(bystander.pid, signal.SIGKILL)

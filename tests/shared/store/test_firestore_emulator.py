@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.firestore_emulator import EmulatorAbsentError, emulator_command, firestore_emulator, stop
+from tests.support.patience import PATIENCE
 
 
 def an_sdk(root: Path) -> Path:
@@ -111,6 +112,6 @@ def test_required_emulator_that_is_absent_fails_the_test(tmp_path: Path) -> None
             check=False,
             env=environment,
             capture_output=True,
-            timeout=60,
+            timeout=PATIENCE,
         )
         assert outcome in done.stdout.decode()

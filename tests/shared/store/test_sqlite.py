@@ -20,6 +20,7 @@ from shared.errors import InternalError, StoreUnavailable
 from shared.store.sqlite import SqliteStore
 from tests.shared.store.samples import SetClock, a_record, a_session
 from tests.support.needs import needs
+from tests.support.patience import PATIENCE
 
 COMPETITOR = """
 import asyncio, sys
@@ -110,7 +111,7 @@ async def test_of_processes_that_create_the_same_ids_one_wins_each(path: Path) -
 
 async def test_process_that_dies_without_close_ends_and_loses_nothing(path: Path, clock: SetClock) -> None:
     done = await asyncio.to_thread(
-        subprocess.run, [sys.executable, "-c", CRASHER, str(path)], timeout=30, env=environment()
+        subprocess.run, [sys.executable, "-c", CRASHER, str(path)], timeout=PATIENCE, env=environment()
     )
     assert done.returncode == 7
     store = SqliteStore(path, clock=clock)
@@ -127,7 +128,7 @@ async def unavailable(path: Path) -> StoreUnavailable:
     started = time.monotonic()
     with pytest.raises(StoreUnavailable) as caught:
         await store.create(a_session())
-    assert time.monotonic() - started < 15
+    assert time.monotonic() - started < PATIENCE
     with pytest.raises(StoreUnavailable):
         await store.ping()
     await store.close()
@@ -177,7 +178,7 @@ class TestUnavailable:
             started = time.monotonic()
             with pytest.raises(StoreUnavailable, match="locked"):
                 await store.create(a_session())
-            assert time.monotonic() - started < 15
+            assert time.monotonic() - started < PATIENCE
         finally:
             other.execute("ROLLBACK")
             other.close()

@@ -22,6 +22,7 @@ from tests.support.gateway_process import (
     virtual_environment,
     virtual_settings,
 )
+from tests.support.patience import PATIENCE
 
 CLOUD_RUN_SECONDS = 10.0
 QUICK = {"OTEL_BSP_SCHEDULE_DELAY": "50", "OTEL_METRIC_EXPORT_INTERVAL": "50"}
@@ -57,7 +58,7 @@ def imported(folder: Path, **variables: str) -> str:
         env=virtual_environment(folder, **variables),
         capture_output=True,
         check=True,
-        timeout=60,
+        timeout=PATIENCE,
         text=True,
     )
     return run.stdout.strip()
@@ -77,7 +78,7 @@ def test_with_an_endpoint_it_is(tmp_path: Path) -> None:
 def slowest(url: str) -> float:
     """Seconds of the slowest of many requests, for long enough that exports go on meanwhile."""
     longest, end = 0.0, time.monotonic() + 2
-    with httpx.Client(timeout=30, headers=ALICE) as client:
+    with httpx.Client(timeout=PATIENCE, headers=ALICE) as client:
         while (started := time.monotonic()) < end:
             assert client.get(f"{url}/v1/sessions").status_code == 200
             longest = max(longest, time.monotonic() - started)
@@ -90,7 +91,7 @@ def test_a_collector_that_is_away_harms_no_request_and_no_end(away: str, tmp_pat
         url = f"http://127.0.0.1:{free_port()}" if away == "refuses" else kept.url
         settings = virtual_settings(tmp_path, OTEL_EXPORTER_OTLP_ENDPOINT=url, **QUICK)
         with laptop.gateway(tmp_path / "gateway.log", **settings) as (process, gateway):
-            httpx.get(f"{gateway}/v1/sessions", headers=ALICE, timeout=30)
+            httpx.get(f"{gateway}/v1/sessions", headers=ALICE, timeout=PATIENCE)
             assert slowest(gateway) < 1.0
             told = time.monotonic()
             process.terminate()
@@ -116,7 +117,7 @@ def test_a_function_that_is_told_to_end_sends_what_it_has(tmp_path: Path) -> Non
     with collector() as kept:
         with listing(tmp_path, kept.url) as (process, url):
             for _ in range(3):
-                assert httpx.get(f"{url}/v1/sessions", headers=ALICE, timeout=30).status_code == 200
+                assert httpx.get(f"{url}/v1/sessions", headers=ALICE, timeout=PATIENCE).status_code == 200
             assert kept.metrics == {}  # the interval is a minute
             process.terminate()
             process.wait(CLOUD_RUN_SECONDS)
@@ -126,7 +127,7 @@ def test_a_function_that_is_told_to_end_sends_what_it_has(tmp_path: Path) -> Non
 
 def test_a_function_whose_collector_hangs_ends_in_time(tmp_path: Path) -> None:
     with collector(hang=True) as kept, listing(tmp_path, kept.url) as (process, url):
-        assert httpx.get(f"{url}/v1/sessions", headers=ALICE, timeout=30).status_code == 200
+        assert httpx.get(f"{url}/v1/sessions", headers=ALICE, timeout=PATIENCE).status_code == 200
         process.terminate()
         process.wait(CLOUD_RUN_SECONDS)
 
@@ -140,7 +141,7 @@ def test_the_operators_own_name_of_the_service_wins(tmp_path: Path) -> None:
             OTEL_RESOURCE_ATTRIBUTES="deployment.environment.name=test",
         )
         with laptop.gateway(tmp_path / "gateway.log", **settings) as (_, url):
-            httpx.get(f"{url}/v1/sessions", headers=ALICE, timeout=30)
+            httpx.get(f"{url}/v1/sessions", headers=ALICE, timeout=PATIENCE)
         assert kept.resource["service.name"] == "mine"
         assert kept.resource["deployment.environment.name"] == "test"
 
@@ -149,5 +150,5 @@ def test_the_operators_own_name_of_the_service_wins(tmp_path: Path) -> None:
 def test_a_variable_that_the_sdk_refuses_is_a_configuration_error(variable: str, tmp_path: Path) -> None:
     refused = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9", variable: "-1"}
     with laptop.gateway(tmp_path / "gateway.log", **virtual_settings(tmp_path, **refused)) as (_, url):
-        answer = httpx.get(f"{url}/v1/sessions", headers=ALICE, timeout=30)
+        answer = httpx.get(f"{url}/v1/sessions", headers=ALICE, timeout=PATIENCE)
     assert (answer.status_code, answer.json()["reason"]) == (500, "CONFIGURATION_INVALID")

@@ -22,6 +22,7 @@ from shared.web.events import EventObject
 from shared.web.request_body import RequestBody
 from shared.web.streamed import StreamedResponse
 from shared.web.streaming import EventStream
+from tests.support.patience import PATIENCE
 from tests.support.web_app import ask, raising, serving
 
 SESSION = "saaaaaaaaaaaaaaaa"
@@ -166,7 +167,7 @@ async def test_a_streams_line_comes_when_it_has_ended_and_counts_all_of_it(lines
 
     connection = Connection()
     running = asyncio.create_task(connection.run(bytes_of(source())))  # type: ignore[arg-type]
-    await asyncio.wait_for(connection.begun.wait(), 5)
+    await asyncio.wait_for(connection.begun.wait(), PATIENCE)
     assert lines.all() == []
     await asyncio.sleep(0.1)
     on.set()
@@ -184,9 +185,9 @@ async def test_a_caller_that_goes_away_is_the_end_that_the_line_tells(lines: Lin
 
     connection = Connection()
     running = asyncio.create_task(connection.run(kind(source())))
-    await asyncio.wait_for(connection.begun.wait(), 5)
+    await asyncio.wait_for(connection.begun.wait(), PATIENCE)
     connection.gone.set()
-    await asyncio.wait_for(running, 5)
+    await asyncio.wait_for(running, PATIENCE)
     line = lines.one()
     assert (line["ended"], line["httpRequest"]["status"], line["severity"]) == ("client_gone", 200, "INFO")
 
@@ -215,7 +216,7 @@ async def test_a_response_that_the_server_cancels_has_its_line(lines: Lines) -> 
 
     connection = Connection()
     running = asyncio.create_task(connection.run(bytes_of(source())))  # type: ignore[arg-type]
-    await asyncio.wait_for(connection.begun.wait(), 5)
+    await asyncio.wait_for(connection.begun.wait(), PATIENCE)
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
     assert lines.one()["ended"] == "failed"

@@ -16,6 +16,7 @@ from shared.sessions.execution import ExecEvent, ExecResult, Exit, Output, Start
 from shared.web.endpoint import Call, Route
 from shared.web.exec_response import respond
 from shared.web.request_body import RequestBody
+from tests.support.patience import PATIENCE
 from tests.support.web_app import ask, serving
 
 JSON, NDJSON, SSE = "application/json", "application/x-ndjson", "text/event-stream"
@@ -212,7 +213,7 @@ async def test_a_command_ends_when_its_caller_disconnects(accept: str) -> None:
     await (caller.listened_to if accept == JSON else caller.news).wait()
     assert not command.ended.is_set()
     caller.disconnect()
-    await asyncio.wait_for(call, 10)
+    await asyncio.wait_for(call, PATIENCE)
     assert command.ended.is_set()
 
 
@@ -226,7 +227,7 @@ async def test_a_command_ends_when_a_caller_that_stopped_reading_disconnects(acc
         await caller.news.wait()
     assert not command.ended.is_set()
     caller.disconnect()
-    await asyncio.wait_for(call, 10)
+    await asyncio.wait_for(call, PATIENCE)
     assert command.ended.is_set()
 
 
@@ -248,7 +249,7 @@ async def test_a_command_ends_when_the_connection_breaks_under_the_answer() -> N
         async def send(self, message: Any) -> None:
             raise BrokenPipeError
 
-    await asyncio.wait_for(Broken().call(command, NDJSON), 10)
+    await asyncio.wait_for(Broken().call(command, NDJSON), PATIENCE)
     assert command.ended.is_set()
 
 
@@ -286,7 +287,7 @@ async def test_the_end_is_told_before_what_is_done_behind_it_and_the_response_en
     }
     serve = serving([Route("POST", "/exec", handler)])
     serving_it = asyncio.create_task(serve(scope, receive, send))  # type: ignore[arg-type]
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         await told.wait()
         assert not serving_it.done()
         let.set()

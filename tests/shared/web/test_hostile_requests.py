@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from tests.support.gateway_process import ALICE, BOB, gateway
+from tests.support.patience import PATIENCE
 
 CREATE = "/v1/sessions"
 MIB = 1024 * 1024
@@ -25,7 +26,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def client(url: str) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=url, headers=ALICE, timeout=30) as one:
+    with httpx.Client(base_url=url, headers=ALICE, timeout=PATIENCE) as one:
         yield one
 
 
@@ -38,7 +39,7 @@ def raw(url: str, request: bytes) -> tuple[int, dict[str, str], bytes]:
     """Sends bytes as they are and reads one answer."""
     address = urlsplit(url)
     assert address.hostname is not None
-    with socket.create_connection((address.hostname, address.port or 0), timeout=30) as connection:
+    with socket.create_connection((address.hostname, address.port or 0), timeout=PATIENCE) as connection:
         connection.sendall(request)
         answer = b""
         while part := connection.recv(65536):

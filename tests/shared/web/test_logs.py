@@ -22,6 +22,7 @@ from shared.sessions.names import owner_hash
 from shared.web import logs
 from shared.web.endpoint import Call, Route
 from tests.support.gateway_process import ROOT
+from tests.support.patience import PATIENCE
 from tests.support.web_app import ask, serving
 
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
@@ -180,7 +181,7 @@ def test_on_cloud_run_entries_are_json_on_stderr_and_on_a_terminal_readable() ->
             cwd=ROOT,
             capture_output=True,
             check=True,
-            timeout=60,
+            timeout=PATIENCE,
         )
         for more in (["K_SERVICE=s"], [])
     )

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.web.outbox import MAX_WAITING_BYTES, Outbox
+from tests.support.patience import PATIENCE
 
 PIECE = b"x" * 32768
 
@@ -33,7 +34,7 @@ async def test_a_piece_does_not_wait_for_the_next() -> None:
     taking = asyncio.create_task(outbox.take())
     await asyncio.sleep(0)
     await outbox.put(b"a")
-    assert await asyncio.wait_for(taking, 5) == b"a"
+    assert await asyncio.wait_for(taking, PATIENCE) == b"a"
 
 
 async def test_a_slow_reader_slows_down_the_writer() -> None:
@@ -61,4 +62,4 @@ async def test_the_end_wakes_whoever_waits() -> None:
     taking = asyncio.create_task(outbox.take())
     await asyncio.sleep(0)
     outbox.end()
-    assert await asyncio.wait_for(taking, 5) == b""
+    assert await asyncio.wait_for(taking, PATIENCE) == b""

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from shared.errors import InvalidRequest
 from shared.web.request_body import READ_AHEAD_BYTES, RequestBody
+from tests.support.patience import PATIENCE
 
 PIECE = b"x" * 65536
 GONE = {"type": "http.disconnect"}
@@ -56,7 +57,7 @@ async def test_what_is_sent_comes_out_in_order_and_ends(sent: list[bytes]) -> No
 async def test_a_piece_does_not_wait_for_the_next() -> None:
     body = RequestBody()
     following = asyncio.create_task(body.follow(Connection(part(b"a")).receive))
-    assert await asyncio.wait_for(anext(body.pieces()), 5) == b"a"
+    assert await asyncio.wait_for(anext(body.pieces()), PATIENCE) == b"a"
     following.cancel()
 
 
@@ -88,7 +89,7 @@ async def test_no_more_is_read_than_is_taken() -> None:
 async def test_whoever_leaves_is_missed_although_nothing_is_taken_the_later_the_more_is_held() -> None:
     full = part(b"x" * READ_AHEAD_BYTES)
     body, connection = RequestBody(), Connection(full, full, GONE)
-    await asyncio.wait_for(body.follow(connection.receive), 20)
+    await asyncio.wait_for(body.follow(connection.receive), PATIENCE)
     first, second, third = connection.times
     assert second - first >= 0.5
     assert third - second >= 1

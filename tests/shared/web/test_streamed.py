@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from shared.errors import TransferFailed
 from shared.web.streamed import StreamedResponse
+from tests.support.patience import PATIENCE
 
 PIECE = b"x" * 1000
 
@@ -91,6 +92,6 @@ async def test_a_caller_that_goes_away_closes_the_source() -> None:
     async with answered(sending(body, {})) as response:
         await response.content.readexactly(100)
         response.close()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             await body.closed.wait()
     assert body.closed.is_set()

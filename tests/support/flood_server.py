@@ -21,6 +21,7 @@ class FloodServer:
     Attributes:
         frame: What is sent again and again, with its channel; a str goes as a text message.
         announces: Whether a supervisor's first line comes before it.
+        says: What a supervisor's command says on standard output before the flood.
         status_first: Whether the end is told, and the flood comes all the same.
         stop_floods: What comes to end a command is flooded too.
         execs: How many there were.
@@ -29,6 +30,7 @@ class FloodServer:
 
     frame: bytes | str
     announces: bool = False
+    says: bytes = b""
     status_first: bool = False
     stop_floods: bool = True
     execs: int = 0
@@ -75,6 +77,8 @@ class FloodServer:
                 return socket
             if not stops and self.announces:
                 await socket.send_bytes(f"\x02{request.query.getall('command')[3]} 10 11\n".encode())
+            if not stops and self.says:
+                await socket.send_bytes(b"\x01" + self.says)
             if self.status_first:
                 await socket.send_bytes(STATUS)
             await self._flood(request)

@@ -10,8 +10,9 @@ from typing import Any
 import aiohttp
 import pytest
 
-from shared.errors import GamguiError
+from shared.errors import GamguiError, TransferFailed
 from shared.files.paths import WorkspacePath
+from shared.files.unpack import FolderUpload
 from shared.files.upload import Upload
 from shared.kube.activity import KubernetesActivity
 from shared.kube.credentials import KubernetesCredentials
@@ -36,6 +37,7 @@ from tests.support.exec_server import api_at
 from tests.support.flood_server import FloodServer
 from tests.support.people import ALICE
 from tests.support.scripted_runtime import KeptAudit
+from tests.support.tars import tar_of
 
 MOST_HELD = MAX_UNEXPLAINED_BYTES + 2 * 64 * 1024
 
@@ -137,6 +139,11 @@ async def leave(world: World) -> None:
     raise GamguiError("nobody is told")
 
 
+async def unpack(world: World) -> None:
+    upload = FolderUpload(body(tar_of({"file": b"data"})), FOLDER, digests=set())
+    await world.files.unpack(ALICE, world.session.id, FOLDER, upload)
+
+
 async def archive(world: World) -> None:
     """What is in it is its caller's, who takes a little of it."""
     async with contextlib.aclosing(await world.files.archive(ALICE, world.session.id, FOLDER)) as packed:
@@ -159,13 +166,14 @@ USE_CASES: dict[str, Callable[[World], Awaitable[Any]]] = {
     ),
     "open": lambda world: world.files.open(ALICE, world.session.id, PATH),
     "archive": archive,
+    "unpack": unpack,
     "delete": lambda world: world.files.delete(ALICE, world.session.id, PATH),
 }
 COMMANDS = {"exec": execute, "exec with input": lambda world: execute(world, stdin=body(b"x"))}
 
 
 async def flooded(
-    use: Callable[[World], Awaitable[Any]], frame: bytes | str, store: SqliteStore, **more: bool
+    use: Callable[[World], Awaitable[Any]], frame: bytes | str, store: SqliteStore, **more: Any
 ) -> None:
     session = await store.create(a_session(owner=ALICE.email, state=SessionState.RUNNING))
     async with FloodServer(frame, **more).running() as server:
@@ -190,6 +198,29 @@ async def test_whatever_a_pod_floods_a_question_ends_and_little_is_held(
     early = {"large": SAID["1 large"], "lines": SAID["2 lines"]}
     for frame in (few_crumbs(use, USE_CASES) if announces else early).values():
         await flooded(USE_CASES[use], frame, sqlite, announces=announces)
+
+
+FACTS = b"100000 1700000000 644 12 2026-01-01 10:00:00.5 +0000\n"
+HASH = b"0" * 64 + b"\n"
+
+
+@pytest.mark.parametrize("said", [FACTS, FACTS + HASH], ids=["choose", "content"])
+async def test_a_download_that_turns_into_a_flood_ends_and_little_is_held(
+    said: bytes, sqlite: SqliteStore
+) -> None:
+    async def fails(world: World) -> None:
+        opened = await world.files.open(ALICE, world.session.id, PATH)
+        try:
+            with pytest.raises(TransferFailed):
+                await opened.choose(0, opened.facts.size)
+                assert said.endswith(HASH)
+                async for _ in opened.content():
+                    continue
+        finally:
+            await opened.aclose()
+
+    for frame in few_crumbs("download", ["download"]).values():
+        await flooded(fails, frame, sqlite, announces=True, says=said)
 
 
 @pytest.mark.parametrize("use", COMMANDS)

@@ -17,6 +17,7 @@ from bench.bulk import bulk_rate
 from bench.cleanup import cleanup_cost
 from bench.creates import concurrent_creates
 from bench.files import file_rate
+from bench.floods import flood_memory
 from bench.jobs import job_latency
 from bench.laboratory import laboratory
 from bench.latency import exec_latency
@@ -32,6 +33,7 @@ _BENCHMARKS = {
     "stream": stream_rate,
     "bulk": bulk_rate,
     "files": file_rate,
+    "floods": flood_memory,
     "cleanup": cleanup_cost,
 }
 

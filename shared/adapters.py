@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from shared.kube.api import KubeApi
     from shared.sessions.cleanup_ports import CleanupStore, Inventory
     from shared.sessions.credential_ports import CredentialStore
+    from shared.sessions.held import Held
     from shared.sessions.ports import PodRuntime
     from shared.telemetry.port import Telemetry
 
@@ -46,6 +47,13 @@ class Adapters:
     def clock(self) -> SystemClock:
         """The clock of all services."""
         return SystemClock()
+
+    @functools.cached_property
+    def held(self) -> Held:
+        """Counts what is held of what pods say."""
+        from shared.sessions.held import Held
+
+        return Held()
 
     @functools.cached_property
     def telemetry(self) -> Telemetry:
@@ -114,7 +122,7 @@ class Adapters:
 
         options = PodOptions.from_settings(self.settings)
         template = self.settings.k8s_pod_template
-        runtime = KubernetesRuntime(self.kube, options, template, shutdown=shutdown_event())
+        runtime = KubernetesRuntime(self.kube, options, template, shutdown=shutdown_event(), held=self.held)
         if not self.settings.otlp_endpoint:
             return runtime
         from shared.telemetry.observed import observed_runtime

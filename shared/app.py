@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from shared.sessions.states import SessionStates
     from shared.sessions.upkeep import SessionUpkeep
     from shared.web.rates import RequestRates
+    from shared.web.room import AnswerRoom
 
 
 class App(Adapters):
@@ -74,7 +75,7 @@ class App(Adapters):
         return JobService(
             store=self.store,
             access=self.access,
-            runtime=KubernetesJobs(self.runtime, JobLimits.from_settings(self.settings)),
+            runtime=KubernetesJobs(self.runtime, JobLimits.from_settings(self.settings), self.held),
             virtual=VirtualJobs(),
             audit=self.auditor,
             shown=shown_command,
@@ -138,7 +139,7 @@ class App(Adapters):
             access=self.access,
             states=self.states,
             jobs=self.jobs,
-            activity=KubernetesActivity(self.runtime),
+            activity=KubernetesActivity(self.runtime, self.held),
             inventory=self.inventory,
             audit=self.auditor,
             clock=self.clock,
@@ -164,6 +165,7 @@ class App(Adapters):
             audit=self.auditor,
             timeout_seconds=self.settings.max_exec_timeout_seconds,
             max_bytes=int(quantity(self.settings.max_file_bytes)),
+            held=self.held,
         )
 
     @functools.cached_property
@@ -172,6 +174,13 @@ class App(Adapters):
         from shared.sessions.idempotency import IdempotentRequests
 
         return IdempotentRequests(self.store, self.clock)
+
+    @functools.cached_property
+    def answers(self) -> AnswerRoom:
+        """What the JSON answers of commands may keep together."""
+        from shared.web.room import AnswerRoom
+
+        return AnswerRoom(held=self.held)
 
     @functools.cached_property
     def rates(self) -> RequestRates:

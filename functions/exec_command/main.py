@@ -18,7 +18,8 @@ async def handle(call: Call) -> Response:
 
     body = RequestBody()
     command = await read_command(call, body, app().settings)
-    return await respond(call, app().sessions.execute(call.caller, call.params["session_id"], command), body)
+    events = app().sessions.execute(call.caller, call.params["session_id"], command)
+    return await respond(call, events, body, app().answers)
 
 
 ROUTES = [Route("POST", "/v1/sessions/{session_id}/exec", handle)]

@@ -11,6 +11,7 @@ import dataclasses
 import re
 from collections.abc import Callable
 
+from shared.audit.ansi_quote import ansi_quote
 from shared.audit.arguments import Arguments, Nested, requoted
 from shared.audit.secret_names import MASK, masked_values
 from shared.audit.shown_line import ShownLine, Word, loose
@@ -24,12 +25,9 @@ _RECOVERIES = 2
 _PLAIN = re.compile(r"[^ \t\r\f\v\n;|&()<>'\"\\$`]+")
 _BLANKS = re.compile(r"(?:[ \t\r\f\v]|\\\n)+")
 _DOUBLE = re.compile(r"[^\"\\$`]+")
-_ANSI = re.compile(r"(?:[^'\\]|\\.)*+'", re.DOTALL)
 _BACKTICK = re.compile(r"(?:[^`\\]|\\.)*+`", re.DOTALL)
 _BRACED = re.compile(r"(?:[^{}\\]|\\.)*+\}", re.DOTALL)
 _OPERATOR = re.compile(r"&>>|&>|<<<|<<-|<<|<>|<&|>>|>&|>\||<\(|>\(|<|>|;;&|;;|;&|&&|\|\||\|&|[;&|()\n]")
-_ESCAPE = re.compile(r"\\(?:x([0-9a-fA-F]{1,2})|u([0-9a-fA-F]{1,4})|([0-7]{1,3})|(.))", re.DOTALL)
-_ESCAPED = {"n": "\n", "t": "\t", "r": "\r", "a": "\a", "b": "\b", "e": "\x1b", "f": "\f", "v": "\v"}
 
 
 @dataclasses.dataclass(slots=True)
@@ -259,11 +257,11 @@ class ShellReader:
     def _dollar(self, word: Word, *, quoted: bool = False) -> None:
         two = self._text[self._at : self._at + 2]
         if two == "$'" and not quoted:
-            found = _ANSI.match(self._text, self._at + 2)
-            if found is None:
+            quote = ansi_quote(self._text, self._at + 2)
+            if quote is None:
                 self._break(word)
             else:
-                self._take(word, two + found[0], _ESCAPE.sub(_unescaped, found[0][:-1]))
+                self._take(word, two + quote[0], quote[1])
         elif two == '$"' and not quoted:
             self._take(word, "$", "")
             self._double(word)
@@ -298,10 +296,3 @@ class ShellReader:
             return
         self._at = found.end()
         word.substitution("`" + self._nested(found[0][:-1]) + "`")
-
-
-def _unescaped(escape: re.Match[str]) -> str:
-    hexadecimal = escape[1] or escape[2]
-    if hexadecimal:
-        return chr(int(hexadecimal, 16))
-    return chr(int(escape[3], 8) & 0xFF) if escape[3] else _ESCAPED.get(escape[4], escape[4])

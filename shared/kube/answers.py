@@ -8,26 +8,73 @@ from typing import Any
 
 import aiohttp
 
+from shared.errors import ClusterUnavailable
+
 MAX_OBJECT_BYTES = 16 * 1024 * 1024
 """Longest object or event that is read; etcd keeps none longer than 1.5 MiB."""
+
+TOO_LARGE = "CLUSTER_ANSWER_TOO_LARGE"
 
 
 async def body_of(response: aiohttp.ClientResponse) -> Any:
     """The beginning of an answer's body: decoded JSON, or the text that is no JSON."""
     text = (await response.content.read(64 * 1024)).decode(errors="replace")
     try:
-        return json.loads(text)
+        return decoded(text)
     except ValueError:
         return text
 
 
+async def object_of(response: aiohttp.ClientResponse) -> Any:
+    """An answer's body as decoded JSON.
+
+    Raises:
+        ClusterUnavailable: It is longer than an object may be; no more of it is read.
+        ValueError: It is no JSON.
+        aiohttp.ClientError: The connection broke.
+    """
+    body = bytearray()
+    async for chunk in response.content.iter_any():
+        body += chunk
+        if len(body) > MAX_OBJECT_BYTES:
+            raise _too_large()
+    return decoded(body)
+
+
 async def lines(content: aiohttp.StreamReader) -> AsyncGenerator[bytes, None]:
-    """Lines of any length up to the bound; aiohttp's own iteration stops at 64 KiB."""
-    rest = b""
+    """Lines of any length up to the bound; aiohttp's own iteration stops at 64 KiB.
+
+    Takes time in proportion to what comes, in pieces of whatever size.
+
+    Raises:
+        ClusterUnavailable: A line is longer than an object may be; no more of it is read.
+    """
+    line = bytearray()
     async for chunk in content.iter_any():
-        *whole, rest = (rest + chunk).split(b"\n")
-        if len(rest) > MAX_OBJECT_BYTES:
-            raise ValueError("an event is too large")
-        for line in whole:
-            if line:
-                yield line
+        for number, part in enumerate(chunk.split(b"\n")):
+            if number and line:
+                yield bytes(line)
+                line.clear()
+            line += part
+            if len(line) > MAX_OBJECT_BYTES:
+                raise _too_large()
+
+
+def decoded(text: str | bytes | bytearray) -> Any:
+    """JSON as an object.
+
+    Raises:
+        ValueError: It is none, or nested too deeply.
+    """
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+
+
+def _too_large() -> ClusterUnavailable:
+    """An answer that is none of the Kubernetes API's. To repeat the request would bring the same."""
+    return ClusterUnavailable(
+        f"the Kubernetes API, or what stands in its place, answered more than {MAX_OBJECT_BYTES >> 20} MiB",
+        reason=TOO_LARGE,
+    )

@@ -16,7 +16,7 @@ import aiohttp
 import stamina
 
 from shared.errors import ClusterUnavailable
-from shared.kube.answers import body_of, lines
+from shared.kube.answers import body_of, decoded, lines, object_of
 from shared.kube.connection import Connection
 from shared.kube.errors import ApiError, public_message
 from shared.kube.retries import backoff, never
@@ -146,8 +146,8 @@ class KubeApi:
             with self._telemetry.kubernetes("WATCH", path):
                 async with self._send("GET", path, query, None, None, timeout) as response:
                     async for line in lines(response.content):
-                        event = json.loads(line)
-                        kind, item = event["type"], event["object"]
+                        event = decoded(line)
+                        kind, item = event["type"], dict(event["object"])
                         if kind == "ERROR":
                             raise ApiError.from_answer(int(item.get("code", 500)), item, {})
                         if kind != "BOOKMARK":
@@ -227,7 +227,7 @@ class KubeApi:
             # A broken or foreign answer is no reason: it holds the text, which may be a Secret's.
             with contextlib.suppress(aiohttp.ClientError, ValueError):
                 async with self._send(method, path, params, body, content_type, timeout, accept) as response:
-                    answer = await response.json(content_type=None)
+                    answer = await object_of(response)
             if not isinstance(answer, dict):
                 raise ClusterUnavailable("the Kubernetes API answered something that is no object")
             return answer

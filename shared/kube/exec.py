@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import dataclasses
 import secrets
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from typing import TypeAlias
@@ -22,6 +21,7 @@ from shared.kube.api import KubeApi
 from shared.kube.exec_socket import Background, Container, ExecSocket, open_exec
 from shared.kube.exec_stop import stop_command
 from shared.kube.transcript import Transcript
+from shared.kube.verdict import Known, broken_off, may_be_lost, verdict
 from shared.sessions.execution import Command, ExecEvent, ExecResult, Exit, Heartbeat
 from shared.sessions.held import Held
 from shared.sessions.ports import PodStatus
@@ -34,7 +34,6 @@ _STATUS_SECONDS = 3.0
 _SHUTDOWN_SECONDS = 8.0
 """Cloud Run kills ten seconds after SIGTERM; the rest is for the answer."""
 
-_INTERRUPTED = "the service instance shut down and told the command to end"
 _LOST_SECONDS = 1.0
 _WATCH_AFTER_SECONDS = 1.0
 
@@ -150,7 +149,7 @@ class Execution:
                 message = await socket.receive(left)
             except TimeoutError:
                 if given_up is not None:
-                    yield self._broken_off("it did not end")
+                    yield broken_off("it did not end", self._known())
                     return
                 # The ping keeps proxies from closing an idle connection; a pong is not insisted
                 # on, as the server's reader may wait for a process that reads its input slowly.
@@ -158,7 +157,8 @@ class Execution:
                 yield Heartbeat()
                 continue
             if message is None:
-                yield self._broken_off(socket.fault) if socket.fault else await self._end(None)
+                fault = socket.fault
+                yield broken_off(fault, self._known()) if fault else await self._end(None)
                 return
             channel = message[0] if message else -1
             if channel == channels.STATUS:
@@ -173,51 +173,26 @@ class Execution:
                     yield event
             if transcript.flooded:
                 socket.patient = False
-                yield self._broken_off(_FLOOD)
+                yield broken_off(_FLOOD, self._known())
                 return
-
-    def _broken_off(self, fault: str) -> Exit:
-        """The result of a command of which no more is read, for what came is no command's output."""
-        if self._transcript.running:
-            if self._timed_out:
-                return Exit(result=ExecResult.TIMED_OUT, reason=self._limit_words())
-            return Exit(result=ExecResult.UNKNOWN, reason=fault)
-        return Exit(result=ExecResult.START_FAILED, reason=self._why_not_started(fault))
-
-    def _why_not_started(self, otherwise: str) -> str:
-        """What the supervisor or, in its place, a shell said."""
-        announced = self._transcript.announced
-        if announced is not None and announced.failure is not None:
-            return announced.failure
-        said = self._transcript.first_line.decode(errors="replace").strip()
-        return f"the image's shell could not start the command: {said or otherwise}"
-
-    def _limit_words(self) -> str:
-        return f"the command took longer than {self._command.timeout_seconds:g} s and was ended"
 
     async def _end(self, status: Exit | None) -> Exit:
         """The one result of the command, from the status, if there was one, and what is known besides."""
-        killed = status is None or status.exit_code in (137, 143)
-        if self._lost is None and killed and not (self._timed_out or self._interrupted):
+        if self._lost is None and may_be_lost(status) and not (self._timed_out or self._interrupted):
             # Deletion, eviction and OOM end a command by signal or without a status; the pod knows.
             with contextlib.suppress(TimeoutError, GamguiError):
                 self._lost = await asyncio.wait_for(self._pod_lost(False), _LOST_SECONDS)
-        code = status.exit_code if status else None
-        if self._timed_out:
-            name = status.signal if status else None
-            words = self._limit_words()
-            return Exit(result=ExecResult.TIMED_OUT, exit_code=code, signal=name, reason=words)
-        if self._lost is not None and killed:
-            return Exit(result=ExecResult.POD_LOST, reason=self._lost.reason)
-        if status is None:
-            reason = "the connection to the container ended without a status"
-            return Exit(result=ExecResult.UNKNOWN, reason=_INTERRUPTED if self._interrupted else reason)
-        announced = self._transcript.announced
-        foreign = announced is None and status.result is not ExecResult.START_FAILED
-        if foreign or (announced is not None and announced.failure is not None):
-            reason = self._why_not_started(f"exit code {code}")
-            return Exit(result=ExecResult.START_FAILED, reason=reason)
-        return dataclasses.replace(status, reason=_INTERRUPTED) if self._interrupted else status
+        return verdict(status, self._known())
+
+    def _known(self) -> Known:
+        return Known(
+            announced=self._transcript.announced,
+            first_line=self._transcript.first_line,
+            timeout_seconds=self._command.timeout_seconds,
+            timed_out=self._timed_out,
+            interrupted=self._interrupted,
+            lost=self._lost,
+        )
 
     async def _feed(self, socket: ExecSocket, header: bytes) -> None:
         """Sends the header, then the caller's input. Ends quietly when the socket does."""

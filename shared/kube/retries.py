@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from shared.errors import ClusterUnavailable
+from shared.kube.answers import TOO_LARGE
 from shared.kube.errors import ApiError
 
 _RETRIED = (429, 500, 502, 503, 504)
+_LASTING = ("CLUSTER_CERTIFICATE", TOO_LARGE)
 
 
 def backoff(error: Exception) -> bool | float:
@@ -16,7 +18,7 @@ def backoff(error: Exception) -> bool | float:
         if error.code not in _RETRIED:
             return False
         return error.retry_after_seconds if error.retry_after_seconds is not None else True
-    return isinstance(error, ClusterUnavailable) and error.reason != "CLUSTER_CERTIFICATE"
+    return isinstance(error, ClusterUnavailable) and error.reason not in _LASTING
 
 
 never: Callable[[Exception], bool] = lambda error: False  # noqa: E731

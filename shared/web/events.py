@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal, TypeAlias
 
@@ -12,6 +12,9 @@ import msgspec
 
 from shared.errors import NotAcceptable
 from shared.sessions.execution import ExecEvent, Exit, Heartbeat, Output, Started, Stream
+from shared.sessions.held import HeldBuffer
+from shared.web.json_pieces import content_pieces
+from shared.web.room import AnswerRoom
 from shared.web.text import TextSplitter, as_json, incomplete_at_end
 
 EventObject: TypeAlias = dict[str, Any]
@@ -19,6 +22,9 @@ Format: TypeAlias = Literal["application/json", "application/x-ndjson", "text/ev
 
 MAX_KEPT_BYTES = 10 * 1024 * 1024
 """Most that a non-streamed answer keeps of each stream: the first and the last half of it."""
+
+FREE_BYTES = 64 * 1024
+"""So much of each stream is kept even where all answers together have no more room."""
 
 STREAMED: tuple[Format, ...] = ("application/x-ndjson", "text/event-stream")
 FORMATS: tuple[Format, ...] = ("application/json", *STREAMED)
@@ -107,68 +113,149 @@ def server_sent(event: EventObject) -> bytes:
 
 
 class Kept:
-    """What a non-streamed answer keeps of one stream: head and tail, and the true count."""
+    """What a non-streamed answer keeps of one stream: head and tail, and the true count. Close it.
 
-    def __init__(self, limit: int = MAX_KEPT_BYTES) -> None:
-        self._half = limit // 2
+    Args:
+        limit: Most bytes that are kept.
+        room: What all answers of this instance share. Where it has no more, less is kept.
+    """
+
+    def __init__(self, limit: int = MAX_KEPT_BYTES, room: AnswerRoom | None = None) -> None:
+        self._limit = limit
+        self._room = room or AnswerRoom()
+        self._count = HeldBuffer(self._room.held)
+        self._size = min(limit, FREE_BYTES)
+        self._taken = 0
         self._head = bytearray()
         self._tail = bytearray()
+        self._at = 0
         self.total = 0
 
     def add(self, data: bytes) -> None:
         """Takes the next bytes."""
         self.total += len(data)
-        room = self._half - len(self._head)
-        if room > 0:
-            self._head += data[:room]
-            data = data[room:]
-        self._tail += data
-        if len(self._tail) > 2 * self._half:
-            del self._tail[: -self._half]
+        if not self._tail:
+            self._grow()
+            self._head += data
+            if self.truncated:
+                self._divide()
+        else:
+            self._go_round(data[-len(self._tail) :])
+        self._count.resize(self.kept_bytes)
+
+    def close(self) -> None:
+        """Keeps nothing any more."""
+        self._head, self._tail = bytearray(), bytearray()
+        self._count.resize(0)
+        self._room.give(self._taken)
+        self._taken = 0
+
+    @property
+    def kept_bytes(self) -> int:
+        """How much is kept."""
+        return len(self._head) + len(self._tail)
 
     @property
     def truncated(self) -> bool:
         """Whether bytes in the middle are left out."""
-        return self.total > 2 * self._half
+        return self.total > 2 * (self._size // 2)
 
-    def members(self, stream: Stream) -> EventObject:
-        """The stream's members of the answer: text or base64, counts, and what is left out where."""
-        head, tail = bytes(self._head), bytes(self._tail)
-        if self.truncated:
-            head, tail = self._cut(head, tail[-self._half :])
-        try:
-            content: str | bytes = (head + tail).decode()
-        except UnicodeDecodeError:
-            content = head + tail
+    def counts(self, stream: Stream) -> EventObject:
+        """The stream's members of the answer beside its content: counts, and what is left out where."""
         members: EventObject = {f"{stream}_bytes": self.total}
         if self.truncated:
-            omitted = self.total - len(head) - len(tail)
+            head, *tail = self.content()
+            omitted = self.total - len(head) - sum(len(part) for part in tail)
             members[f"{stream}_omitted"] = {"offset": len(head), "bytes": omitted}
-        return {**members, **as_json(content, stream, f"{stream}_base64")}
+        return members
 
-    def _cut(self, head: bytes, tail: bytes) -> tuple[bytes, bytes]:
-        """Head and tail without the characters that the cut divided, if they are text at all."""
-        head = head[: len(head) - incomplete_at_end(head)]
-        begun = next((at for at, byte in enumerate(tail[:4]) if byte & 0xC0 != 0x80), 0)
-        return head, tail[begun:]
+    def content(self) -> list[memoryview]:
+        """What is kept, in parts, without the characters that the cut divided, if they are text at all."""
+        if not self.truncated:
+            return [memoryview(self._head)]
+        head = memoryview(self._head)
+        head = head[: len(head) - incomplete_at_end(bytes(self._head[-4:]))]
+        tail = memoryview(self._tail)
+        parts = [tail[self._at :], tail[: self._at]]
+        first = (bytes(parts[0][:4]) + bytes(parts[1][:4]))[:4]
+        begun = next((at for at, byte in enumerate(first) if byte & 0xC0 != 0x80), 0)
+        of_first = min(begun, len(parts[0]))
+        return [head, parts[0][of_first:], parts[1][begun - of_first :]]
+
+    def _grow(self) -> None:
+        """Raises the bound as long as all is kept, and there is room for more."""
+        while self.truncated and self._size < self._limit:
+            more = min(self._size, self._limit - self._size)
+            if not self._room.take(more):
+                self._limit = self._size
+                return
+            self._taken += more
+            self._size += more
+
+    def _divide(self) -> None:
+        """From now on something is left out: the head is full, and the tail is written over and over."""
+        half = self._size // 2
+        with memoryview(self._head) as whole:
+            self._tail = bytearray(whole[-half:])
+        del self._head[half:]
+
+    def _go_round(self, data: bytes) -> None:
+        while data:
+            piece = data[: len(self._tail) - self._at]
+            self._tail[self._at : self._at + len(piece)] = piece
+            self._at = (self._at + len(piece)) % len(self._tail)
+            data = data[len(piece) :]
 
 
-async def collect(events: AsyncIterator[ExecEvent], started: float) -> EventObject:
-    """Runs a command to its end and answers in one object.
+class Whole:
+    """The answer in one object, of a command that has ended. Close it.
 
-    Nothing is taken behind the ``Exit``: what is left to do then need not be waited for.
+    Args:
+        room: What all answers of this instance share.
     """
-    kept: dict[Stream, Kept] = {"stdout": Kept(), "stderr": Kept()}
-    members: EventObject = {}
-    async for event in events:
-        if isinstance(event, Output):
-            kept[event.stream].add(event.data)
-        elif isinstance(event, Exit):
-            members = exit_json(event, started)
-            break
-    for stream, output in kept.items():
-        members |= output.members(stream)
-    return {**members, "truncated": any(output.truncated for output in kept.values())}
+
+    def __init__(self, room: AnswerRoom | None = None) -> None:
+        room = room or AnswerRoom()
+        self._kept: dict[Stream, Kept] = {"stdout": Kept(room=room), "stderr": Kept(room=room)}
+        self._ending: EventObject = {}
+
+    async def collect(self, events: AsyncIterator[ExecEvent], started: float) -> None:
+        """Runs a command to its end.
+
+        Nothing is taken behind the ``Exit``: what is left to do then need not be waited for.
+
+        Args:
+            events: From the service.
+            started: ``time.monotonic()`` when the request came, for the duration.
+        """
+        async for event in events:
+            if isinstance(event, Output):
+                self._kept[event.stream].add(event.data)
+            elif isinstance(event, Exit):
+                self._ending = exit_json(event, started)
+                return
+
+    @property
+    def kept_bytes(self) -> int:
+        """How much is kept of what the command said."""
+        return sum(kept.kept_bytes for kept in self._kept.values())
+
+    def pieces(self) -> Iterator[bytes]:
+        """The object, as JSON, in pieces that are no copy of all that is kept."""
+        members = dict(self._ending)
+        for stream, kept in self._kept.items():
+            members |= kept.counts(stream)
+        members["truncated"] = any(kept.truncated for kept in self._kept.values())
+        yield _encode(members)[:-1]
+        for stream, kept in self._kept.items():
+            yield b","
+            yield from content_pieces(kept.content(), stream, f"{stream}_base64")
+        yield b"}"
+
+    def close(self) -> None:
+        """Keeps nothing any more."""
+        for kept in self._kept.values():
+            kept.close()
 
 
 def _output(stream: Stream, offset: int, content: str | bytes) -> EventObject:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import time
 from collections.abc import AsyncGenerator
 
-import msgspec
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
@@ -16,7 +16,11 @@ from shared.web import events as wire
 from shared.web.endpoint import Call
 from shared.web.problems import instance_of, problem_response
 from shared.web.request_body import RequestBody
+from shared.web.room import AnswerRoom
 from shared.web.streaming import NO_BUFFERING, AttendedResponse, EventStream, after
+
+_AT_ONCE_BYTES = 256 * 1024
+"""Of so much, an answer is made as a whole, and says how long it is."""
 
 
 class WholeResult(AttendedResponse):
@@ -28,6 +32,7 @@ class WholeResult(AttendedResponse):
         source: Closing it ends the command.
         body: The request's body.
         started: ``time.monotonic()`` when the request came.
+        room: What all answers of this instance share; None: this one is alone.
     """
 
     def __init__(
@@ -38,37 +43,68 @@ class WholeResult(AttendedResponse):
         source: AsyncGenerator[ExecEvent, None],
         body: RequestBody,
         started: float,
+        room: AnswerRoom | None,
     ) -> None:
         super().__init__(source, body, "application/json")
         self._call = call
         self._events = events
         self._started = started
+        self._room = room
 
     async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Sends the object, or an ordinary problem: the headers are not sent yet."""
-        async with contextlib.aclosing(self._events) as events:
-            response = await self._response(events)
-            response.headers["X-Request-Id"] = self._call.request_id
-            # Before the events are closed, so that nobody waits for what is done then. The server
-            # counts the request as running until this returns.
-            await response(scope, receive, send)
-
-    async def _response(self, events: AsyncGenerator[ExecEvent, None]) -> Response:
+        whole = wire.Whole(self._room)
         try:
-            result = await wire.collect(events, self._started)
+            async with contextlib.aclosing(self._events) as events:
+                response = await self._response(events, whole)
+                response.headers["X-Request-Id"] = self._call.request_id
+                # Before the events are closed, so that nobody waits for what is done then. The server
+                # counts the request as running until this returns.
+                await response(scope, receive, send)
+        finally:
+            whole.close()
+
+    async def _response(self, events: AsyncGenerator[ExecEvent, None], whole: wire.Whole) -> Response:
+        try:
+            await whole.collect(events, self._started)
         except Exception as error:  # noqa: BLE001 - whatever happens, the caller gets a problem document
             request_id = self._call.request_id
             return problem_response(error, instance=instance_of(self._call.request), request_id=request_id)
-        return Response(msgspec.json.encode(result), media_type="application/json", headers=NO_BUFFERING)
+        if whole.kept_bytes <= _AT_ONCE_BYTES:
+            return Response(b"".join(whole.pieces()), media_type="application/json", headers=NO_BUFFERING)
+        return _InPieces(whole)
 
 
-async def respond(call: Call, events: AsyncGenerator[ExecEvent, None], body: RequestBody) -> Response:
+class _InPieces(Response):
+    """A long object, written while it is sent: encoded it may be six times as long as what is kept."""
+
+    def __init__(self, whole: wire.Whole) -> None:
+        super().__init__(media_type="application/json", headers=NO_BUFFERING)
+        del self.headers["content-length"]
+        self._whole = whole
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Sends it."""
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        for piece in self._whole.pieces():
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+            await asyncio.sleep(0)
+        await send({"type": "http.response.body", "body": b""})
+
+
+async def respond(
+    call: Call,
+    events: AsyncGenerator[ExecEvent, None],
+    body: RequestBody,
+    room: AnswerRoom | None = None,
+) -> Response:
     """Starts a command and makes its response.
 
     Args:
         call: The request; its Accept header chooses the format.
         events: The command's events; closing them ends the command.
         body: Follows the connection from now on.
+        room: What all answers of this instance share; None: this one is alone.
 
     Raises:
         GamguiError: The command could not be started at all.
@@ -79,8 +115,9 @@ async def respond(call: Call, events: AsyncGenerator[ExecEvent, None], body: Req
     # What fails before the first event is an ordinary error.
     complete = _complete(after(await anext(events), events))
     if form == "application/json":
-        return WholeResult(call, complete, source=events, body=body, started=started)
-    return EventStream(call, wire.as_objects(complete, started), source=events, body=body, form=form)
+        return WholeResult(call, complete, source=events, body=body, started=started, room=room)
+    objects, held = wire.as_objects(complete, started), room.held if room else None
+    return EventStream(call, objects, source=events, body=body, form=form, held=held)
 
 
 async def _complete(events: AsyncGenerator[ExecEvent, None]) -> AsyncGenerator[ExecEvent, None]:

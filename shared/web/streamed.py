@@ -12,6 +12,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from shared.errors import GamguiError, InternalError
+from shared.sessions.held import Held
 from shared.web import logs
 from shared.web.outbox import Outbox
 
@@ -92,17 +93,20 @@ async def while_connected(
             await task
 
 
-async def send_pieces(fill: Callable[[Outbox], Coroutine[None, None, _T]], send: Send) -> _T:
+async def send_pieces(
+    fill: Callable[[Outbox], Coroutine[None, None, _T]], send: Send, held: Held | None = None
+) -> _T:
     """Sends what comes, as it comes.
 
     Args:
         fill: Puts pieces into the outbox and ends it. It has ended when this returns, come what may.
         send: Of the response, which has been started.
+        held: Counts the bytes that wait to be sent; None: nobody asks.
 
     Returns:
         What ``fill`` returns.
     """
-    outbox = Outbox()
+    outbox = Outbox(held)
     filling = asyncio.create_task(fill(outbox))
     try:
         while body := await outbox.take():
@@ -113,6 +117,7 @@ async def send_pieces(fill: Callable[[Outbox], Coroutine[None, None, _T]], send:
         filling.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await filling
+        outbox.close()
 
 
 async def disconnected(receive: Receive) -> None:

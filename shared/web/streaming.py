@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from shared.sessions.held import Held
 from shared.web import events as wire
 from shared.web import logs
 from shared.web.endpoint import Call
@@ -60,6 +61,7 @@ class EventStream(AttendedResponse):
         source: What they are made of.
         body: The request's body.
         form: The format to send.
+        held: Counts the bytes that wait to be sent; None: nobody asks.
     """
 
     def __init__(
@@ -70,16 +72,18 @@ class EventStream(AttendedResponse):
         source: AsyncGenerator[Any, None],
         body: RequestBody,
         form: Format,
+        held: Held | None = None,
     ) -> None:
         super().__init__(source, body, form)
         self._call = call
         self._objects = objects
+        self._held = held
         self._encode = wire.ndjson if form == "application/x-ndjson" else wire.server_sent
 
     async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See ``AttendedResponse``."""
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        await send_pieces(self._fill, send)
+        await send_pieces(self._fill, send, self._held)
         await send({"type": "http.response.body", "body": b""})
 
     async def _fill(self, outbox: Outbox) -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import struct
 from collections.abc import AsyncIterator
 
 from aiohttp import web
 
 STATUS = b'\x03{"metadata":{},"status":"Success"}'
+_BATCH_BYTES = 64 * 1024
 
 
 @dataclasses.dataclass
@@ -19,6 +21,7 @@ class FloodServer:
     Attributes:
         frame: What is sent again and again, with its channel; a str goes as a text message.
         announces: Whether a supervisor's first line comes before it.
+        says: What a supervisor's command says on standard output before the flood.
         status_first: Whether the end is told, and the flood comes all the same.
         stop_floods: What comes to end a command is flooded too.
         execs: How many there were.
@@ -27,6 +30,7 @@ class FloodServer:
 
     frame: bytes | str
     announces: bool = False
+    says: bytes = b""
     status_first: bool = False
     stop_floods: bool = True
     execs: int = 0
@@ -73,12 +77,32 @@ class FloodServer:
                 return socket
             if not stops and self.announces:
                 await socket.send_bytes(f"\x02{request.query.getall('command')[3]} 10 11\n".encode())
+            if not stops and self.says:
+                await socket.send_bytes(b"\x01" + self.says)
             if self.status_first:
                 await socket.send_bytes(STATUS)
-            while isinstance(self.frame, str):
-                await socket.send_str(self.frame)
-            while isinstance(self.frame, bytes):
-                for _ in range(max(1, 32768 // (len(self.frame) + 128))):
-                    await socket.send_bytes(self.frame)
-                await asyncio.sleep(0)
+            await self._flood(request)
         return socket
+
+    async def _flood(self, request: web.Request) -> None:
+        """Writes past aiohttp, many messages at once: to make a flood is to cost little."""
+        transport = request.transport
+        assert transport is not None
+        message = _message(self.frame)
+        batch = message * max(1, _BATCH_BYTES // (len(message) + 128))
+        while not transport.is_closing():
+            transport.write(batch)
+            await asyncio.sleep(0)
+            while transport.get_write_buffer_size() > _BATCH_BYTES:
+                await asyncio.sleep(0.001)
+
+
+def _message(frame: bytes | str) -> bytes:
+    """A whole message of a server's (RFC 6455, 5.2)."""
+    data = frame.encode() if isinstance(frame, str) else frame
+    begin = bytes([0x81 if isinstance(frame, str) else 0x82])
+    if len(data) < 126:
+        return begin + bytes([len(data)]) + data
+    if len(data) < 1 << 16:
+        return begin + b"\x7e" + struct.pack(">H", len(data)) + data
+    return begin + b"\x7f" + struct.pack(">Q", len(data)) + data

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -181,3 +183,40 @@ def test_ends(ending: str, state: JobState, code: int, signal: str | None, reaso
 def test_other_lines_are_refused(line: str) -> None:
     with pytest.raises((ValueError, KeyError)):
         read_status(line)
+
+
+@pytest.mark.parametrize("piece", [1, 100, 65536])
+@pytest.mark.parametrize("record", [b"t 0 0\n", b"o 0 30000 1.00\n" + b"x" * 30000, b"x" * 4000, b"\n"])
+def test_a_log_in_crumbs_costs_no_more_the_longer_it_is(record: bytes, piece: int) -> None:
+    """Counted in steps: bytes that are searched, and times that something is looked at again."""
+    for size in (31_000, 124_000):
+        data = record * (size // len(record))
+        assert _steps(data, piece) <= 4 * len(data) + 1000
+
+
+class _Counted(bytearray):
+    """A buffer that counts the bytes that are searched and moved."""
+
+    steps = 0
+
+    def find(self, wanted: Any, start: Any = 0, end: Any = None) -> int:
+        found = super().find(wanted, start, end)
+        last = min(len(self), end if end is not None else len(self)) if found < 0 else found
+        type(self).steps += max(0, last - start) + 1
+        return found
+
+    def __getitem__(self, at: Any) -> Any:
+        taken = super().__getitem__(at)
+        type(self).steps += len(taken) if isinstance(taken, bytearray) else 1
+        return taken
+
+
+def _steps(data: bytes, piece: int) -> int:
+    _Counted.steps = 0
+    log = JobLog(JobCursor())
+    log._rest = _Counted()
+    with contextlib.suppress(InvalidRequest):
+        for at in range(0, len(data), piece):
+            for _ in log.feed(data[at : at + piece]):
+                continue
+    return _Counted.steps

@@ -143,6 +143,7 @@ def in_world(folder: Path, answer: Answer, test: Callable[[World], Awaitable[Non
             virtual=virtual,
             states=states,
             clock=clock,
+            audit=audit,
             administrators=[ROOT.email],
         )
         service = JobService(

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from typing import Any
 
 import aiohttp
 import pytest
 
-from shared.errors import GamguiError
+from shared.errors import GamguiError, TransferFailed
 from shared.files.paths import WorkspacePath
+from shared.files.unpack import FolderUpload
 from shared.files.upload import Upload
 from shared.kube.activity import KubernetesActivity
 from shared.kube.credentials import KubernetesCredentials
@@ -34,10 +35,12 @@ from tests.shared.kube.test_runtime import OPTIONS
 from tests.shared.store.samples import RETENTION, SetClock, a_job, a_session
 from tests.support.exec_server import api_at
 from tests.support.flood_server import FloodServer
+from tests.support.people import ALICE
 from tests.support.scripted_runtime import KeptAudit
+from tests.support.tars import tar_of
 
 MOST_HELD = MAX_UNEXPLAINED_BYTES + 2 * 64 * 1024
-OWNER = "alice@example.com"
+
 PATH, FOLDER = WorkspacePath(("file",), folder=False), WorkspacePath((), folder=True)
 LIMITS = JobLimits(disk_bytes=1000, unfinished=4, follow_seconds=60)
 NEW = NewJob(name="", argv=["gam"], command="", env={}, workdir="", stdin=b"ABC", timeout_seconds=None)
@@ -57,6 +60,9 @@ def frames(channel: int) -> dict[str, bytes]:
     }
 
 
+CRUMBS = ("tiny", "empty", "tiny line")
+"""Kinds of floods that take long to reach a bound in bytes."""
+
 SAID = frames(1) | frames(2)
 NEVER_SAID: dict[str, bytes | str] = {
     **frames(7),
@@ -65,6 +71,12 @@ NEVER_SAID: dict[str, bytes | str] = {
     "status": b"\x03" + b"[" * 1_000_000,
     "text": "x" * 1000,
 }
+
+
+def few_crumbs(use: str, uses: Iterable[str]) -> dict[str, bytes]:
+    """What is said, of the crumbs one kind a channel: another one for each use case."""
+    kind = CRUMBS[list(uses).index(use) % len(CRUMBS)]
+    return {name: frame for name, frame in SAID.items() if name[2:] not in CRUMBS or name[2:] == kind}
 
 
 class World:
@@ -78,14 +90,15 @@ class World:
         )
         self.jobs = KubernetesJobs(self.runtime, LIMITS, self.held)
         clock = SetClock()
+        audit = Auditor(KeptAudit(), clock)
         access = SessionAccess(
             store=store,
             runtime=self.runtime,
             virtual=VirtualRuntime(),
             states=SessionStates(store, clock, RETENTION),
             clock=clock,
+            audit=audit,
         )
-        audit = Auditor(KeptAudit(), clock)
         self.files = SessionFiles(
             access=access, audit=audit, timeout_seconds=600, max_bytes=100, held=self.held
         )
@@ -126,9 +139,14 @@ async def leave(world: World) -> None:
     raise GamguiError("nobody is told")
 
 
+async def unpack(world: World) -> None:
+    upload = FolderUpload(body(tar_of({"file": b"data"})), FOLDER, digests=set())
+    await world.files.unpack(ALICE, world.session.id, FOLDER, upload)
+
+
 async def archive(world: World) -> None:
     """What is in it is its caller's, who takes a little of it."""
-    async with contextlib.aclosing(await world.files.archive(OWNER, world.session.id, FOLDER)) as packed:
+    async with contextlib.aclosing(await world.files.archive(ALICE, world.session.id, FOLDER)) as packed:
         async for _ in packed:
             return
 
@@ -142,21 +160,22 @@ USE_CASES: dict[str, Callable[[World], Awaitable[Any]]] = {
         world.session, Credentials({}), ["x"]
     ),
     "activity": lambda world: KubernetesActivity(world.runtime, world.held).processes(world.session),
-    "list": lambda world: world.files.entries(OWNER, world.session.id, FOLDER, limit=10, after=b""),
+    "list": lambda world: world.files.entries(ALICE, world.session.id, FOLDER, limit=10, after=b""),
     "put": lambda world: world.files.put(
-        OWNER, world.session.id, PATH, Upload(body(b"data"), length=4, digests=set())
+        ALICE, world.session.id, PATH, Upload(body(b"data"), length=4, digests=set())
     ),
-    "open": lambda world: world.files.open(OWNER, world.session.id, PATH),
+    "open": lambda world: world.files.open(ALICE, world.session.id, PATH),
     "archive": archive,
-    "delete": lambda world: world.files.delete(OWNER, world.session.id, PATH),
+    "unpack": unpack,
+    "delete": lambda world: world.files.delete(ALICE, world.session.id, PATH),
 }
 COMMANDS = {"exec": execute, "exec with input": lambda world: execute(world, stdin=body(b"x"))}
 
 
 async def flooded(
-    use: Callable[[World], Awaitable[Any]], frame: bytes | str, store: SqliteStore, **more: bool
+    use: Callable[[World], Awaitable[Any]], frame: bytes | str, store: SqliteStore, **more: Any
 ) -> None:
-    session = await store.create(a_session(owner=OWNER, state=SessionState.RUNNING))
+    session = await store.create(a_session(owner=ALICE.email, state=SessionState.RUNNING))
     async with FloodServer(frame, **more).running() as server:
         world = World(server, store, session)
         async with asyncio.timeout(300):
@@ -176,20 +195,44 @@ async def test_whatever_a_pod_floods_a_question_ends_and_little_is_held(
     use: str, announces: bool, sqlite: SqliteStore
 ) -> None:
     # Whatever comes before the first line, or is never said, has met its bound before a use case sees it.
-    for frame in (SAID if announces else {"large": SAID["1 large"], "crumbs": SAID["2 tiny"]}).values():
+    early = {"large": SAID["1 large"], "lines": SAID["2 lines"]}
+    for frame in (few_crumbs(use, USE_CASES) if announces else early).values():
         await flooded(USE_CASES[use], frame, sqlite, announces=announces)
+
+
+FACTS = b"100000 1700000000 644 12 2026-01-01 10:00:00.5 +0000\n"
+HASH = b"0" * 64 + b"\n"
+
+
+@pytest.mark.parametrize("said", [FACTS, FACTS + HASH], ids=["choose", "content"])
+async def test_a_download_that_turns_into_a_flood_ends_and_little_is_held(
+    said: bytes, sqlite: SqliteStore
+) -> None:
+    async def fails(world: World) -> None:
+        opened = await world.files.open(ALICE, world.session.id, PATH)
+        try:
+            with pytest.raises(TransferFailed):
+                await opened.choose(0, opened.facts.size)
+                assert said.endswith(HASH)
+                async for _ in opened.content():
+                    continue
+        finally:
+            await opened.aclose()
+
+    for frame in few_crumbs("download", ["download"]).values():
+        await flooded(fails, frame, sqlite, announces=True, says=said)
 
 
 @pytest.mark.parametrize("use", COMMANDS)
 async def test_a_flood_in_the_place_of_a_command_is_no_command(use: str, sqlite: SqliteStore) -> None:
-    for frame in (SAID | NEVER_SAID).values():
+    for frame in ((SAID if use == "exec" else few_crumbs(use, COMMANDS)) | NEVER_SAID).values():
         await flooded(COMMANDS[use], frame, sqlite)
     for frame in NEVER_SAID.values():
         await flooded(COMMANDS[use], frame, sqlite, announces=True)
 
 
 async def test_a_flood_whose_caller_leaves_is_left_too(sqlite: SqliteStore) -> None:
-    for frame in SAID.values():
+    for frame in few_crumbs("leave", ["leave"]).values():
         await flooded(leave, frame, sqlite, announces=False)
 
 
@@ -199,8 +242,10 @@ async def test_what_goes_on_behind_its_end_changes_nothing(sqlite: SqliteStore) 
         async with contextlib.aclosing(world.runtime.execute(world.session, command)) as events:
             assert [event async for event in events][-1] == Exit(result=ExecResult.EXITED, exit_code=0)
 
-    for frame in SAID.values():
-        await flooded(ends, frame, sqlite, announces=True, status_first=True)
+    # Each waits a second for the end of its connection; all at once.
+    await asyncio.gather(
+        *(flooded(ends, frame, sqlite, announces=True, status_first=True) for frame in SAID.values())
+    )
 
 
 @pytest.mark.parametrize("tag_first", [False, True])

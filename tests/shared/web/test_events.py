@@ -13,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.errors import NotAcceptable
-from shared.sessions.execution import ExecEvent, ExecResult, Exit, Heartbeat, Output, Started
-from shared.web.events import Kept, as_objects, collect, ndjson, negotiate, server_sent
+from shared.sessions.execution import ExecEvent, ExecResult, Exit, Heartbeat, Output, Started, Stream
+from shared.web.events import Kept, Whole, as_objects, ndjson, negotiate, server_sent
+from shared.web.json_pieces import content_pieces
 
 JSON, NDJSON, SSE = "application/json", "application/x-ndjson", "text/event-stream"
 
@@ -145,6 +146,12 @@ def test_a_server_sent_event_is_read_back_as_a_browser_reads_it(text: str) -> No
     assert json.loads(data) == event
 
 
+def members_of(kept: Kept, stream: Stream) -> dict[str, Any]:
+    """The stream's members of an answer."""
+    content = b"".join(content_pieces(kept.content(), stream, f"{stream}_base64"))
+    return {**kept.counts(stream), **json.loads(b"{" + content + b"}")}
+
+
 _outputs = st.lists(st.tuples(st.sampled_from(["stdout", "stderr"]), st.binary(max_size=12)), max_size=20)
 
 
@@ -154,7 +161,7 @@ def test_kept_output_is_head_and_tail_with_exact_counts(outputs: list[tuple[str,
     for _, data in outputs:
         kept.add(data)
     stream = b"".join(data for _, data in outputs)
-    members = kept.members("stdout")
+    members = members_of(kept, "stdout")
     assert members["stdout_bytes"] == kept.total == len(stream)
     shown = _content(members, "stdout")
     assert len(shown) <= limit
@@ -175,7 +182,7 @@ def test_kept_output_is_head_and_tail_with_exact_counts(outputs: list[tuple[str,
 def test_text_that_is_cut_in_the_middle_stays_text(text: str, half: int) -> None:
     kept = Kept(2 * half)
     kept.add(text.encode())
-    members = kept.members("stdout")
+    members = members_of(kept, "stdout")
     assert "stdout" in members
     if kept.truncated:
         gap = members["stdout_omitted"]
@@ -187,7 +194,7 @@ def test_text_that_is_cut_in_the_middle_stays_text(text: str, half: int) -> None
 def test_bytes_that_are_cut_in_the_middle_stay_bytes() -> None:
     kept = Kept(4)
     kept.add(b"\xff\xfe\x00\x00\xfd\xfc")
-    assert base64.b64decode(kept.members("stderr")["stderr_base64"]) == b"\xff\xfe\xfd\xfc"
+    assert base64.b64decode(members_of(kept, "stderr")["stderr_base64"]) == b"\xff\xfe\xfd\xfc"
 
 
 async def test_the_memory_that_is_kept_does_not_grow_with_the_output() -> None:
@@ -202,7 +209,9 @@ async def test_the_memory_that_is_kept_does_not_grow_with_the_output() -> None:
 async def test_an_answer_in_one_object_has_both_streams_whole(outputs: list[tuple[Any, bytes]]) -> None:
     told: list[ExecEvent] = [Started(1), *(Output(stream, 0, data) for stream, data in outputs)]
     end = Exit(result=ExecResult.SIGNALED, exit_code=137, signal="SIGKILL", reason="killed")
-    answer = await collect(events([*told, end]), time.monotonic())
+    whole = Whole()
+    await whole.collect(events([*told, end]), time.monotonic())
+    answer = json.loads(b"".join(whole.pieces()))
     for stream in ("stdout", "stderr"):
         written = b"".join(data for name, data in outputs if name == stream)
         assert _content(answer, stream) == written

@@ -84,7 +84,7 @@ def known_subject(text: str) -> str | None:
     if kind not in ("google", "iap") or not _ACCOUNT.fullmatch(name):
         return None
     account = name.removeprefix(_GOOGLE_ACCOUNTS)
-    if not account:
+    if not account or account.startswith(_GOOGLE_ACCOUNTS):
         return None
     return f"iap:{name}" if kind == "iap" and account == name else f"google:{account}"
 

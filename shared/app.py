@@ -22,12 +22,16 @@ if TYPE_CHECKING:
     from shared.sessions.files import SessionFiles
     from shared.sessions.idempotency import IdempotentRequests
     from shared.sessions.jobs import JobService
+    from shared.sessions.owners import OwnerService
     from shared.sessions.service import SessionService
     from shared.sessions.session_audit import SessionAudit
     from shared.sessions.states import SessionStates
     from shared.sessions.upkeep import SessionUpkeep
     from shared.web.rates import RequestRates
     from shared.web.room import AnswerRoom
+
+_MOST_DAYS = 36_500
+"""What is kept for a century is kept; Python's calendar ends."""
 
 
 class App(Adapters):
@@ -100,6 +104,15 @@ class App(Adapters):
         )
 
     @functools.cached_property
+    def owners(self) -> OwnerService:
+        """What administrators do about addresses that change hands."""
+        from shared.sessions.owners import OwnerService
+
+        return OwnerService(
+            store=self.store, credentials=self.credential_store, access=self.access, audit=self.auditor
+        )
+
+    @functools.cached_property
     def sessions(self) -> SessionService:
         """The use cases of sessions."""
         from shared.sessions.concurrency import ExecSlots
@@ -144,6 +157,7 @@ class App(Adapters):
             audit=self.auditor,
             clock=self.clock,
             telemetry=self.telemetry,
+            credentials_retention=timedelta(days=min(self.settings.credentials_retention_days, _MOST_DAYS)),
             grace=timedelta(seconds=self.settings.orphan_grace_seconds),
             seconds=self.settings.cleanup_seconds,
         )

@@ -8,14 +8,11 @@ generated from them (``make docs``) and compared in the tests.
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections.abc import Mapping
-from decimal import Decimal
-from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, get_type_hints
 
+from shared import setting_values
 from shared.errors import ConfigurationError
-from shared.images import entry_fault
-from shared.quantities import quantity
 
 AuthMode = Literal["google", "iap", "dev"]
 StoreKind = Literal["sqlite", "firestore"]
@@ -24,9 +21,8 @@ Fallback = Literal["none", "virtual"]
 
 _T = TypeVar("_T")
 _SIZES = {"session_cpu": "max_session_cpu", "session_memory": "max_session_memory"}
+_TIMES = {"session_ttl_seconds": "max_ttl_seconds", "exec_timeout_seconds": "max_exec_timeout_seconds"}
 _LEAST_JOB_DISK = 1024 * 1024
-_LOCAL_ORIGIN = re.compile(r"http://(localhost|127(\.[0-9]{1,3}){3}|\[::1\])(:[1-9][0-9]{0,4})?")
-_DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
 
 def _setting(env: str, default: _T, doc: str) -> _T:
@@ -155,6 +151,11 @@ class Settings:
     retention_days: int = _setting(
         "RETENTION_DAYS", 30, "How long a deleted session can still be seen, with its jobs and audit records"
     )
+    credentials_retention_days: int = _setting(
+        "CREDENTIALS_RETENTION_DAYS",
+        90,
+        "How long an owner's credentials are kept that are neither put, nor in a session of his",
+    )
 
     exec_timeout_seconds: int = _setting(
         "EXEC_TIMEOUT_SECONDS", 300, "Time a command may take when the request does not say"
@@ -225,7 +226,7 @@ class Settings:
         for spec in dataclasses.fields(cls):
             env = spec.metadata["env"]
             if environ.get(env):
-                values[spec.name] = _parse(env, environ[env], types[spec.name])
+                values[spec.name] = setting_values.parsed(env, environ[env], types[spec.name])
         settings = cls(**values)
         settings._check()
         return settings
@@ -251,62 +252,19 @@ class Settings:
                 f"GKE lookup needs both GKE_CLUSTER_NAME and GKE_CLUSTER_LOCATION; {missing} is not set",
                 variable=missing,
             )
-        if not all("@" in email for email in self.admin_emails):
-            raise ConfigurationError("ADMIN_EMAILS holds what is no e-mail address", variable="ADMIN_EMAILS")
-        if not all(_LOCAL_ORIGIN.fullmatch(origin) for origin in self.dev_clients):
-            raise ConfigurationError(
-                "DEV_CLIENTS takes origins on this machine only, such as http://127.0.0.1:3001",
-                variable="DEV_CLIENTS",
-            )
-        if not _DNS_LABEL.fullmatch(self.k8s_namespace):
-            raise ConfigurationError("K8S_NAMESPACE is not a DNS label", variable="K8S_NAMESPACE")
-        self._check_images()
+        setting_values.require_addresses("ADMIN_EMAILS", self.admin_emails)
+        setting_values.require_local_origins("DEV_CLIENTS", self.dev_clients)
+        setting_values.require_dns_label("K8S_NAMESPACE", self.k8s_namespace)
+        setting_values.require_images("ALLOWED_IMAGES", self.allowed_images)
         bounds = ["session_disk", "max_file_bytes", *_SIZES, *_SIZES.values()]
         if self.session_disk_request:
             bounds.append("session_disk_request")
-        sizes = {name: self._size(name) for name in bounds}
+        sizes = {name: setting_values.size(name.upper(), getattr(self, name)) for name in bounds}
         for low, high in _SIZES.items():
-            if sizes[low] > sizes[high]:
-                raise ConfigurationError(f"{low.upper()} is larger than {high.upper()}", variable=low.upper())
-        for low, high in (
-            ("session_ttl_seconds", "max_ttl_seconds"),
-            ("exec_timeout_seconds", "max_exec_timeout_seconds"),
-        ):
-            if getattr(self, low) > getattr(self, high):
-                raise ConfigurationError(f"{low.upper()} is larger than {high.upper()}", variable=low.upper())
-
+            setting_values.require_order(low.upper(), sizes[low], high.upper(), sizes[high])
+        for low, high in _TIMES.items():
+            setting_values.require_order(low.upper(), getattr(self, low), high.upper(), getattr(self, high))
         if self.job_disk_bytes < _LEAST_JOB_DISK:
             raise ConfigurationError(
                 f"JOB_DISK_BYTES is less than {_LEAST_JOB_DISK}", variable="JOB_DISK_BYTES"
             )
-
-    def _check_images(self) -> None:
-        for entry in self.allowed_images:
-            if fault := entry_fault(entry):
-                raise ConfigurationError(f"ALLOWED_IMAGES: {entry!r} {fault}", variable="ALLOWED_IMAGES")
-
-    def _size(self, name: str) -> Decimal:
-        try:
-            return quantity(getattr(self, name))
-        except ValueError as error:
-            env = name.upper()
-            raise ConfigurationError(f"{env} is not a Kubernetes quantity", variable=env) from error
-
-
-def _parse(env: str, text: str, kind: Any) -> Any:
-    if kind is bool:
-        if text.lower() not in ("true", "false"):
-            raise ConfigurationError(f"{env} must be true or false", variable=env)
-        return text.lower() == "true"
-    if kind is int:
-        # Kubernetes keeps seconds as 32-bit numbers.
-        if not text.isascii() or not text.isdecimal() or len(text) > 10 or not 0 < int(text) < 2**31:
-            raise ConfigurationError(f"{env} must be a whole number from 1 to {2**31 - 1}", variable=env)
-        return int(text)
-    if get_origin(kind) is Literal:
-        if text not in get_args(kind):
-            raise ConfigurationError(f"{env} must be one of {', '.join(get_args(kind))}", variable=env)
-        return text
-    if get_origin(kind) is tuple:
-        return tuple(part.strip() for part in text.split(",") if part.strip())
-    return text

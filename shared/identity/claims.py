@@ -75,6 +75,20 @@ def iap_subject(sub: object) -> str:
     return f"iap:{account}" if name == account else google_subject(name)
 
 
+def known_subject(text: str) -> str | None:
+    """A ``Person.subject`` that somebody wrote, in the one normal form; None if nobody can have it."""
+    kind, _, name = text.partition(":")
+    if kind == "dev":
+        email = email_address(name)
+        return None if email is None else f"dev:{email}"
+    if kind not in ("google", "iap") or not _ACCOUNT.fullmatch(name):
+        return None
+    account = name.removeprefix(_GOOGLE_ACCOUNTS)
+    if not account or account.startswith(_GOOGLE_ACCOUNTS):
+        return None
+    return f"iap:{name}" if kind == "iap" and account == name else f"google:{account}"
+
+
 def _account(sub: object) -> str:
     if not isinstance(sub, str) or not _ACCOUNT.fullmatch(sub):
         raise Unauthenticated("The token names no account.", reason="TOKEN_INVALID")

@@ -12,12 +12,20 @@ from shared.kube.api import WATCH_STALL_SECONDS, JsonObject, KubeApi
 from shared.kube.diagnosis import diagnose
 from shared.kube.errors import ApiError
 from shared.kube.manifest import GRACE_SECONDS
-from shared.sessions.cleanup_ports import Belonging
+from shared.kube.secrets import last_change
+from shared.sessions.cleanup_ports import Belonging, KeptCredentials
 from shared.sessions.model import Session
-from shared.sessions.names import MANAGED_BY, MANAGED_BY_LABEL, SESSION_LABEL
+from shared.sessions.names import (
+    MANAGED_BY,
+    MANAGED_BY_LABEL,
+    OWNER_LABEL,
+    SESSION_LABEL,
+    credentials_name_of,
+)
 
 _PAGE = 500
 _SELECTOR = f"{MANAGED_BY_LABEL}={MANAGED_BY},{SESSION_LABEL}"
+_CREDENTIALS = f"{MANAGED_BY_LABEL}={MANAGED_BY},{OWNER_LABEL},!{SESSION_LABEL}"
 _METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 """https://kubernetes.io/docs/reference/using-api/api-concepts/#metadata-only-fetches"""
 
@@ -47,6 +55,35 @@ class KubernetesInventory:
         """See ``Inventory``."""
         async for secret in self._list("secrets", accept=_METADATA_ONLY):
             yield _belonging("secret", secret)
+
+    async def credentials(self) -> AsyncGenerator[KeptCredentials, None]:
+        """See ``Inventory``."""
+        async for secret in self._list("secrets", _METADATA_ONLY, _CREDENTIALS):
+            metadata = secret["metadata"]
+            owner = metadata["labels"][OWNER_LABEL]
+            if metadata["name"] == credentials_name_of(owner) and not metadata.get("deletionTimestamp"):
+                yield KeptCredentials(
+                    name=metadata["name"],
+                    uid=metadata["uid"],
+                    version=str(metadata["resourceVersion"]),
+                    owner=owner,
+                    changed_at=last_change(metadata.get("annotations") or {}),
+                )
+
+    async def delete_credentials(self, kept: KeptCredentials) -> bool:
+        """See ``Inventory``."""
+        options: JsonObject = {
+            "kind": "DeleteOptions",
+            "apiVersion": "v1",
+            "preconditions": {"uid": kept.uid, "resourceVersion": kept.version},
+        }
+        try:
+            await self._api.request("DELETE", f"{self._path('secrets')}/{kept.name}", body=options)
+        except ApiError as error:
+            if error.code not in _GONE_BEFORE:
+                raise
+            return False
+        return True
 
     async def delete(self, belonging: Belonging) -> None:
         """See ``Inventory``."""
@@ -116,17 +153,21 @@ class KubernetesInventory:
             version = str(page["metadata"]["resourceVersion"])
         return names, version
 
-    async def _list(self, kind: str, accept: str = "") -> AsyncGenerator[JsonObject, None]:
-        async for page in self._pages(kind, self._namespace, accept):
+    async def _list(
+        self, kind: str, accept: str = "", selector: str = _SELECTOR
+    ) -> AsyncGenerator[JsonObject, None]:
+        async for page in self._pages(kind, self._namespace, accept, selector):
             items: Iterable[JsonObject] = page["items"] or ()
             for item in items:
                 yield item
 
-    async def _pages(self, kind: str, namespace: str, accept: str) -> AsyncGenerator[JsonObject, None]:
+    async def _pages(
+        self, kind: str, namespace: str, accept: str, selector: str = _SELECTOR
+    ) -> AsyncGenerator[JsonObject, None]:
         """All pages of one list. Should its continuation expire, the rest comes as it is now."""
         token = ""
         while True:
-            params = [("labelSelector", _SELECTOR), ("limit", str(_PAGE))]
+            params = [("labelSelector", selector), ("limit", str(_PAGE))]
             params += [("continue", token)] if token else []
             try:
                 page = await self._api.request(

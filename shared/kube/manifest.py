@@ -151,21 +151,20 @@ def _spec(session: Session, options: PodOptions) -> JsonObject:
 
 
 def _credentials(session: Session) -> list[JsonObject]:
-    """The owner's Secret, if there is one when the pod starts. Its group is the pod's own: fsGroup.
+    """The owner's Secret, if it is there when the pod starts. Its group is the pod's own: fsGroup.
 
-    Of it only the files that the session's creator has chosen: an image that nobody trusts reads
-    its mounts.
+    Of it only the files that the session's document names: those that its creator has chosen and
+    that were found to be his. What was not looked at may be another's, who had the address before.
+    What comes later, ``CredentialRuntime`` brings.
     """
-    choice = session.credentials_choice
-    if choice == ():
+    if not session.credentials:
         return []
     secret: JsonObject = {
         "secretName": names.credentials_name(session.owner),
         "optional": True,
         "defaultMode": 0o440,
+        "items": [{"key": name, "path": name} for name in session.credentials],
     }
-    if choice is not None:
-        secret["items"] = [{"key": name, "path": name} for name in choice]
     return [{"name": _CREDENTIALS, "secret": secret}]
 
 
@@ -177,7 +176,7 @@ def _container(session: Session, options: PodOptions) -> JsonObject:
         requests["ephemeral-storage"] = str(min(disk, math.ceil(quantity(options.disk_request))))
         limits["ephemeral-storage"] = str(disk)
     mounts: list[JsonObject] = [{"name": name, "mountPath": path} for name, path in _MOUNTS.items()]
-    if session.credentials_choice != ():
+    if session.credentials:
         mounts.append({"name": _CREDENTIALS, "mountPath": MOUNTED, "readOnly": True})
     return {
         "name": CONTAINER,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,6 +16,9 @@ from shared.sessions.person import Person, require_same
 
 _UPDATED = "gamgui.io/updated-"
 """Before a file's name: the annotation that says when it was last put."""
+
+_PASSED_ON = f"{_UPDATED}owner"
+"""When the Secret was passed on to another person."""
 
 SUBJECT = "gamgui.io/subject"
 """The annotation with the hash of whose the Secret is, as a subject may hold an e-mail address.
@@ -72,6 +76,33 @@ class KubernetesSecrets:
         else:
             await self._request("POST", "", self._secret(owner, credentials))
 
+    async def remove(self, email: str) -> Sequence[str]:
+        """See ``CredentialStore``."""
+        secret = await self._request("GET", names.credentials_name(email), None, absent={})
+        if not secret:
+            return ()
+        options = {
+            "apiVersion": "v1",
+            "kind": "DeleteOptions",
+            "preconditions": {"resourceVersion": secret["metadata"]["resourceVersion"]},
+        }
+        await self._request("DELETE", names.credentials_name(email), options, absent={})
+        return _files_of(secret)
+
+    async def rebind(self, email: str, subject: str) -> Sequence[str]:
+        """See ``CredentialStore``. All else in the Secret stays."""
+        secret = await self._request("GET", names.credentials_name(email), None, absent={})
+        if not secret:
+            return ()
+        metadata = secret["metadata"]
+        notes = metadata.get("annotations") or {}
+        if notes.get(SUBJECT) == names.owner_hash(subject):
+            return ()
+        now = datetime.now(UTC).isoformat()
+        metadata["annotations"] = {**notes, SUBJECT: names.owner_hash(subject), _PASSED_ON: now}
+        await self._request("PUT", names.credentials_name(email), secret)
+        return _files_of(secret)
+
     def _secret(self, owner: Person, credentials: Credentials) -> JsonObject:
         files = credentials.files.values()
         metadata: dict[str, Any] = {
@@ -122,9 +153,25 @@ def _refusal(error: ApiError, *, replaces: bool) -> Exception:
     )
 
 
+def _files_of(secret: JsonObject) -> Sequence[str]:
+    return tuple(name for name in NAMES if name in (secret.get("data") or {}))
+
+
+def last_change(annotations: Mapping[str, str]) -> datetime | None:
+    """When a Secret's files were last put or passed on.
+
+    Returns:
+        None when that is not known: no annotation says it, or one is none of ours.
+    """
+    times = [_time(text) for key, text in annotations.items() if key.startswith(_UPDATED)]
+    known = [time for time in times if time is not None]
+    return max(known) if known and len(known) == len(times) else None
+
+
 def _time(text: str | None) -> datetime | None:
     """The time of an annotation; None when it is absent, or is none of ours."""
     try:
-        return datetime.fromisoformat(text or "").astimezone(UTC)
-    except ValueError:
+        time = datetime.fromisoformat(text or "")
+        return None if time.utcoffset() is None else time.astimezone(UTC)
+    except (OverflowError, ValueError):
         return None

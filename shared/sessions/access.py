@@ -127,6 +127,15 @@ class SessionAccess:
                 "only administrators list the sessions of others", reason="NOT_AN_ADMINISTRATOR", owner=owner
             )
 
+    def require_administrator(self, caller: Person) -> None:
+        """Refuses who is no administrator.
+
+        Raises:
+            PermissionDenied: He is none (``NOT_AN_ADMINISTRATOR``).
+        """
+        if caller.email not in self._administrators:
+            raise PermissionDenied("only administrators may do this", reason="NOT_AN_ADMINISTRATOR")
+
     async def _stored(self, session_id: str) -> Session | None:
         return await self._store.get(session_id) if names.is_session_id(session_id) else None
 

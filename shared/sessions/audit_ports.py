@@ -19,6 +19,8 @@ class AuditRecord:
     Attributes:
         id: Random, see ``names.new_record_id``; the log and the store have the same one.
         at: When it began.
+        actor: E-mail address of who did it.
+        actor_subject: ``Person.subject`` of the same; empty in records of an earlier release.
         session_id: ``NO_SESSION`` for what concerns none.
     """
 
@@ -30,6 +32,8 @@ class AuditRecord:
     outcome: str
     detail: Mapping[str, str | int | None]
     """Flags are ``bool``, which is an ``int``."""
+
+    actor_subject: str = ""
 
 
 class AuditLog(Protocol):

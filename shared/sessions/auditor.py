@@ -131,6 +131,7 @@ class Auditor:
             id=names.new_record_id(),
             at=self._clock.now(),
             actor=actor.email,
+            actor_subject=actor.subject,
             action=action,
             session_id=session.id if session else NO_SESSION,
             outcome=outcome,

@@ -14,6 +14,7 @@ from datetime import timedelta
 from shared.errors import GamguiError
 from shared.sessions.access import SessionAccess
 from shared.sessions.auditor import Auditor
+from shared.sessions.cleanup_credentials import UnusedCredentials
 from shared.sessions.cleanup_due import DueSessions, Leaving
 from shared.sessions.cleanup_old import Old
 from shared.sessions.cleanup_ports import Activity, CleanupStore, Inventory
@@ -27,7 +28,7 @@ from shared.telemetry.port import Telemetry
 
 log = logging.getLogger(__name__)
 
-_DUE, _STRAYS, _GONE = 0.6, 0.8, 0.9
+_DUE, _STRAYS, _GONE, _CREDENTIALS = 0.6, 0.8, 0.9, 0.95
 """Parts of the run's time at which each step must be over: none starves those behind it."""
 
 _GONE_SECONDS = 15.0
@@ -50,6 +51,7 @@ class CleanupService:
         clock: The time of day.
         telemetry: Told what each run did.
         grace: How old an orphan must be.
+        credentials_retention: How long credentials are kept unused.
         seconds: How long a run may take.
     """
 
@@ -66,6 +68,7 @@ class CleanupService:
         clock: Clock,
         telemetry: Telemetry,
         grace: timedelta,
+        credentials_retention: timedelta,
         seconds: float,
     ) -> None:
         self._due = DueSessions(
@@ -86,6 +89,9 @@ class CleanupService:
             audit=audit,
             clock=clock,
             grace=grace,
+        )
+        self._credentials = UnusedCredentials(
+            store=store, inventory=inventory, audit=audit, clock=clock, retention=credentials_retention
         )
         self._old = Old(store=store, clock=clock)
         self._inventory = inventory
@@ -114,6 +120,8 @@ class CleanupService:
         if leaving:
             gone = self._wait(leaving, report, begun + _GONE * self._seconds)
             await self._step("the pods that are being deleted", gone, report, begun + _GONE * self._seconds)
+        unused = self._credentials.run(report)
+        await self._step("unused credentials", unused, report, begun + _CREDENTIALS * self._seconds)
         if not dry_run:
             await self._step("what is old", self._old.run(report), report, begun + self._seconds)
             self._telemetry.cleanup(_counts(report))
@@ -155,7 +163,7 @@ class CleanupService:
 
 
 def _counts(report: Report) -> dict[str, int]:
-    kinds = ("session", "pod", "secret")
+    kinds = ("session", "pod", "secret", "credentials")
     return {
         "deleted": report.count("session", Action.DELETED),
         "failed": report.count("session", Action.FAILED),

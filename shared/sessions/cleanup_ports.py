@@ -12,6 +12,19 @@ from shared.sessions.model import Session
 from shared.sessions.ports import Cursor, PodStatus, RequestRecord
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class OwnerUse:
+    """When an owner had sessions.
+
+    Attributes:
+        live: There is one now.
+        at: When the last one was made or ended, whichever is later; None when none is known.
+    """
+
+    live: bool
+    at: datetime | None
+
+
 class CleanupStore(Store, Protocol):
     """Finds what is due by indexes: what is found costs, not what exists. Errors as in ``SessionStore``."""
 
@@ -31,6 +44,14 @@ class CleanupStore(Store, Protocol):
 
     async def sessions_on_cluster(self, first: str, end: str, *, limit: int) -> Sequence[Session]:
         """Those sessions themselves, by id."""
+        ...
+
+    async def owner_use(self, owner: str) -> OwnerUse:
+        """How an owner's sessions were used, also those that are forgotten.
+
+        Args:
+            owner: ``names.owner_hash`` of the owner.
+        """
         ...
 
     async def remove_session(self, session: Session) -> None:
@@ -68,6 +89,25 @@ class Belonging:
     status: PodStatus | None = None
 
 
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class KeptCredentials:
+    """An owner's credentials; never what is in them.
+
+    Attributes:
+        name: Of the Secret.
+        uid: Kubernetes' own id of it.
+        version: Kubernetes' own of its content.
+        owner: ``names.owner_hash`` of the owner.
+        changed_at: When a file was last put, or they were passed on; None when that is not known.
+    """
+
+    name: str
+    uid: str
+    version: str
+    owner: str
+    changed_at: datetime | None
+
+
 class Inventory(Protocol):
     """What there is in the cluster, whatever the store knows of it. Errors as in ``PodRuntime``."""
 
@@ -77,6 +117,18 @@ class Inventory(Protocol):
 
     def secrets(self) -> AsyncGenerator[Belonging, None]:
         """All secrets that belong to a session; never what is in them."""
+        ...
+
+    def credentials(self) -> AsyncGenerator[KeptCredentials, None]:
+        """All owners' credentials."""
+        ...
+
+    async def delete_credentials(self, kept: KeptCredentials) -> bool:
+        """Deletes them if they are still these very ones.
+
+        Returns:
+            Whether they were.
+        """
         ...
 
     async def delete(self, belonging: Belonging) -> None:

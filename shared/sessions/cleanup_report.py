@@ -27,7 +27,7 @@ class Decision:
     """What became of one thing, or in a dry run what would.
 
     Attributes:
-        kind: ``session``, ``pod`` or ``secret``.
+        kind: ``session``, ``pod``, ``secret`` or ``credentials``.
         name: Its id or name.
         because: Why, for people.
     """

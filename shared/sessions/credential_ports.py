@@ -36,6 +36,32 @@ class CredentialStore(Protocol):
         """
         ...
 
+    async def remove(self, email: str) -> Sequence[str]:
+        """Removes what is kept under an e-mail address, whoever's it is. What is not there is a success.
+
+        Returns:
+            Names of the files that were there.
+
+        Raises:
+            VersionConflict: They were changed meanwhile.
+        """
+        ...
+
+    async def rebind(self, email: str, subject: str) -> Sequence[str]:
+        """Makes what is kept under an e-mail address another person's. What is his already stays as it is.
+
+        Args:
+            email: The address, lower case.
+            subject: ``Person.subject`` of whose it is from now on.
+
+        Returns:
+            Names of the files that are passed on; none when there are none, or they are his already.
+
+        Raises:
+            VersionConflict: They were changed meanwhile.
+        """
+        ...
+
 
 class CredentialRuntime(Protocol):
     """Brings credentials into running sessions."""

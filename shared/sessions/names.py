@@ -72,7 +72,12 @@ def owner_hash(owner: str) -> str:
 
 def credentials_name(owner: str) -> str:
     """The name of the Secret with the owner's credentials."""
-    return f"gam-credentials-{owner_hash(owner)}"
+    return credentials_name_of(owner_hash(owner))
+
+
+def credentials_name_of(owner: str) -> str:
+    """The same from the owner's hash."""
+    return f"gam-credentials-{owner}"
 
 
 def pod_labels(session_id: str, owner: str) -> dict[str, str]:

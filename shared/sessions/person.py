@@ -34,7 +34,8 @@ def require_same(subject: str, person: Person) -> None:
     if subject not in ("", person.subject):
         raise Conflict(
             "this was made under your e-mail address by another account, which had the address before: "
-            "ask the operator to remove its sessions and credentials",
+            f"ask the operator to pass it on to {person.subject} (POST /v1/owners/{person.email}/rebind), "
+            f"or to remove it (DELETE /v1/owners/{person.email}/credentials, and sessions one by one)",
             reason="OWNER_CHANGED",
         )
 

@@ -304,11 +304,11 @@ class SessionService:
             return existing
 
     async def _credential_names(self, owner: Person, choice: tuple[str, ...] | None) -> tuple[str, ...]:
-        """What the new session gets. Its pod mounts what there is, even if we may not look."""
+        """What the new session gets: the files that its pod mounts. None when we cannot look."""
         try:
             return (await self._credentials.get(owner)).only(choice).names
         except Conflict:
-            raise  # its pod would mount what is another's
+            raise  # its owner is to know why he has none
         except GamguiError:
             log.warning("a new session's credentials cannot be named", exc_info=True)
             return ()

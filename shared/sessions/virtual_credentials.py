@@ -31,6 +31,19 @@ class MemoryCredentials:
         version = str(self._writes) if credentials.files else ""
         self._kept[owner.email] = Credentials(credentials.files, version, owner.subject if version else "")
 
+    async def remove(self, email: str) -> Sequence[str]:
+        """See ``CredentialStore``."""
+        return self._kept.pop(email, Credentials({})).names
+
+    async def rebind(self, email: str, subject: str) -> Sequence[str]:
+        """See ``CredentialStore``."""
+        found = self._kept.get(email, Credentials({}))
+        if not found.version or found.subject == subject:
+            return ()
+        self._writes += 1
+        self._kept[email] = Credentials(found.files, str(self._writes), subject)
+        return found.names
+
 
 class VirtualCredentials:
     """A ``CredentialRuntime`` without pods."""

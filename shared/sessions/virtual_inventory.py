@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
 
-from shared.sessions.cleanup_ports import Belonging
+from shared.sessions.cleanup_ports import Belonging, KeptCredentials
 from shared.sessions.model import Session
 
 
@@ -22,6 +22,16 @@ class EmptyInventory:
         nothing: tuple[Belonging, ...] = ()
         for belonging in nothing:
             yield belonging
+
+    async def credentials(self) -> AsyncGenerator[KeptCredentials, None]:
+        """See ``Inventory``."""
+        nothing: tuple[KeptCredentials, ...] = ()
+        for kept in nothing:
+            yield kept
+
+    async def delete_credentials(self, kept: KeptCredentials) -> bool:
+        """See ``Inventory``."""
+        return False
 
     async def delete(self, belonging: Belonging) -> None:
         """See ``Inventory``."""

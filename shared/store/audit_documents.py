@@ -24,6 +24,7 @@ def audit_document(record: AuditRecord) -> Document:
         "session_id": record.session_id,
         "at": documents.utc(record.at),
         "actor": _unicode(record.actor),
+        "actor_subject": _unicode(record.actor_subject),
         "action": record.action,
         "outcome": _unicode(record.outcome),
         "detail": {
@@ -44,6 +45,7 @@ def audit_from(document: Mapping[str, Any]) -> AuditRecord:
             session_id=document["session_id"],
             at=documents.required_time(document["at"]),
             actor=document["actor"],
+            actor_subject=str(document.get("actor_subject", "")),
             action=document["action"],
             outcome=document["outcome"],
             detail=dict(document["detail"]),

@@ -20,12 +20,13 @@ import asyncio
 import dataclasses
 import weakref
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 
 import stamina
 from google.cloud.firestore_v1 import types
 
 from shared.errors import Conflict, StoreUnavailable, VersionConflict
+from shared.sessions.cleanup_ports import OwnerUse
 from shared.sessions.job import Job
 from shared.sessions.model import Session, SessionState, too_many_sessions
 from shared.sessions.names import owner_hash
@@ -206,6 +207,14 @@ class FirestoreStore:
             lambda name_of: queries.between(name_of, SESSIONS, "on_cluster", first, end, limit=limit)
         )
         return [documents.session_from(*one) for one in found]
+
+    async def owner_use(self, owner: str) -> OwnerUse:
+        """See ``CleanupStore.owner_use``: the owner's document changes with each begin and end."""
+        found = await self._documents.read(OWNERS, owner)
+        if found is None:
+            return OwnerUse(live=False, at=None)
+        document, version = found
+        return OwnerUse(bool(document.get(MARKS)), timestamp_of(version).ToDatetime(tzinfo=UTC))
 
     async def remove_session(self, session: Session) -> None:
         """See ``CleanupStore.remove_session``."""

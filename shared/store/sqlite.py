@@ -14,8 +14,10 @@ from datetime import datetime
 from pathlib import Path
 
 from shared.errors import Conflict, VersionConflict
+from shared.sessions.cleanup_ports import OwnerUse
 from shared.sessions.job import Job
 from shared.sessions.model import Session, SessionState, too_many_sessions
+from shared.sessions.names import owner_hash
 from shared.sessions.ports import Clock, Cursor, RequestRecord
 from shared.store import documents
 from shared.store.sqlite_audit import SqliteAudit
@@ -37,6 +39,8 @@ _FORGETTABLE_SESSIONS = _DUE_SESSIONS.replace("check_at", "purge_at")
 _EXPIRED_REQUESTS = """SELECT document, version FROM requests WHERE expires_at <= :now
     AND (:at IS NULL OR (expires_at, key) > (:at, :id)) ORDER BY expires_at, key LIMIT :limit"""
 _ON_CLUSTER = "SELECT document, version FROM sessions WHERE on_cluster AND id >= ? AND (? = '' OR id < ?)"
+_OWNERS = """SELECT owner, used_at, EXISTS (
+    SELECT 1 FROM sessions WHERE sessions.owner = owners.owner AND live) FROM owners"""
 _LIST_SESSIONS = """SELECT document, version FROM sessions
     WHERE {whose} AND (:state IS NULL OR state = :state)
     AND (:at IS NULL OR (created_at, id) < (:at, :id))
@@ -184,6 +188,14 @@ class SqliteStore:
         """See ``CleanupStore.sessions_on_cluster``."""
         rows = await self._file.rows(f"{_ON_CLUSTER} ORDER BY id LIMIT ?", (first, end, end, limit))
         return [_session(row) for row in rows]
+
+    async def owner_use(self, owner: str) -> OwnerUse:
+        """See ``CleanupStore.owner_use``. A laptop has few owners."""
+        rows = await self._file.rows(_OWNERS, ())
+        for email, used_at, live in rows:
+            if owner_hash(email) == owner:
+                return OwnerUse(bool(live), documents.required_time(used_at))
+        return OwnerUse(live=False, at=None)
 
     async def remove_session(self, session: Session) -> None:
         """See ``CleanupStore.remove_session``."""

@@ -22,6 +22,10 @@ from shared.errors import StoreUnavailable
 BUSY_TIMEOUT_SECONDS = 5.0
 """How long a statement waits for another process's write."""
 
+_CHANGED = "coalesce(json_extract({0}, '$.changed_at'), json_extract({0}, '$.created_at'))"
+_USED = f"""INSERT INTO owners VALUES (NEW.owner, {_CHANGED.format("NEW.document")})
+    ON CONFLICT (owner) DO UPDATE SET used_at = max(used_at, excluded.used_at);"""  # noqa: S608 - constants
+
 _SCHEMAS = (
     (
         """CREATE TABLE sessions (
@@ -64,6 +68,15 @@ _SCHEMAS = (
         "CREATE INDEX sessions_by_time ON sessions (created_at DESC, id DESC)",
     ),
     ("CREATE TABLE audit_key (id INTEGER PRIMARY KEY CHECK (id = 1), key TEXT NOT NULL) STRICT",),
+    (
+        # When an owner's last session was made or ended, as RFC 3339: it outlives the sessions.
+        "CREATE TABLE owners (owner TEXT PRIMARY KEY, used_at TEXT NOT NULL) STRICT",
+        f"""INSERT INTO owners SELECT owner, max({_CHANGED.format("document")})
+            FROM sessions GROUP BY owner""",  # noqa: S608 - constants
+        f"CREATE TRIGGER session_made AFTER INSERT ON sessions BEGIN {_USED} END",
+        f"""CREATE TRIGGER session_ended AFTER UPDATE OF live ON sessions WHEN OLD.live != NEW.live
+            BEGIN {_USED} END""",
+    ),
 )
 """What each release added; the file knows in user_version how many it has."""
 

@@ -16,10 +16,12 @@ from shared.web.text import rfc3339
 
 def record_json(record: AuditRecord) -> dict[str, Any]:
     """A record as those see it who may read it."""
+    subject = {"actor_subject": record.actor_subject} if record.actor_subject else {}
     return {
         "id": record.id,
         "at": rfc3339(record.at),
         "actor": record.actor,
+        **subject,
         "action": record.action,
         "session_id": record.session_id,
         "outcome": record.outcome,

@@ -45,6 +45,7 @@ def report_json(report: Report) -> dict[str, Any]:
         "complete": not report.faults and not left,
         "sessions": {action: report.count("session", action) for action in Action},
         "orphans": {kind: report.count(kind, Action.DELETED) for kind in ("pod", "secret")},
+        "credentials": {Action.DELETED: report.count("credentials", Action.DELETED)},
         "requests": {Action.FORGOTTEN: report.count("request", Action.FORGOTTEN)},
         "faults": report.faults,
         "left": [dataclasses.asdict(one) for one in left],

@@ -13,7 +13,9 @@ import aiohttp
 import pytest
 
 from shared.kube.api import KubeApi
+from shared.kube.errors import ApiError
 from shared.sessions.model import Session
+from shared.sessions.names import credentials_name
 from shared.store.sqlite import SqliteStore
 from tests.contract.conftest import (
     Target,
@@ -24,6 +26,7 @@ from tests.contract.conftest import (
 from tests.contract.test_sessions import is_gone, pod_path
 from tests.support import laptop
 from tests.support.client import Client, Json
+from tests.support.gam_files import gam_files
 from tests.support.patience import PATIENCE
 
 SCHEDULER = "scheduler@project.iam.gserviceaccount.com"
@@ -257,3 +260,33 @@ async def test_two_runs_at_once_end_the_same_sessions_once(client: Client, store
             await idle(store, session)
     await cleanup(client)
     assert {(await get(client, session))["state"] for session in sessions} == {"deleted"}
+
+
+async def test_credentials_that_nobody_used_for_so_long_go_and_a_live_session_keeps_them(
+    client: Client, kube: KubeApi, place: Place
+) -> None:
+    gone, busy = client.as_user("gone@example.com"), client.as_user("busy@example.com")
+    paths = []
+    for owner in (gone, busy):
+        url, headers = f"{owner.url}/v1/credentials/oauth2.txt", {"X-Dev-User": owner.user}
+        async with owner.http.put(url, data=gam_files("old")["oauth2.txt"], headers=headers) as answer:
+            assert answer.status == 200
+        path = f"/api/v1/namespaces/{place.namespace}/secrets/{credentials_name(owner.user)}"
+        secret = await kube.request("GET", path)
+        long_ago = (datetime.now(UTC) - timedelta(days=91)).isoformat()
+        secret["metadata"]["annotations"]["gamgui.io/updated-oauth2.txt"] = long_ago
+        await kube.request("PUT", path, body=secret)
+        paths.append(path)
+    session = await busy.create()
+    name = credentials_name(gone.user)
+    dry = await cleanup(client, "?dry_run=true")
+    assert (dry["credentials"], of(dry, name)) == ({"deleted": 1}, [("deleted", "unused for 90 days")])
+    assert (await kube.request("GET", paths[0]))["data"]
+    report = await cleanup(client)
+    assert (report["credentials"], of(report, name)) == ({"deleted": 1}, [("deleted", "unused for 90 days")])
+    with pytest.raises(ApiError, match="404"):
+        await kube.request("GET", paths[0])
+    assert (await kube.request("GET", paths[1]))["data"]
+    await busy.delete(session)
+    assert (await cleanup(client))["credentials"] == {"deleted": 0}  # he had a session a moment ago
+    assert (await busy.call("DELETE", "/v1/credentials"))[0] == 200

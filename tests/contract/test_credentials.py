@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 import pytest
 
 from shared.kube.api import KubeApi
+from shared.kube.credentials import MOUNTED
 from shared.kube.errors import ApiError
 from shared.sessions.names import credentials_name, owner_hash
 from tests.contract.conftest import Target
@@ -187,3 +188,20 @@ async def test_others_sessions_and_ended_ones_cannot_be_refreshed(owner: Client,
     await owner.delete(session)
     status, body, _ = await owner.call("POST", path)
     assert (status, body["reason"]) == (409, "SESSION_NOT_RUNNING")
+
+
+async def test_what_is_put_after_a_create_is_not_in_the_pod_until_it_is_refreshed(owner: Client) -> None:
+    """The pod mounts what the session's document names, whatever comes into the Secret later."""
+    files = gam_files(secrets.token_hex(8))
+    await put(owner, "oauth2.txt", files["oauth2.txt"])
+    session = await owner.create()
+    try:
+        await put(owner, "oauth2service.json", files["oauth2service.json"])
+        assert session["credentials"] == ["oauth2.txt"]
+        mounted = await owner.execute(session, f"ls {MOUNTED} ~/.gam")
+        assert mounted["stdout"].count("oauth2.txt") == 2
+        assert "oauth2service.json" not in mounted["stdout"]
+        assert (await refresh(owner, session))["copied"] == ["oauth2.txt", "oauth2service.json"]
+        assert await content(owner, session, "oauth2service.json") == files["oauth2service.json"]
+    finally:
+        await owner.delete(session)

@@ -17,11 +17,11 @@ from tests.faults.gate import gated
 from tests.faults.line import Fault, Kind, Line
 from tests.faults.operations import Operation, Subject
 from tests.faults.world import LIMIT, Place, World
+from tests.support.patience import PATIENCE
 
 _AT_ONCE = 12
 _WAITING_AT_ONCE = 48
 """Most operations at once: of these many do nothing but wait."""
-from tests.support.patience import PATIENCE
 
 
 @dataclasses.dataclass

@@ -23,6 +23,7 @@ REQUESTS = [
     ("get_session", "GET", UNKNOWN, None, 404, "SESSION_NOT_FOUND"),
     ("job_output", "GET", f"{UNKNOWN}/jobs/j/output", None, 404, "SESSION_NOT_FOUND"),
     ("session_jobs", "POST", f"{UNKNOWN}/jobs", {"command": "true"}, 404, "SESSION_NOT_FOUND"),
+    ("owners", "DELETE", "/v1/owners/bob%40example.com/credentials", None, 403, "NOT_AN_ADMINISTRATOR"),
     ("session_audit", "GET", f"{UNKNOWN}/audit", None, 404, "SESSION_NOT_FOUND"),
     ("list_sessions", "GET", "/v1/sessions", None, 200, None),
     ("delete_session", "DELETE", UNKNOWN, None, 404, "SESSION_NOT_FOUND"),

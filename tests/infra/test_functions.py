@@ -54,6 +54,15 @@ def test_the_routes_are_those_of_the_code() -> None:
         )
 
 
+def test_a_parameter_is_a_whole_segment_of_its_path() -> None:
+    """The load balancer's path templates know no other
+    (https://cloud.google.com/load-balancing/docs/url-map-concepts#wildcards-regx-dynamic-route)."""
+    for function in load_functions():
+        for route in function.routes:
+            parts = [part for part in route.path.split("/") if "{" in part]
+            assert all(re.fullmatch(r"\{\w+\}", part) for part in parts), route.path
+
+
 def test_what_needs_no_caller_is_not_for_clients() -> None:
     """Their IAM check is all that stands before them, and with access = token clients have none."""
     known = functions(PLATFORM)

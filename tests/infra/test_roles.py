@@ -131,6 +131,7 @@ def _server(function: str, kubeconfig: Path, folder: Path) -> Any:
         SESSION_IMAGE="localhost/busybox:1",
         K8S_SERVICE_ACCOUNT=VALUES["k8s_service_account"],
         K8S_POD_TEMPLATE=VALUES["k8s_pod_template"],
+        ADMIN_EMAILS=CALLER,
         CLEANUP_CALLERS=CALLER,
         MAX_SESSION_CPU="9k",
         ORPHAN_GRACE_SECONDS="1",
@@ -181,6 +182,7 @@ async def use_everything(functions: Functions) -> None:
     assert (await files.get("file")).body == b"content"
     await _ok(functions["credentials"], "POST", f"{at}/credentials:refresh")
     await _ok(functions["credentials"], "DELETE", "/v1/credentials")
+    await _owners(functions)
     await _jobs(functions, at)
     await _ok(functions["update_session"], "POST", f"{at}/keepalive")
     await _ok(functions["session_audit"], "GET", f"{at}/audit")
@@ -204,6 +206,18 @@ async def _cleanup(functions: Functions) -> None:
     await asyncio.sleep(2.1)  # older than ORPHAN_GRACE_SECONDS, by times that are whole seconds
     report = await _ok(functions["cleanup_sessions"], "POST", "/v1/cleanup")
     assert (report["sessions"]["deleted"], report["orphans"]["secret"]) == (1, 1), report
+
+
+async def _owners(functions: Functions) -> None:
+    """An administrator passes credentials on, and removes them."""
+    await _credentials_before(functions["credentials"])
+    at = f"/v1/owners/{CALLER}"
+    status, passed, _ = await functions["owners"].call("POST", f"{at}/rebind", {"subject": "google:42"})
+    assert (status, passed["credentials"]) == (200, ["oauth2.txt"]), passed
+    removed = await _ok(functions["owners"], "DELETE", f"{at}/credentials")
+    assert removed["removed"] == ["oauth2.txt"]
+    back = {"subject": f"dev:{CALLER}"}  # its owner goes on with the sessions
+    assert (await functions["owners"].call("POST", f"{at}/rebind", back))[0] == 200
 
 
 async def _credentials_before(client: Client) -> None:

@@ -36,6 +36,7 @@ FUNCTIONS = sorted(source.parent.name for source in (ROOT / "functions").glob("*
 OWNER, ADMINISTRATOR, STRANGER = "ann@example.com", "root@example.com", "eve@example.com"
 READS = {
     *("get", "list_sessions", "get_job", "list_jobs", "list_records", "ping", "close"),
+    "owner_use",
     *("due_sessions", "forgettable_sessions", "expired_requests", "count_on_cluster", "sessions_on_cluster"),
 }
 """Every other method of a store counts as a write."""
@@ -47,6 +48,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "PATCH /v1/sessions/{session_id}": {"json": {"name": "another"}},
     "POST /v1/sessions/{session_id}/exec": {"json": {"command": ["true"]}},
     "POST /v1/sessions/{session_id}/jobs": {"json": JOB},
+    "POST /v1/owners/{email}/rebind": {"json": {"subject": "google:42"}},
 }
 SETTINGS = {
     "AUTH_MODE": "dev",
@@ -113,7 +115,7 @@ class Instance:
     ) -> httpx.Response:
         session, job = await self._seed(state)
         path = route.path.format(
-            session_id=session.id, job_id=job.id, path="a", file="oauth2.txt", name="oauth2.txt"
+            session_id=session.id, job_id=job.id, path="a", file="oauth2.txt", name="oauth2.txt", email=OWNER
         )
         if route.method in ("GET", "HEAD", "DELETE"):
             body = {}

@@ -458,6 +458,13 @@ variable "functions" {
       cluster = false
       writes  = false
     }
+    owners = {
+      routes = [
+        "DELETE /v1/owners/{email}/credentials",
+        "POST /v1/owners/{email}/rebind",
+      ]
+      max_instances = 2
+    }
     session_files = {
       routes = [
         "PUT /v1/sessions/{session_id}/files/{path=**}",

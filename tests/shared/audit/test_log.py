@@ -48,6 +48,7 @@ def test_a_record_is_one_entry_with_who_when_session_what_and_outcome() -> None:
         "id": "aaaaaaaaaaaaaaaaa",
         "at": "2026-03-01T12:00:00+00:00",
         "actor": "alice@example.com",
+        "actor_subject": "",
         "action": "session.exec",
         "session_id": "saaaaaaaaaaaaaaaa",
         "outcome": "exited",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 
 from shared.errors import ClusterUnavailable
 from shared.kube.inventory import KubernetesInventory
-from shared.sessions.cleanup_ports import Belonging
+from shared.sessions.cleanup_ports import Belonging, KeptCredentials
 from tests.shared.kube.test_api import closing
 from tests.shared.store.samples import NOON, a_session
 from tests.support.exec_server import api_at
@@ -125,3 +126,41 @@ async def test_after_a_watch_that_broke_it_looks_again(broken: Answer) -> None:
 async def test_those_that_do_not_go_in_time_are_not_gone() -> None:
     watch = Answer(lines=deleted("gam-b"), hangs=True)
     assert (await gone(a_list("gam-a", "gam-b"), watch, timeout_seconds=0.5))[0] == {"b"}
+
+
+OWNER = "0829fb2e0b7cc0ea42c9fdaa2dd4e5ee"
+CREDENTIALS = f"gam-credentials-{OWNER}"
+
+
+def kept(name: str = CREDENTIALS, **metadata: Any) -> dict[str, Any]:
+    labels = {"gamgui.io/owner": OWNER}
+    notes = {"gamgui.io/updated-oauth2.txt": NOON.isoformat()}
+    given = {"name": name, "uid": "7-7", "resourceVersion": "9", "labels": labels, "annotations": notes}
+    return {"metadata": {**given, **metadata}}
+
+
+async def test_credentials_are_listed_without_what_is_in_them() -> None:
+    secrets = [
+        kept(),
+        kept("somebody-elses"),
+        kept(deletionTimestamp="2026-03-01T12:00:00Z"),
+        kept(annotations=None),
+    ]
+    script = [Answer(body={"items": secrets, "metadata": {"resourceVersion": "9"}})]
+    async with KubeServer(script).running() as server, closing(api_at(server.url)) as api:
+        found = [one async for one in KubernetesInventory(api, "gamgui").credentials()]
+        (request,) = server.requests
+    one = KeptCredentials(name=CREDENTIALS, uid="7-7", version="9", owner=OWNER, changed_at=NOON)
+    assert found == [one, dataclasses.replace(one, changed_at=None)]
+    assert request.headers["Accept"].startswith("application/json;as=PartialObjectMetadataList")
+    managed = "app.kubernetes.io/managed-by=gamgui"
+    assert request.query["labelSelector"] == f"{managed},gamgui.io/owner,!gamgui.io/session"
+
+
+@pytest.mark.parametrize(("status", "deleted"), [(200, True), (404, False), (409, False)])
+async def test_credentials_are_deleted_only_as_they_were_found(status: int, deleted: bool) -> None:
+    answer = Answer(body={"kind": "Secret"}) if status == 200 else failure(status, "Conflict")
+    one = KeptCredentials(name=CREDENTIALS, uid="7-7", version="9", owner=OWNER, changed_at=NOON)
+    async with KubeServer([answer]).running() as server, closing(api_at(server.url)) as api:
+        assert await KubernetesInventory(api, "gamgui").delete_credentials(one) is deleted
+        assert json.loads(server.bodies[0])["preconditions"] == {"uid": "7-7", "resourceVersion": "9"}

@@ -41,6 +41,7 @@ SESSION = Session(
     last_used_at=NOON,
     expires_at=NOON + timedelta(hours=8),
     idle_seconds=60,
+    credentials=("oauth2.txt",),
 )
 
 WHOLE = {
@@ -109,6 +110,7 @@ WHOLE = {
                     "secretName": "gam-credentials-71d4f55f72fa128dfb468a1a3901507c",
                     "optional": True,
                     "defaultMode": 0o440,
+                    "items": [{"key": "oauth2.txt", "path": "oauth2.txt"}],
                 },
             },
         ],
@@ -145,17 +147,24 @@ def test_whatever_variables_a_caller_gives_the_pod_is_the_same(env: dict[str, st
     assert pod_manifest(dataclasses.replace(SESSION, env=env), OPTIONS) == pod_manifest(SESSION, OPTIONS)
 
 
-@given(choice=st.lists(st.sampled_from(NAMES), unique=True).map(lambda chosen: tuple(sorted(chosen))))
-def test_the_pod_mounts_the_chosen_credentials_and_no_others(choice: tuple[str, ...]) -> None:
-    manifest = pod_manifest(dataclasses.replace(SESSION, credentials_choice=choice), OPTIONS)
+SOME = st.lists(st.sampled_from(NAMES), unique=True).map(lambda chosen: tuple(sorted(chosen)))
+
+
+@given(has=SOME, choice=st.none() | SOME)
+def test_the_pod_mounts_the_files_that_the_sessions_document_names_and_no_others(
+    has: tuple[str, ...], choice: tuple[str, ...] | None
+) -> None:
+    session = dataclasses.replace(SESSION, credentials=has, credentials_choice=choice)
+    manifest = pod_manifest(session, OPTIONS)
     plain = pod_manifest(SESSION, OPTIONS)
     volumes, mounts = manifest["spec"]["volumes"], manifest["spec"]["containers"][0]["volumeMounts"]
-    if not choice:
+    if not has:
         assert "credentials" not in json.dumps([volumes, mounts])
         return
     secret = volumes[-1]["secret"]
-    assert secret.pop("items") == [{"key": name, "path": name} for name in choice]
+    assert secret["items"] == [{"key": name, "path": name} for name in has]
     assert secret["optional"] is True
+    secret["items"] = plain["spec"]["volumes"][-1]["secret"]["items"]
     assert manifest == plain
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from shared.errors import Conflict, VersionConflict
-from shared.kube.secrets import KubernetesSecrets
+from shared.kube.secrets import KubernetesSecrets, last_change
 from shared.sessions.credential import CredentialFile, Credentials
 from shared.sessions.names import credentials_name, owner_hash
 from tests.shared.kube.test_api import closing
@@ -122,3 +123,46 @@ async def test_a_secret_that_somebody_else_wrote_is_read_as_far_as_it_is_one(not
     found = await read(Answer(body={"metadata": {"resourceVersion": "9", "annotations": note}, "data": data}))
     assert found == Credentials({"oauth2.txt": CredentialFile("oauth2.txt", b"no json", None)}, "9")
     assert found.files["oauth2.txt"].identifiers() == {}
+
+
+async def passed_on(
+    script: list[Answer], subject: str = "google:42"
+) -> tuple[Sequence[str], list[tuple[str, dict[str, Any]]]]:
+    """What is answered, and method and body of the requests that it took."""
+    async with KubeServer(script).running() as server, closing(api_at(server.url)) as api:
+        files = await KubernetesSecrets(api, "gamgui").rebind(ANN.email, subject)
+        requests = zip(server.requests, server.bodies, strict=True)
+        return files, [(request.method, json.loads(body or b"{}")) for request, body in requests]
+
+
+async def test_a_secret_is_passed_on_with_all_that_is_in_it() -> None:
+    metadata = {**SECRET["metadata"], "resourceVersion": "9", "finalizers": ["a/b"]}  # type: ignore[dict-item]
+    theirs = {**SECRET, "metadata": metadata, "data": {"oauth2.txt": "e30=", "other": "eA=="}}
+    files, (_, (method, body)) = await passed_on([Answer(body=theirs), WRITTEN])
+    assert (files, method) == (("oauth2.txt",), "PUT")
+    at = body["metadata"]["annotations"].pop("gamgui.io/updated-owner")
+    assert last_change({"gamgui.io/updated-owner": at}) is not None
+    notes = {**metadata["annotations"], "gamgui.io/subject": owner_hash("google:42")}
+    assert body == {**theirs, "metadata": {**metadata, "annotations": notes}}
+
+
+async def test_what_is_his_already_or_nobodys_is_left_alone() -> None:
+    assert await passed_on([Answer(body=SECRET)], ANN.subject) == ((), [("GET", {})])
+    assert await passed_on([failure(404, "NotFound")]) == ((), [("GET", {})])
+
+
+async def test_passing_on_what_was_changed_meanwhile_is_a_conflict() -> None:
+    metadata = {**SECRET["metadata"], "resourceVersion": "9"}  # type: ignore[dict-item]
+    with pytest.raises(VersionConflict):
+        await passed_on([Answer(body={**SECRET, "metadata": metadata}), failure(409, "Conflict")])
+
+
+async def test_a_secret_is_removed_whosever_it_is_if_it_still_has_its_version() -> None:
+    metadata = {"resourceVersion": "9", "annotations": {"gamgui.io/subject": owner_hash("google:1")}}
+    script = [Answer(body={**SECRET, "metadata": metadata}), WRITTEN]
+    async with KubeServer(script).running() as server, closing(api_at(server.url)) as api:
+        assert await KubernetesSecrets(api, "gamgui").remove(ANN.email) == ("oauth2.txt",)
+        assert [request.method for request in server.requests] == ["GET", "DELETE"]
+        assert json.loads(server.bodies[1])["preconditions"] == {"resourceVersion": "9"}
+    async with KubeServer([failure(404, "NotFound")]).running() as server, closing(api_at(server.url)) as api:
+        assert await KubernetesSecrets(api, "gamgui").remove(ANN.email) == ()

@@ -16,7 +16,7 @@ from shared.errors import ClusterUnavailable, StoreUnavailable
 from shared.sessions.access import SessionAccess
 from shared.sessions.auditor import Auditor
 from shared.sessions.cleanup import CleanupService
-from shared.sessions.cleanup_ports import Belonging
+from shared.sessions.cleanup_ports import Belonging, KeptCredentials
 from shared.sessions.cleanup_report import Action, Report
 from shared.sessions.jobs import JobService
 from shared.sessions.model import Session, SessionState
@@ -35,6 +35,7 @@ READY = PodStatus(PodPhase.READY)
 ENDED = PodStatus(PodPhase.FAILED, "Evicted: the node was low on memory", "POD_EVICTED")
 GONE = PodStatus(PodPhase.GONE, "NotFound: the pod is gone", "POD_GONE")
 GRACE = timedelta(minutes=10)
+CREDENTIALS_RETENTION = timedelta(days=90)
 
 
 @dataclasses.dataclass
@@ -47,6 +48,7 @@ class Cluster:
     deleted: list[str] = dataclasses.field(default_factory=list)
     stuck: set[str] = dataclasses.field(default_factory=set)
     error: Exception | None = None
+    kept: dict[str, KeptCredentials] = dataclasses.field(default_factory=dict)
 
     async def pods(self) -> AsyncGenerator[Belonging, None]:
         if self.error is not None:
@@ -59,6 +61,18 @@ class Cluster:
         for one in self.found:
             if one.kind == "secret":
                 yield one
+
+    async def credentials(self) -> AsyncGenerator[KeptCredentials, None]:
+        for one in list(self.kept.values()):
+            yield one
+
+    async def delete_credentials(self, kept: KeptCredentials) -> bool:
+        if kept.name in self.stuck:
+            raise ClusterUnavailable("no answer")
+        same = self.kept.get(kept.name) == kept
+        if same:
+            del self.kept[kept.name]
+        return same
 
     async def delete(self, belonging: Belonging) -> None:
         self.deleted.append(belonging.name)
@@ -145,6 +159,7 @@ def make_world(sqlite: SqliteStore, clock: SetClock, seconds: float) -> World:
         clock=clock,
         telemetry=SILENT,
         grace=GRACE,
+        credentials_retention=CREDENTIALS_RETENTION,
         seconds=seconds,
     )
     return World(sqlite, clock, runtime, cluster, audit, service)

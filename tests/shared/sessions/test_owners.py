@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 from datetime import timedelta
 from typing import Any
@@ -80,6 +81,13 @@ async def test_what_an_earlier_release_stored_is_bound_at_the_first_call_audited
         assert (await world.service.get(ALICE, session.id)).subject == ALICE.subject
     assert binds(world) == [(ALICE.email, session.id)]
     await changed(world.service.get(NEXT, session.id))
+
+
+async def test_two_first_calls_at_once_leave_one_record(world: World) -> None:
+    session = await unbound(world, await world.service.create(ALICE, NEW))
+    found = await asyncio.gather(*(world.service.get(ALICE, session.id) for _ in range(8)))
+    assert {one.subject for one in found} == {ALICE.subject}
+    assert binds(world) == [(ALICE.email, session.id)]
 
 
 async def test_of_two_who_come_first_one_is_the_owner(world: World) -> None:

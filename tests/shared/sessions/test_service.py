@@ -23,6 +23,7 @@ from shared.errors import (
     StoreUnavailable,
     TooManyRequests,
 )
+from shared.kube.manifest import pod_manifest
 from shared.sessions.access import SessionAccess
 from shared.sessions.auditor import Auditor
 from shared.sessions.concurrency import ExecSlots
@@ -42,6 +43,7 @@ from shared.sessions.virtual_credentials import MemoryCredentials
 from shared.sessions.virtual_jobs import VirtualJobs
 from shared.store.sqlite import SqliteStore
 from shared.web.sessions import session_json
+from tests.shared.kube.test_manifest import OPTIONS
 from tests.shared.store.samples import NOON, RETENTION, SetClock
 from tests.support.people import ALICE, BOB, ROOT, person
 from tests.support.scripted_runtime import JournalingStore, KeptAudit, ScriptedRuntime
@@ -174,6 +176,7 @@ async def test_credentials_that_cannot_be_looked_at_are_no_reason_not_to_create(
     world = make_world(sqlite, clock, credentials=HiddenCredentials())
     session = await world.service.create(ALICE, NEW)
     assert (session.state, session.credentials) == (SessionState.RUNNING, ())
+    assert "credentials" not in json.dumps(pod_manifest(session, OPTIONS)["spec"]["volumes"])
 
 
 async def test_a_session_says_which_credentials_it_was_made_with(world: World) -> None:

@@ -11,8 +11,9 @@ from typing import cast
 import pytest
 
 from shared.errors import Conflict, TooManyRequests, VersionConflict
-from shared.sessions.cleanup_ports import CleanupStore
+from shared.sessions.cleanup_ports import CleanupStore, OwnerUse
 from shared.sessions.model import LIVE, Session, SessionState
+from shared.sessions.names import owner_hash
 from shared.sessions.ports import Cursor, SessionStore
 from tests.shared.store.samples import NOON, RETENTION, SetClock, a_record, a_session
 
@@ -196,3 +197,29 @@ class TestLive:
                 assert await store.count_on_cluster(*place) == end - first
                 assert await store.sessions_on_cluster(*place, limit=9) == live[first:end]
             assert await store.count_on_cluster(live[first].id, "") == 6 - first
+
+
+class TestOwnerUse:
+    """When an owner had sessions; times of one store are its own, those of the other the tests'."""
+
+    async def test_nothing_is_known_of_who_never_had_one(self, store: CleanupStore) -> None:
+        await store.create(a_session(owner="bob@example.com"))
+        assert await store.owner_use(owner_hash("alice@example.com")) == OwnerUse(live=False, at=None)
+
+    async def test_a_live_session_is_one_until_it_ends(self, store: CleanupStore) -> None:
+        owner = owner_hash("alice@example.com")
+        first, second = await store.create(a_session()), await store.create(a_session())
+        made = await store.owner_use(owner)
+        assert made.live and made.at is not None
+        await moved(store, first, S.RUNNING, S.DELETING, S.DELETED)
+        assert (await store.owner_use(owner)).live
+        await store.update(second.to(S.FAILED, NOON + timedelta(days=2)))
+        ended = await store.owner_use(owner)
+        assert not ended.live and ended.at is not None and ended.at > made.at
+
+    async def test_it_is_known_when_the_sessions_are_forgotten(self, store: CleanupStore) -> None:
+        owner = owner_hash("alice@example.com")
+        session = await moved(store, await store.create(a_session()), S.RUNNING, S.DELETING, S.DELETED)
+        before = await store.owner_use(owner)
+        await store.remove_session(session)
+        assert await store.owner_use(owner) == before

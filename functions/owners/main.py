@@ -1,0 +1,42 @@
+"""Administrators' routes for an e-mail address that is given to another person."""
+
+from __future__ import annotations
+
+import functions_framework.aio
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from shared.app import app
+from shared.web.endpoint import Call, Route, serve
+
+
+async def remove(call: Call) -> Response:
+    """Removes the credentials that are kept under the address."""
+    from shared.web.owners import owner_of, removed_json
+
+    app().access.require_administrator(call.caller)
+    owner = owner_of(call.params)
+    return JSONResponse(removed_json(owner, await app().owners.remove_credentials(call.caller, owner)))
+
+
+async def rebind(call: Call) -> Response:
+    """Passes what was made under the address on to the person who has it now."""
+    from shared.web.owners import owner_of, passed_on_json, subject_of
+
+    app().access.require_administrator(call.caller)
+    owner, subject = owner_of(call.params), subject_of(await call.json_body())
+    return JSONResponse(
+        passed_on_json(owner, subject, await app().owners.rebind(call.caller, owner, subject))
+    )
+
+
+ROUTES = [
+    Route("DELETE", "/v1/owners/{email}/credentials", remove),
+    Route("POST", "/v1/owners/{email}/rebind", rebind),
+]
+
+
+@functions_framework.aio.http
+async def owners(request: Request) -> Response:
+    """The Cloud Run function."""
+    return await serve(request, app, ROUTES, "owners")

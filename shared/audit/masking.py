@@ -125,10 +125,10 @@ def masked_words(words: Sequence[str]) -> list[str]:
     for word in words:
         if left <= 0:
             break
-        is_cut = len(word) > _SEARCHED
-        text = command.shown(_shapes_masked(word[:_SEARCHED], is_cut=is_cut))
+        read = min(_SEARCHED, left)
+        text = command.shown(_shapes_masked(word[:read], is_cut=len(word) > read))
         shown.append(text[:MAX_CHARACTERS])
-        left -= min(len(word), _SEARCHED) + _WORD_COST
+        left -= min(len(word), read) + _WORD_COST
     places = [place for place, word in enumerate(words[: len(shown)]) if not command.is_option(word)]
     if command.last_is_secret(len(places)) and len(shown) == len(words):
         shown[places[-1]] = MASK

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+from shared.audit.programs import ASSIGNED, CONNECTED, FOLLOWED, GENERATED, LAST_BEHIND, REMOTE, is_basic
 from shared.audit.secret_names import MASK, bare_name, masked_values
 from shared.audit.secrets import LAST, LISTING, READERS, TOOLS, Value
 
@@ -18,14 +19,20 @@ SHELLS = frozenset(("sh", "bash", "dash", "zsh", "ksh", "ash", "su", "eval", "ss
 _CLUSTER = re.compile(r"-[A-Za-z0-9#]*")
 _SHELL_OPTION = re.compile(r"-[a-z]*c|--command")
 _JSON = re.compile(r"\s*[\[{]\s*(?:[\"'\\{\[]|$)")
-_HEADER = re.compile(r"[A-Za-z][\w-]*:")
 _SPACE = re.compile(r"\s")
 _QUOTED = re.compile(r"([\"'])(.*)\1([,;}\])]*)\Z", re.DOTALL)
-_WATCHED = {name: tuple(name.split()) for name in (*LAST, *READERS)}
+_FOLLOWED = re.compile(rf"(?:^|[^a-z])(?:{'|'.join(FOLLOWED)})$")
+_CONNECT = re.compile(r"([^/@\s=-][^/@\s=]*/)[^@\s]+")
+_REMOTE = re.compile(r"([^:@/\s-][^:@/\s]*:)[^@/\s]+(?=@)")
+_WATCHED = {name: tuple(name.split()) for name in (*LAST, *READERS, *ASSIGNED)}
+_TOOLS_OF = {name: frozenset(name.split()) for name in TOOLS}
 _PROGRAMS = frozenset(name.partition(" ")[0] for name in (*TOOLS, *LAST, *READERS))
 _NAMED_PROGRAMS = frozenset(
     word
-    for name in (*TOOLS, *LAST, *READERS, *LISTING["programs"], *SHELLS, "echo", "printf")
+    for name in (
+        *(*TOOLS, *LAST, *READERS, *ASSIGNED, *CONNECTED, *REMOTE),
+        *(*LISTING["programs"], *SHELLS, "echo", "printf"),
+    )
     for word in name.split()
 )
 
@@ -46,6 +53,9 @@ class Arguments:
         self._verb = False
         self._identified = False
         self._variable = False
+        self._basic = False
+        self._generated = False
+        self._sentence = ""
         self._count = 0
 
     @property
@@ -71,14 +81,22 @@ class Arguments:
         """Whether it writes its own arguments."""
         return bool(self._seen & {"echo", "printf"})
 
-    @property
-    def last_is_secret(self) -> bool:
-        """Whether the last argument that is no option is a secret."""
-        return self._count > 1 and any(
+    def last_is_secret(self, arguments: int) -> bool:
+        """Whether the last argument that is no option is a secret.
+
+        Args:
+            arguments: How many there are of those, with the program.
+        """
+        return arguments > 1 and any(
             self._seen.issuperset(_WATCHED[program])
             and (not option or any(self._has(word, option) for word in self._seen))
+            and arguments > len(_WATCHED[program]) + LAST_BEHIND.get(program, 0)
             for program, option in LAST.items()
         )
+
+    def is_option(self, word: str) -> bool:
+        """Whether it is one, as most programs or as Windows' ``net`` have them."""
+        return word.startswith("-") or (word.startswith("/") and "net" in self._seen and word.count("/") == 1)
 
     @staticmethod
     def _has(word: str, option: str) -> bool:
@@ -112,14 +130,19 @@ class Arguments:
         shell, self._shell = self._shell, False
         variable, self._variable = self._variable, False
         by, self._identified = self._identified, word.lower() == "identified"
+        basic, self._basic = self._basic, word.lower() == "basic"
+        if basic and not self._secret and is_basic(word):
+            return MASK
         if self._secret:
             return self._value(word)
         if option is not None:
             return self._of(option, word)
         if shell:
             return self._nested(word)
-        if word.lower() == "bearer" or (by and word.lower() == "by") or (variable and word in _EQUALS):
+        named = (by and word.lower() == "by") or (variable and word in _EQUALS)
+        if named or _FOLLOWED.search(word.lower()) or (self._sentence and word == self._sentence):
             self._secret = True
+            self._sentence = ""
             return word
         return None
 
@@ -130,11 +153,17 @@ class Arguments:
         """What stands where a secret is expected."""
         if not word.strip(":=>") or word.lower() in SCHEMES:
             return word
+        generated, self._generated = self._generated, False
+        if generated and word.lower() in GENERATED["values"]:
+            self._secret = False
+            return word
         if word.startswith("-") and "passwd" in self._seen and self._count == 2:
             self._seen.add(word[:64])
             self._secret = False
             return word  # the program of that name
-        self._secret = False
+        # SQL: IDENTIFIED WITH plugin_password BY 'x'; SET PASSWORD FOR bob = 'x'
+        self._secret = word.lower() == "by"
+        self._sentence = "=" if word.lower() == "for" else ""
         return MASK
 
     def _text(self, word: str, *, verb: bool) -> str:
@@ -155,13 +184,29 @@ class Arguments:
             return word  # a program of that name
         self._variable = word.startswith("$") and bare_name(word[1:])
         if bare_name(word):
-            self._secret = not verb or word.startswith("-") or word[-1:] in ("=", ":")
+            self._secret = not verb or word.lower() not in LISTING["things"]
+            self._generated = word.lower() in GENERATED["names"] and not self._seen.isdisjoint(
+                GENERATED["programs"]
+            )
             return word
         name, separator, scheme = word.rpartition(":")
         if separator and scheme.lower() in SCHEMES and bare_name(name + ":"):
             self._secret = True
             return word
-        return self._inside(masked_values(word, whole=True))
+        return self._inside(self._of_program(masked_values(word, whole=True)))
+
+    def _of_program(self, word: str) -> str:
+        """A word that has a secret in it for some programs."""
+        if word.startswith("-") or self._count < 2:
+            return word
+        if "=" in word and any(self._seen.issuperset(_WATCHED[program]) for program in ASSIGNED):
+            name, _, value = word.partition("=")
+            return f"{name}={MASK}" if value else word
+        if not self._seen.isdisjoint(CONNECTED):
+            return _behind(_CONNECT.match(word), word)
+        if not self._seen.isdisjoint(REMOTE):
+            return _behind(_REMOTE.match(word), word)
+        return word
 
     def _inside(self, word: str) -> str:
         """A word without blanks may hold operators: a line for a shell of another program."""
@@ -195,11 +240,9 @@ class Arguments:
     def _tools(self, word: str) -> list[str]:
         if not self._seen or not word.startswith(("-", "/")):
             return []
-        return [
-            tool
-            for tool in TOOLS
-            if (tool in self._seen if " " not in tool else all(part in self._seen for part in tool.split()))
-        ]
+        if self._seen.isdisjoint(_PROGRAMS):
+            return []
+        return [tool for tool, words in _TOOLS_OF.items() if words <= self._seen]
 
     def _of(self, option: Value, word: str) -> str:
         """An option's value as it may be shown."""
@@ -210,6 +253,10 @@ class Arguments:
             return MASK
         before, mark, after = word.partition(marks[option])
         return before + mark + (MASK if after else "")
+
+
+def _behind(found: re.Match[str] | None, word: str) -> str:
+    return found[1] + MASK + word[found.end() :] if found else word
 
 
 def _whole(text: str, shown: str) -> bool:

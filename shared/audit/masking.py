@@ -20,14 +20,20 @@ __all__ = ["MASK", "MAX_CHARACTERS", "Masked", "look", "masked", "masked_words",
 MAX_CHARACTERS = 4096
 """Most that is kept of a command, or of one of its words."""
 
-_MAX_ALL_WORDS = 3 * MAX_CHARACTERS
+_MAX_ALL_WORDS = 2 * MAX_CHARACTERS
 """Most that is kept of a command's words; of those that are cut or masked, no more are read either."""
+
+_WORD_COST = 8
+"""Characters that a word counts for beside its own: many short ones cost more than a long one."""
 
 _SEARCHED = MAX_CHARACTERS + 1024
 """Most that is read: what begins in the part that is kept must be recognized by how it goes on."""
 
-_WORK = 3 * _SEARCHED
+_WORK = 5 * _SEARCHED // 2
 """Characters that are read in all: text in quotes is read again as a line."""
+
+_LINE_COST = 32
+"""Characters that a line counts for beside its own."""
 
 _DEEPEST = 6
 
@@ -60,7 +66,7 @@ class _Masking:
 
     def line(self, text: str, *, is_cut: bool = False) -> str:
         """A line or several for a shell, or what may be one."""
-        self._left -= len(text)
+        self._left -= len(text) + _LINE_COST
         if self._left < 0 or self._deep >= _DEEPEST:
             return MASK
         self._deep += 1
@@ -109,8 +115,8 @@ def masked_words(words: Sequence[str]) -> list[str]:
         words: As they would be executed.
 
     Returns:
-        As many words, of at most ``MAX_CHARACTERS`` each. When they are more than 12,288 characters in
-        all, one word that says how many are left out stands for the rest.
+        As many words, of at most ``MAX_CHARACTERS`` each. When they are more than 8,192 characters in
+        all, each counted with eight more, one word that says how many are left out stands for the rest.
     """
     work = _Masking()
     command = Arguments(work.nested)
@@ -119,12 +125,12 @@ def masked_words(words: Sequence[str]) -> list[str]:
     for word in words:
         if left <= 0:
             break
-        is_cut = len(word) > _SEARCHED
-        text = command.shown(_shapes_masked(word[:_SEARCHED], is_cut=is_cut))
+        read = min(_SEARCHED, left)
+        text = command.shown(_shapes_masked(word[:read], is_cut=len(word) > read))
         shown.append(text[:MAX_CHARACTERS])
-        left -= min(len(word), _SEARCHED) + 1
-    places = [place for place, word in enumerate(words[: len(shown)]) if not word.startswith("-")]
-    if command.last_is_secret and len(places) > 1 and len(shown) == len(words):
+        left -= min(len(word), read) + _WORD_COST
+    places = [place for place, word in enumerate(words[: len(shown)]) if not command.is_option(word)]
+    if command.last_is_secret(len(places)) and len(shown) == len(words):
         shown[places[-1]] = MASK
     if len(shown) < len(words):
         shown.append(f"[{len(words) - len(shown)} more]")

@@ -43,6 +43,10 @@ OPTIONS: Mapping[str, str] = {
     "cookies": "",
     "jwt": "",
     "signature": "",
+    "pw": "",
+    "psk": "",
+    "pat": "a personal access token",
+    "access-code": "",
     "backup-code": "",
     "backup-codes": "bare, it is what `gam user ... show backupcodes` shows",
     "recovery-code": "",
@@ -79,6 +83,7 @@ HARMLESS: Mapping[str, str] = {
     "inboundssocredentials": "what is shown",
     "logpassword": "a file's name follows",
     "lograndompassword": "a file's name follows",
+    "notifyrecoveryemail": "nothing follows",
     "oauthtoken": "what is shown",
     "passwordstate": "a field",
     "secrets": "what is listed",
@@ -111,9 +116,14 @@ LISTING: Mapping[str, tuple[str, ...]] = {
         *("print", "show", "list", "ls", "get", "describe", "info", "delete", "del", "remove", "rm"),
         *("revoke", "inspect", "count", "fields", "orderby"),
     ),
+    "things": (
+        *("token", "secret", "credential", "credentials", "api-key", "api_key", "apikey", "access-key"),
+        *("access_key", "accesskey", "encryption-key", "private-key", "secret-key"),
+    ),
 }
-"""In a command of these programs no secret follows a name that follows one of these verbs:
-``gam user bob show token clientid C``, ``kubectl get secret NAME``."""
+"""In a command of these programs no secret follows one of these things that follows one of these verbs:
+``gam user bob show token clientid C``, ``kubectl get secret NAME``. A password is no such thing: a user
+may be called ``show``."""
 
 
 class Value(enum.StrEnum):
@@ -189,6 +199,17 @@ _TOOLS: Mapping[str, Mapping[str, Value]] = {
     "gh secret": {"-b": Value.WHOLE, "--body": Value.WHOLE},
     "doctl": {"-t": Value.WHOLE},
     "twine": {"-p": Value.WHOLE},
+    "tsql": {"-P": Value.WHOLE},
+    "beeline": {"-p": Value.WHOLE},
+    "psexec": {"-p": Value.WHOLE},
+    "hydra": {"-p": Value.WHOLE},
+    "crackmapexec": {"-p": Value.WHOLE},
+    "winrs": {"-p:": Value.ATTACHED},
+    "schtasks": {"/rp": Value.WHOLE},
+    "dotnet nuget": {"-k": Value.WHOLE},
+    "security": {"-w": Value.WHOLE},
+    "cadaver": {"-p": Value.WHOLE},
+    "gem": {"--key": Value.WHOLE},
     "useradd": {"-p": Value.WHOLE},
     "rdesktop": {"-p": Value.WHOLE},
     "xfreerdp": {"/p:": Value.ATTACHED},
@@ -211,6 +232,13 @@ LAST: Mapping[str, str] = {
     "mkpasswd": "",
     "openssl passwd": "",
     "net use": "",
+    "net user": "",
+    "samba-tool user": "",
+    "bw login": "",
+    "bw unlock": "",
+    "cargo login": "",
+    "isql": "",
+    "pulumi config": "",
     "wpa_passphrase": "",
     "vault login": "",
     "vault unseal": "",
@@ -222,7 +250,9 @@ LAST: Mapping[str, str] = {
 
 READERS: Mapping[str, str] = {
     "chpasswd": "",
-    "passwd": "--stdin",
+    "passwd": "",
+    "vncpasswd": "",
+    "secret-tool": "",
     "smbpasswd": "-s",
     "htpasswd": "-i",
     "sudo": "-S",
@@ -249,6 +279,11 @@ SHAPES: Mapping[str, str] = {
     "Google authorization code, `4/`": r"\b4/[\w-]{20,}",
     "Google client secret, `GOCSPX-`": r"\bGOCSPX-[\w-]+",
     "Google API key, `AIza`": r"\bAIza[\w-]{30,}",
+    "GitHub token, `ghp_` and the like": r"\b(?:gh[pousr]|github_pat)_\w{16,}",
+    "GitLab token, `glpat-`": r"\bglpat-[\w-]{16,}",
+    "Slack token, `xoxb-` and the like": r"\bxox[a-z]-[\w-]{10,}",
+    "Slack web hook": r"(?<=hooks\.slack\.com/services/)[\w/]+",
+    "user and password of an Oracle URL": r"(?<=jdbc:oracle:thin:)[^/@\s\"']+/[^@\s\"']+(?=@)",
     "private key in PEM": (
         r"-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----"
         r"(?:[A-Za-z0-9+/=\s]|\\[nr]|(?:Proc-Type|DEK-Info):[^\n\\]*+)*+"

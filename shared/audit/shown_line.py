@@ -6,7 +6,7 @@ import dataclasses
 import re
 
 from shared.audit.arguments import Arguments, Nested, requoted
-from shared.audit.secret_names import MASK, bare_name, masked_values
+from shared.audit.secret_names import MASK, bare_name, masked_values, may_hold_names
 
 INNER = "\ue000"
 """A character for private use, which a text that is read must not hold."""
@@ -76,13 +76,15 @@ class ShownLine:
             shown = masked_values(word.text)
         else:
             shown = self.command.shown(word.text)
-            if not word.text.startswith("-"):
+            if shown == word.text and self._pieces[-1:] == ["&"]:  # of an address, in a line of a person's
+                shown = masked_values("&" + word.text)[1:]
+            if not self.command.is_option(word.text):
                 self._places.append(len(self._pieces))
         self.add(word.raw if shown == word.text else requoted(word.raw, word.restored(shown)))
 
     def end(self, operator: str) -> None:
         """Ends a command with the operator behind it."""
-        if self.command.last_is_secret and len(self._places) > 1:
+        if self.command.last_is_secret(len(self._places)):
             self._pieces[self._places[-1]] = MASK
         if self.command.reads_secret:
             for place in self._printed:
@@ -101,6 +103,8 @@ def loose(text: str, *, rest: bool = False) -> str:
         text: The text.
         rest: Nobody knows where a value ends: it goes on to the end of its line.
     """
+    if not may_hold_names(text) and "bearer" not in text.lower():
+        return text
     return "".join(_loose_line(line, rest=rest) for line in text.splitlines(keepends=True))
 
 

@@ -15,6 +15,9 @@ log = logging.getLogger("gamgui.audit")
 
 KEY_BYTES = 32
 
+_LONG_CHARACTERS = 1024
+"""To look at a longer command takes so long that others' requests must go on meanwhile."""
+
 _OURS = frozenset(("job", "command_digest", "stdin_digest", "stdin_end"))
 """What is no text of a caller's."""
 
@@ -43,7 +46,10 @@ class AuditTrail:
         """See ``AuditLog``. The log gets one entry an act, at its end."""
         command = record.detail.get("command")
         if isinstance(command, str):
-            self._looked[record.id] = (command, look(command))  # once for both of its records
+            # Once for both of its records.
+            long = len(command) > _LONG_CHARACTERS
+            looked = await asyncio.to_thread(look, command) if long else look(command)
+            self._looked[record.id] = (command, looked)
         await self._stored(self._masked(record))
 
     async def record(self, record: AuditRecord) -> None:

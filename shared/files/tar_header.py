@@ -27,7 +27,7 @@ _REFUSED = {
     b"S": "a sparse file",
 }
 _OCTAL = re.compile(rb" *([0-7]{1,12})[ \0]*")
-_UNUSED = re.compile(rb"[\x80\xff].*| *[0-7]*[ \0]*", re.DOTALL)
+_UNUSED = re.compile(rb"[\x80\xff].*| *+[0-7]*+[ \0]*+", re.DOTALL)
 _UNUSED_FIELDS = ((108, 116), (116, 124), (136, 148), (329, 337), (337, 345))
 """Owner, group, time and device: they say nothing to us, but to other programs that no header is one."""
 

@@ -42,6 +42,10 @@ _BETWEEN_DIGITS = re.compile(r"(?<=[0-9])_(?=[0-9])")
 _DECIMAL = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
 
 
+_MAX_NODES = 1024 * 1024
+"""More are in no file of 1 MiB, which is the longest."""
+
+
 class _Loader(yaml.SafeLoader):
     """YAML as kubectl reads it: which plain words are no strings is up to go-yaml v2 (resolve.go).
 
@@ -81,8 +85,13 @@ def load(content: bytes, origin: Origin) -> object:
     Raises:
         ConnectionFailed: It is not valid YAML.
     """
+    loader = None
     try:
-        return next(yaml.load_all(content, _Loader), None)
+        loader = _Loader(content)
+        node = loader.get_node() if loader.check_node() else None
+        if node is not None and _expanded(node, {}) > _MAX_NODES:
+            raise invalid(origin, "holds YAML aliases that stand for too much")
+        return None if node is None else loader.construct_document(node)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         place = f" (line {mark.line + 1}, column {mark.column + 1})" if mark else ""
@@ -90,6 +99,27 @@ def load(content: bytes, origin: Origin) -> object:
     except (yaml.YAMLError, ValueError, TypeError, AttributeError, RecursionError) as error:
         # PyYAML lets through what its constructors raise, e.g. for a number of 5000 digits.
         raise invalid(origin, "is not valid YAML") from error
+    finally:
+        if loader is not None:
+            loader.dispose()
+
+
+def _expanded(node: yaml.Node, known: dict[int, int]) -> int:
+    """How many nodes there are when each alias is what it stands for; one in itself is without end.
+
+    Merged mappings (``<<``) and whoever writes the content anew as JSON write all of them.
+    """
+    size = known.get(id(node))
+    if size is not None:
+        return size
+    known[id(node)] = _MAX_NODES + 1  # found again below itself
+    size = 1
+    if isinstance(node, yaml.SequenceNode):
+        size += sum(_expanded(inner, known) for inner in node.value)
+    elif isinstance(node, yaml.MappingNode):
+        size += sum(_expanded(key, known) + _expanded(value, known) for key, value in node.value)
+    known[id(node)] = size
+    return size
 
 
 class Fields:

@@ -6,6 +6,7 @@ known to the pod alone; the document learns of it when somebody looks.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import dataclasses
 from collections.abc import AsyncGenerator, Mapping, Sequence
@@ -33,6 +34,9 @@ from shared.sessions.ports import Clock, Cursor
 
 _STARTING_SECONDS = 60
 """Between a job's document and the job lies one exec, which is given up before."""
+
+_LONG_CHARACTERS = 1024
+"""To mask a longer command takes so long that others' requests must go on meanwhile."""
 
 
 class JobService(JobEnds):
@@ -204,7 +208,7 @@ class JobService(JobEnds):
             session_id=session.id,
             owner=session.owner,
             name=new.name or job_id,
-            command=self._shown(new.command),
+            command=await self._masked(new.command),
             state=JobState.QUEUED,
             created_at=self._clock.now(),
             timeout_seconds=new.timeout_seconds,
@@ -213,6 +217,12 @@ class JobService(JobEnds):
             return await self._store.create_job(job)
         except Conflict:
             return await self._job(session, job_id)
+
+    async def _masked(self, command: str | Sequence[str]) -> str | Sequence[str]:
+        characters = len(command) if isinstance(command, str) else sum(len(word) + 1 for word in command)
+        if characters > _LONG_CHARACTERS:
+            return await asyncio.to_thread(self._shown, command)
+        return self._shown(command)
 
     async def _job(self, session: Session, job_id: str) -> Job:
         job = await self._store.get_job(job_id) if names.is_job_id(job_id) else None

@@ -173,6 +173,84 @@ twine upload -u KEEP -p S
 npm config set //registry.npmjs.org/:_authToken S KEEP
 iex '$password = "S"; KEEP'
 python3 -c 'print("KEEP"); password = "S"'
+sqlplus KEEP/S@db
+sqlplus -s KEEP/S@//h:1521/db
+rman target KEEP/S@db
+samba-tool user create KEEP S
+samba-tool user add KEEP S --given-name=x
+fly secrets set X=S -a KEEP
+fly secrets set X=S KEEP=S
+heroku config:set X=S -a KEEP
+vault write auth/KEEP other=S
+doctl auth init -t S KEEP
+doctl --access-token S KEEP
+net user KEEP S /add
+net user KEEP S
+net use //h/KEEP S /user:bob
+curl -H "X-Api-Key: S" KEEP
+curl --header "X-Api-Key:S" KEEP
+curl -H 'Private-Token: S' KEEP
+wget --header "X-Api-Key: S" KEEP
+wget --header='Cookie: S' KEEP
+export A=KEEP PASSWORD=S; x
+New-ADUser -Name KEEP -Password S
+powershell -Command "Set-X -Password S -Name KEEP"
+ConvertTo-SecureString "S" -AsPlainText KEEP
+kubectl config set-credentials KEEP --token S
+kubectl config set-credentials KEEP --token=S
+kubectl config set-credentials KEEP --username=a --password=S
+docker run -e DB_PASSWORD=S KEEP
+docker run --env DB_PASSWORD=S KEEP
+docker run --env=DB_PASSWORD=S KEEP
+ssh user:S@KEEP
+scp f user:S@KEEP:/x
+ftp ftp://u:S@KEEP
+tool Bearer S KEEP
+tool 'KEEP Bearer S'
+tool KEEP=Bearer\\ S
+x?key=S&sig=S&user=KEEP
+x https://h/KEEP?X-Goog-Signature=S
+x https://h/KEEP?X-Amz-Security-Token=S
+az x --connection-string 'DefaultEndpointsProtocol=https;AccountName=KEEP;AccountKey=S==;EndpointSuffix=x'
+x 'Endpoint=sb://KEEP/;SharedAccessKeyName=R;SharedAccessKey=S='
+x "Server=KEEP;Password=S;User Id=x"
+x "Password=S;User Id=bob" KEEP
+x "Pwd=S;User Id=bob" KEEP
+x 'jdbc:mysql://h/db?user=KEEP&password=S'
+x 'jdbc:sqlserver://h;user=KEEP;password=S'
+x jdbc:oracle:thin:u/S@KEEP:1521
+set password S KEEP
+set PASSWORD=S KEEP
+mysql -e "create user KEEP identified by 'S'"
+mysql -e "SET PASSWORD FOR KEEP = 'S'"
+mysql -e "create user KEEP identified with mysql_native_password by 'S'"
+psql -c "create user KEEP password 'S'"
+mysql -p'S' KEEP
+mysql -p"S" KEEP
+openssl pkcs12 -password pass:S KEEP
+echo S | gcloud secrets create KEEP --data-file=-
+echo 'S' | passwd bob; KEEP
+passwd <<< S; KEEP
+bw login KEEP S
+cargo login S
+isql dsn KEEP S
+tsql -H h -U KEEP -P S
+psexec -u KEEP -p S
+plink -pw S KEEP
+schtasks /create /ru KEEP /rp S
+winrs -u:KEEP -p:S
+security add-generic-password -a bob -w S KEEP
+GITHUB_PAT=S KEEP
+tool --pat S KEEP
+tool --psk S KEEP
+tool --bearer S KEEP
+slack --url https://hooks.slack.com/services/T/B/S KEEP
+gam update user show password S firstname KEEP
+gam update user delete password S firstname KEEP
+gam create user KEEP delete password S
+docker rm password S KEEP
+gam delete KEEP; x password S
+kubectl delete KEEP | x password S
 gam config KEEP # password: S
 """.strip().splitlines()
 
@@ -189,6 +267,7 @@ DOCUMENTS = [
     'cat > f <<EOF\n{"token": "S",\n"user": "KEEP"}\nEOF',
     "# don't\ngam update user KEEP password S",
     "echo $((1<<2)) KEEP\ngam update user bob password S",
+    "gam delete user bob\ngam update user KEEP password S",
     "kubectl apply -f - <<EOF\nkind: KEEP\nstringData:\n  password: S\nEOF",
 ]
 
@@ -203,6 +282,47 @@ def test_the_secret_is_masked_and_the_rest_is_shown(form: str) -> None:
     shown_words = "\0".join(masked_words(["sh", "-c", command]))
     assert S not in shown_words
     assert "KEEP" in shown_words or "KEEP" not in form
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "gcloud auth activate-service-account --key-file f.json",
+        "gcloud auth activate-service-account a@example.com --key-file=f.json",
+        "openssl rsa -passin env:PASS -in x",
+        "openssl x -passout env:X -out y",
+        "openssl x -passin file:f -passout stdin",
+        "gam update user bob password random firstname x",
+        "gam update user bob password random 20 firstname x",
+        "gam update user bob password prompt firstname x",
+        "gam update user bob notfoundpassword blocklogin",
+        "gam create user bob notify carol@example.com notifyrecoveryemail subject x",
+        "gam user bob show token clientid x",
+        "gam user bob delete token clientid x",
+        "gam calendar x add acls writer user:bob@example.com",
+        "kubectl get secret x -o yaml",
+        "net user bob",
+        "net use",
+        "samba-tool user list",
+        "samba-tool user delete bob",
+        "sqlplus /nolog",
+        "ssh bob@host -p 22",
+        "scp host:a b",
+        "fly secrets list -a x",
+        "tool basic plan",
+        "basic training",
+        "passwd -l bob",
+        "sqlplus -s / as sysdba",
+    ],
+)
+def test_what_tells_no_secret_is_shown_as_it_is(command: str) -> None:
+    assert masked(command) == command
+    assert masked_words(shlex.split(command)) == shlex.split(command)
+
+
+def test_basic_announces_a_secret_wherever_it_stands() -> None:
+    for line in ("curl -H x Basic dXNlcjpoVW5UZXIyeA== u", "echo 'send basic dXNlcjpoVW5UZXIyeA'"):
+        assert "dXNlcjpoVW5UZXIyeA" not in masked(line)
 
 
 def _with_secret(form: str) -> str:

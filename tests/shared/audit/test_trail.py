@@ -138,3 +138,13 @@ async def test_the_key_for_digests_is_read_once_and_again_after_a_failure() -> N
     assert await failing.digest_key() is None
     trail = AuditTrail(MemoryAudit())
     assert await trail.digest_key() == await trail.digest_key() is not None
+
+
+async def test_while_a_long_command_is_masked_other_work_goes_on() -> None:
+    store = MemoryAudit()
+    long = dataclasses.replace(RECORD, detail={"command": "a|" * 3000})
+    keeping = asyncio.create_task(AuditTrail(store).announce(long))
+    await asyncio.sleep(0)  # one turn of the loop, in which a short one is kept
+    assert not store.records
+    await keeping
+    assert store.records[RECORD.id].detail["truncated"] is True

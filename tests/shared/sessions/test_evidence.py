@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import shutil
+import subprocess
 from collections.abc import AsyncIterator
 
 import pytest
@@ -70,3 +72,17 @@ def test_without_a_key_there_are_lengths_and_no_digests() -> None:
     evidence.count(b"abc")
     assert evidence.of_command(["a"], {}) == {"command": "a", "command_bytes": 2}
     assert evidence.of_input() == {"stdin_bytes": 3, "stdin_end": "complete"}
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl")
+def test_the_documented_command_of_openssl_finds_the_digest() -> None:
+    key, argv = b"k" * 32, ["sh", "-c", "gam info domain | wc -l"]
+    evidence = Evidence(key)
+    evidence.count(b"an input")
+    command = ["openssl", "dgst", "-sha256", "-mac", "HMAC", "-macopt", f"hexkey:{key.hex()}"]
+    for data, digest in (
+        (b"".join(word.encode() + b"\0" for word in argv), evidence.of_command(argv, {})["command_digest"]),
+        (b"an input", evidence.of_input()["stdin_digest"]),
+    ):
+        said = subprocess.run(command, input=data, capture_output=True, check=True).stdout
+        assert said.split()[-1].decode() == digest

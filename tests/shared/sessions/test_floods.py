@@ -78,14 +78,15 @@ class World:
         )
         self.jobs = KubernetesJobs(self.runtime, LIMITS, self.held)
         clock = SetClock()
+        audit = Auditor(KeptAudit(), clock)
         access = SessionAccess(
             store=store,
             runtime=self.runtime,
             virtual=VirtualRuntime(),
             states=SessionStates(store, clock, RETENTION),
             clock=clock,
+            audit=audit,
         )
-        audit = Auditor(KeptAudit(), clock)
         self.files = SessionFiles(
             access=access, audit=audit, timeout_seconds=600, max_bytes=100, held=self.held
         )

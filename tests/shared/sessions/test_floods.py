@@ -34,10 +34,11 @@ from tests.shared.kube.test_runtime import OPTIONS
 from tests.shared.store.samples import RETENTION, SetClock, a_job, a_session
 from tests.support.exec_server import api_at
 from tests.support.flood_server import FloodServer
+from tests.support.people import ALICE
 from tests.support.scripted_runtime import KeptAudit
 
 MOST_HELD = MAX_UNEXPLAINED_BYTES + 2 * 64 * 1024
-OWNER = "alice@example.com"
+
 PATH, FOLDER = WorkspacePath(("file",), folder=False), WorkspacePath((), folder=True)
 LIMITS = JobLimits(disk_bytes=1000, unfinished=4, follow_seconds=60)
 NEW = NewJob(name="", argv=["gam"], command="", env={}, workdir="", stdin=b"ABC", timeout_seconds=None)
@@ -129,7 +130,7 @@ async def leave(world: World) -> None:
 
 async def archive(world: World) -> None:
     """What is in it is its caller's, who takes a little of it."""
-    async with contextlib.aclosing(await world.files.archive(OWNER, world.session.id, FOLDER)) as packed:
+    async with contextlib.aclosing(await world.files.archive(ALICE, world.session.id, FOLDER)) as packed:
         async for _ in packed:
             return
 
@@ -143,13 +144,13 @@ USE_CASES: dict[str, Callable[[World], Awaitable[Any]]] = {
         world.session, Credentials({}), ["x"]
     ),
     "activity": lambda world: KubernetesActivity(world.runtime, world.held).processes(world.session),
-    "list": lambda world: world.files.entries(OWNER, world.session.id, FOLDER, limit=10, after=b""),
+    "list": lambda world: world.files.entries(ALICE, world.session.id, FOLDER, limit=10, after=b""),
     "put": lambda world: world.files.put(
-        OWNER, world.session.id, PATH, Upload(body(b"data"), length=4, digests=set())
+        ALICE, world.session.id, PATH, Upload(body(b"data"), length=4, digests=set())
     ),
-    "open": lambda world: world.files.open(OWNER, world.session.id, PATH),
+    "open": lambda world: world.files.open(ALICE, world.session.id, PATH),
     "archive": archive,
-    "delete": lambda world: world.files.delete(OWNER, world.session.id, PATH),
+    "delete": lambda world: world.files.delete(ALICE, world.session.id, PATH),
 }
 COMMANDS = {"exec": execute, "exec with input": lambda world: execute(world, stdin=body(b"x"))}
 
@@ -157,7 +158,7 @@ COMMANDS = {"exec": execute, "exec with input": lambda world: execute(world, std
 async def flooded(
     use: Callable[[World], Awaitable[Any]], frame: bytes | str, store: SqliteStore, **more: bool
 ) -> None:
-    session = await store.create(a_session(owner=OWNER, state=SessionState.RUNNING))
+    session = await store.create(a_session(owner=ALICE.email, state=SessionState.RUNNING))
     async with FloodServer(frame, **more).running() as server:
         world = World(server, store, session)
         async with asyncio.timeout(300):

@@ -15,7 +15,7 @@ from shared.audit.secrets import SHAPES
 from shared.audit.shell import ShellReader
 from shared.audit.shown_line import INNER
 
-__all__ = ["MASK", "MAX_CHARACTERS", "Masked", "look", "masked", "masked_words", "shown_command"]
+__all__ = ["MASK", "Masked", "look", "masked", "masked_words", "shown_command"]
 
 MAX_CHARACTERS = 4096
 """Most that is kept of a command, or of one of its words."""

@@ -39,6 +39,7 @@ BOUNDS = {
     "shared.files.tar_header._UNUSED": BLOCK_BYTES,
     "shared.identity.": HEADERS,
     "shared.images": 512,
+    "shared.setting_values": SETTING,
     "shared.kube.addresses": SETTING,
     "shared.kube.channels": 64 * 1024,
     "shared.kube.diagnosis": JSON,

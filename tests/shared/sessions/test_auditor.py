@@ -63,6 +63,7 @@ async def test_an_act_is_recorded_once_whatever_ends_it(error: BaseException | N
         id=record.id,
         at=NOON,
         actor=ALICE.email,
+        actor_subject=ALICE.subject,
         action="session.x",
         session_id=session.id,
         outcome=outcome,

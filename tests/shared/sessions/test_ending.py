@@ -174,6 +174,7 @@ def in_world(folder: Path, answer: Answer, test: Callable[[World], Awaitable[Non
             clock=clock,
             telemetry=SILENT,
             grace=GRACE,
+            credentials_retention=timedelta(days=90),
             seconds=120,
         )
         try:

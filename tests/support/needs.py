@@ -112,6 +112,11 @@ def needs(*names: str) -> pytest.MarkDecorator:
     return mark
 
 
+def needs_here(*names: str) -> pytest.MarkDecorator:
+    """The same for a test of the contract: what the local cluster needs, a real one does not."""
+    return needs(*(() if os.environ.get("CONTRACT_CLUSTER") == "real" else names))
+
+
 def needed(item: pytest.Item) -> list[str]:
     """The things that a test needs, by its marks and its fixtures."""
     marked = {name for mark in item.iter_markers("needs") for name in mark.args}

@@ -253,8 +253,10 @@ async def test_two_runs_at_once_end_the_same_sessions_once(client: Client, store
     reports = await asyncio.gather(cleanup(client), cleanup(client))
     for session in sessions:
         done = [action for report in reports for action, _ in of(report, session["id"])]
-        assert done.count("deleted") + done.count("in_use") > 0  # one run may see that another looks
-        if (await get(client, session))["state"] != "deleted":
-            await idle(store, session)
-    await cleanup(client)
-    assert {(await get(client, session))["state"] for session in sessions} == {"deleted"}
+        assert done.count("deleted") <= 1
+    # One run may see that the other looks, or may not get to ask a pod in time: the next one ends it.
+    async with asyncio.timeout(100):
+        while left := [one for one in sessions if (await get(client, one))["state"] != "deleted"]:
+            for session in left:
+                await idle(store, session)
+            await cleanup(client)

@@ -33,14 +33,14 @@ from shared.web.exec_response import respond
 from shared.web.request_body import RequestBody
 from tests.contract.conftest import Target, gateway_settings
 from tests.support.people import person
-from tests.support.proofs import times
+from tests.support.proofs import SEED, times
 
 AT_ONCE = 200
 IN_ALL = times(2_000, 400)
 SESSIONS = 4
 OWNER = person("soak@example.com")
 NDJSON, JSON = "application/x-ndjson", "application/json"
-RANDOM = random.Random(20260301)
+RANDOM = random.Random(SEED)
 DATA = RANDOM.randbytes(512 * 1024)
 TEXT = base64.b64encode(DATA)[: len(DATA)]
 SETTLE_SECONDS = 30.0

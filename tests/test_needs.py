@@ -23,6 +23,7 @@ NAMED = {
     "java": "emulator",
     "gcloud": "emulator",
     "openssl": "openssl",
+    "curl": "curl",
     "kubectl": "kubectl",
     "terraform": "terraform",
     "unshare": "namespaces",

@@ -99,6 +99,7 @@ THINGS = {
         _namespaces,
     ),
     "openssl": Thing("openssl", "`openssl`", lambda: shutil.which("openssl") is not None),
+    "curl": Thing("curl", "`curl`", lambda: shutil.which("curl") is not None),
     "proc": Thing("Linux's /proc", "Linux", lambda: Path("/proc/version").exists()),
 }
 FIXTURES = {"firestore_host": "emulator", "kubectl": "kubectl", "bare": "busybox"}

@@ -51,7 +51,7 @@ fuzz: $(READY) ## Property tests with examples that no run has had before
 
 prove-groups: $(READY) ## Demo, contract and cluster tests where the kernel refuses namespaces
 	@$(BIN)/python -m tests.support.without_namespaces $(BIN)/python -m local.demo
-	@$(BIN)/python -m tests.support.without_namespaces $(BIN)/python -m pytest -q --numprocesses auto \
+	@PROVE=tests $(BIN)/python -m tests.support.without_namespaces $(BIN)/python -m pytest -q --numprocesses auto \
 		--maxprocesses 4 --dist loadfile tests/contract tests/local
 
 prove-soak: $(READY) ## 2,000 commands, 200 at once; make test has 400 of them

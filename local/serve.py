@@ -23,7 +23,7 @@ import uvicorn
 
 from local.environment import InstallError
 from local.images import IMAGES, LOCAL_IMAGE, prepare_image
-from shared.errors import ConfigurationError
+from shared.errors import ConfigurationError, GamguiError
 from shared.settings import Settings
 
 # What leads to another cluster than the one that was asked for, and what only that one has.
@@ -54,9 +54,9 @@ async def main(arguments: list[str]) -> int:
             if options.laptop and options.cluster == "local" and not virtual:
                 _use(await stack.enter_async_context(local_cluster()))
             elif not virtual:
-                _tell_what_is_used()
+                await _tell_what_is_used(asked=options.cluster == "kubeconfig")
             return await _serve(listener, laptop=options.laptop)
-    except ConfigurationError as error:
+    except GamguiError as error:
         print(f"{error.reason}: {error.detail}", file=sys.stderr)
     except (InstallError, OSError, RuntimeError) as error:
         print(f"This cannot start: {error}", file=sys.stderr)
@@ -77,13 +77,43 @@ def choose_cluster(environ: MutableMapping[str, str], cluster: str) -> None:
 def _use(kubeconfig: str) -> None:
     os.environ["KUBECONFIG"] = kubeconfig
     os.environ["SESSION_IMAGE"] = LOCAL_IMAGE
-    # The cluster is new, so a store of its own: sessions of an earlier run ended with that run's cluster.
-    os.environ.setdefault("SQLITE_PATH", str(Path(kubeconfig).parent / "sessions.db"))
     print("Works on a local cluster of its own. Cluster and sessions end with this process.", flush=True)
+    # The cluster is new, so a store of its own: sessions of an earlier run ended with that run's cluster.
+    if "SQLITE_PATH" not in os.environ:
+        os.environ["SQLITE_PATH"] = str(Path(kubeconfig).parent / "sessions.db")
+        if told := unused_store(STATE):
+            print(told, flush=True)
 
 
-def _tell_what_is_used() -> None:
+def unused_store(state: Path) -> str:
+    """What to say of sessions that are kept, and that a run on a new cluster does not show; or nothing.
+
+    Args:
+        state: The folder of all that is kept.
+    """
+    store = state / "sessions.db"
+    if not store.exists():
+        return ""
+    return (
+        f"Not used here: {store}, the sessions of `make gateway` and of other clusters. "
+        "Those of an earlier `make run` ended with it; if there are no others, the file can go."
+    )
+
+
+async def _tell_what_is_used(*, asked: bool) -> None:
+    """Says on which cluster it works.
+
+    Args:
+        asked: It was asked for by name, so that it must be there.
+
+    Raises:
+        GamguiError: It was asked for, and no kubeconfig leads to one that answers.
+    """
+    from shared.kube.connection import resolve
+
     settings = Settings.from_env(os.environ)
+    if asked:
+        await resolve(settings)
     source = (
         (settings.gke_cluster_name and f"GKE_CLUSTER_NAME={settings.gke_cluster_name}")
         or (settings.kubeconfig_base64 and "KUBECONFIG_BASE64")
@@ -99,6 +129,19 @@ def _tell_what_is_used() -> None:
             file=sys.stderr,
             flush=True,
         )
+    if asked:
+        await _ask(settings)
+
+
+async def _ask(settings: Settings) -> None:
+    from shared.kube.api import KubeApi
+    from shared.kube.connector import ClusterConnector
+
+    api = KubeApi(ClusterConnector(settings))
+    try:
+        await api.request("GET", "/version")
+    finally:
+        await api.close()
 
 
 class _Server(uvicorn.Server):

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.support import points
+from tests.support import points, proofs
 from tests.support.needs import pytest_collection_finish, pytest_configure, pytest_runtest_setup, summary
 
 __all__ = ["pytest_collection_finish", "pytest_configure", "pytest_runtest_setup", "pytest_terminal_summary"]
@@ -50,7 +50,14 @@ LONG = (
 _TESTS = Path(__file__).parent
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Moves long files to the front; within a file, and among the others, the order stays."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Moves long files to the front; within a file, and among the others, the order stays.
+
+    Of a proof that consists of tests, those that are not in this run's part are left out.
+    """
+    kept = proofs.chosen(items)
+    if len(kept) < len(items):
+        config.hook.pytest_deselected(items=[item for item in items if item not in kept])
+        items[:] = kept
     places = {_TESTS / name: place for place, name in enumerate(LONG)}
     items.sort(key=lambda item: places.get(item.path, len(LONG)))

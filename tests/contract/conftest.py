@@ -21,7 +21,6 @@ import pytest
 from local.cluster import UNPRIVILEGED_USER
 from shared.kube.api import KubeApi
 from shared.kube.connector import ClusterConnector
-from shared.kube.manifest import START_SCRIPT
 from shared.settings import Settings
 from tests.support import laptop
 from tests.support.client import Client, Json
@@ -136,13 +135,6 @@ async def session(client: Client) -> AsyncIterator[Json]:
     created = await client.create()
     yield created
     await client.delete(created)
-
-
-async def skip_unless_processes_are_its_own(client: Client, session: Json) -> None:
-    """Skips a test that speaks of process 1, or of all processes, where a pod sees those of the machine."""
-    first = (await client.execute(session, "cat /proc/1/cmdline"))["stdout"]
-    if START_SCRIPT not in first:
-        pytest.skip("pods have no process ids of their own: they are process groups, for want of namespaces")
 
 
 @pytest.fixture

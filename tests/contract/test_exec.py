@@ -304,7 +304,9 @@ async def test_forty_commands_at_once(client: Client, session: Json) -> None:
 async def test_nothing_is_left_running(client: Client, session: Json) -> None:
     for command in ("sleep 0.1 & exit 0", "true", "echo x | cat", "exit 3"):
         await client.execute(session, command)
-    script = "for p in /proc/[0-9]*; do tr '\\0' ' ' <$p/cmdline; echo; done 2>/dev/null | grep -v 'proc/'"
-    output = (await client.execute(session, script))["stdout"]
+    # In a process group only who goes through them like this sees the pod's own, and not itself.
+    script = "for process in /proc/[0-9]*; do tr '\\0' ' ' <$process/cmdline; echo; done 2>/dev/null"
+    output = (await client.execute(session, f"{script} | grep -v 'proc/'"))["stdout"]
+    assert "sleep 86400" in output  # of the main process
     supervised = set(re.findall(r"gamgui-[0-9a-f]{16}", output))
-    assert len(supervised) == 1, output  # the one that runs this very command
+    assert len(supervised) <= 1, output  # the one that runs this very command

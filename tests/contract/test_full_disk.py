@@ -17,7 +17,10 @@ from tests.contract.conftest import Target, gateway_settings
 from tests.support import laptop
 from tests.support.client import Client
 from tests.support.files_client import Files, in_pieces
+from tests.support.needs import needs_here
 from tests.support.tars import tar_of
+
+pytestmark = needs_here("namespaces")
 
 MIB = 1024 * 1024
 SMALL_MIB = 24
@@ -75,10 +78,7 @@ async def small(
         if real:
             settings["K8S_POD_TEMPLATE"] = template
         else:
-            try:
-                settings["KUBECONFIG"] = stack.enter_context(local_cluster_on_a_small_disk(tmp_path))
-            except RuntimeError as error:
-                pytest.skip(f"no mount namespace here: {error}")
+            settings["KUBECONFIG"] = stack.enter_context(local_cluster_on_a_small_disk(tmp_path))
             settings |= {"K8S_SERVICE_ACCOUNT": "", "K8S_POD_TEMPLATE": ""}  # a cluster with nothing in it
         _, url = stack.enter_context(laptop.gateway(tmp_path / "gateway.log", **settings))
         client = Client(http, url, "full@example.com")

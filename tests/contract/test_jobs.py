@@ -290,7 +290,7 @@ async def test_after_any_disconnect_the_client_goes_on_without_losing_or_repeati
     cuts = 0
     while not found or found[-1]["type"] != "exit":
         cuts += 1
-        left = 1 + secrets.randbelow(6)
+        left = 1 + secrets.randbelow(3)
         async with contextlib.aclosing(lines(client, session, job, cursor=cursor)) as stream:
             async for event in stream:
                 found.append(event)
@@ -298,7 +298,7 @@ async def test_after_any_disconnect_the_client_goes_on_without_losing_or_repeati
                 left -= 1
                 if not left:
                     break
-    assert cuts > 5
+    assert cuts > 1  # there are four events at the least; in how many pieces output comes, nobody says
     random = await client.execute(session, "sha256sum </workspace/random; wc -c </workspace/random")
     out = content(found, "stdout")
     text = "".join(f"line {number} ä€\n" for number in range(40)).encode()

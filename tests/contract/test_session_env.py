@@ -32,8 +32,12 @@ async def test_variables_arrive_as_given_and_are_seen_nowhere(
         "UID": "7",
         "BOTH": word,
     }
-    expected = {**env, "HOME": "/home/gam", "BOTH": "own"}
-    show = "".join(f'printf "%s\\0" "${name}";' for name in env if name != "UID")
+    # Home and workspace are asked for and not named: where pods are process groups they are elsewhere.
+    expected = {**env, "HOME": "home", "PATH": "workspace:/bin:/usr/bin", "BOTH": "own"}
+    shown = {name: f"${name}" for name in env if name != "UID"}
+    shown["HOME"] = '$([ "$HOME" -ef /home/gam ] && printf home)'
+    shown["PATH"] = '$([ "${PATH%%:*}" -ef /workspace ] && printf workspace):${PATH#*:}'
+    show = "".join(f'printf "%s\\0" "{value}";' for value in shown.values())
     wanted = [value for name, value in expected.items() if name != "UID"]
     seen: list[str] = []
     with laptop.gateway(tmp_path / "gateway.log", **gateway_settings(target, tmp_path)) as (_, url):

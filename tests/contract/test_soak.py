@@ -32,14 +32,15 @@ from shared.web.exec_request import read_command
 from shared.web.exec_response import respond
 from shared.web.request_body import RequestBody
 from tests.contract.conftest import Target, gateway_settings
-from tests.support.proofs import times
+from tests.support.people import person
+from tests.support.proofs import SEED, times
 
 AT_ONCE = 200
 IN_ALL = times(2_000, 400)
 SESSIONS = 4
-OWNER = "soak@example.com"
+OWNER = person("soak@example.com")
 NDJSON, JSON = "application/x-ndjson", "application/json"
-RANDOM = random.Random(20260301)
+RANDOM = random.Random(SEED)
 DATA = RANDOM.randbytes(512 * 1024)
 TEXT = base64.b64encode(DATA)[: len(DATA)]
 SETTLE_SECONDS = 30.0
@@ -127,7 +128,7 @@ class Soak:
         await self._echo(session, data, "cat")
 
     async def _echo(self, session: Session, data: bytes, line: str) -> None:
-        headers = {"X-Dev-User": OWNER, "Content-Type": "application/octet-stream", "Accept": JSON}
+        headers = {"X-Dev-User": OWNER.email, "Content-Type": "application/octet-stream", "Accept": JSON}
         async with self._http.post(
             self._path(session), params={"command": line}, data=data, headers=headers
         ) as response:
@@ -149,7 +150,7 @@ class Soak:
 
     async def _timed_out(self, session: Session) -> None:
         body = {"command": "sleep 300 & sleep 300", "timeout_seconds": RANDOM.choice((0.5, 1, 2))}
-        headers = {"X-Dev-User": OWNER}
+        headers = {"X-Dev-User": OWNER.email}
         async with self._http.post(self._path(session), json=body, headers=headers) as response:
             assert (await response.json())["result"] == "timed_out"
 
@@ -163,7 +164,7 @@ class Soak:
     def _begun(
         self, session: Session, line: str, accept: str
     ) -> contextlib.AbstractAsyncContextManager[aiohttp.ClientResponse]:
-        headers = {"X-Dev-User": OWNER, "Accept": accept}
+        headers = {"X-Dev-User": OWNER.email, "Accept": accept}
         return self._http.post(self._path(session), json={"command": line}, headers=headers)
 
     def _path(self, session: Session) -> str:

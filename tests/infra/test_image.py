@@ -14,7 +14,10 @@ from packaging.utils import canonicalize_name
 from tests.support.gateway_process import ROOT
 from tests.support.terraform import PLATFORM, local_values
 
-LOCKS = sorted(str(path.relative_to(ROOT)) for path in (*ROOT.glob("*.lock"), *ROOT.glob("images/*/*.lock")))
+LOCKS = sorted(
+    str(path.relative_to(ROOT))
+    for path in (*ROOT.glob("requirements*.lock"), *ROOT.glob("images/*/requirements*.lock"))
+)
 PINNED = re.compile(r"^([a-z0-9][a-z0-9.-]*)==(\S+) (?:; [^\\]*)?\\$", re.MULTILINE)
 
 

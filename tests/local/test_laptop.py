@@ -13,6 +13,7 @@ import aiohttp
 import pytest
 
 from local.gateway import ROOT, load_functions
+from local.serve import unused_store
 from local.settings_table import with_table
 from tests.support import laptop
 from tests.support.client import Client
@@ -34,6 +35,13 @@ ELSEWHERE = {
     "SESSION_STORE": "firestore",
     "USE_MOCK_CONTAINER_ADAPTER": "true",
 }
+
+
+NOBODY_ANSWERS = (
+    "{apiVersion: v1, kind: Config, current-context: c, users: [{name: u, user: {token: t}}],"
+    " clusters: [{name: c, cluster: {server: 'http://127.0.0.1:1'}}],"
+    " contexts: [{name: c, context: {cluster: c, user: u}}]}"
+)
 
 
 def test_the_demo_does_the_main_job_on_the_local_cluster_whatever_the_environment_names(
@@ -65,6 +73,7 @@ def test_the_demo_does_the_main_job_on_the_local_cluster_whatever_the_environmen
 def test_another_cluster_is_used_when_asked_and_said(tmp_path: Path, module: list[str]) -> None:
     """Nothing else than KUBECONFIG leads there; what cannot be reached is told by its cause."""
     kubeconfig = tmp_path / "kubeconfig"
+    kubeconfig.write_text(NOBODY_ANSWERS)
     environment = laptop.base_environment(
         **{**ELSEWHERE, "KUBECONFIG": str(kubeconfig), "SESSION_STORE": "sqlite"},
         SQLITE_PATH=str(tmp_path / "db"),
@@ -90,6 +99,67 @@ def test_another_cluster_is_used_when_asked_and_said(tmp_path: Path, module: lis
             said = next(child.stdout, "")
             child.terminate()
     assert f"Works on the cluster of KUBECONFIG={kubeconfig}, in its namespace gamgui." in said
+
+
+@pytest.mark.parametrize("module", [["local.demo"], ["local.serve", "--laptop"]], ids=["demo", "run"])
+@pytest.mark.parametrize(
+    ("written", "told"),
+    [
+        (None, "KUBECONFIG_NOT_FOUND"),
+        ("folder", "KUBECONFIG_UNREADABLE"),
+        ("{", "KUBECONFIG_INVALID"),
+        ("apiVersion: v1\nkind: Config\n", "KUBECONFIG_NO_CONTEXT"),
+    ],
+)
+def test_a_kubeconfig_that_leads_nowhere_is_refused_at_the_start(
+    tmp_path: Path, module: list[str], written: str | None, told: str
+) -> None:
+    kubeconfig = tmp_path / "kubeconfig"
+    if written == "folder":
+        kubeconfig.mkdir()
+    elif written is not None:
+        kubeconfig.write_text(written)
+    environment = laptop.base_environment(HOME=str(tmp_path), KUBECONFIG=str(kubeconfig), PORT="0")
+    ran = subprocess.run(
+        [sys.executable, "-m", *module, "--cluster", "kubeconfig"],
+        check=False,
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert ran.returncode != 0
+    *before, line = ran.stderr.strip().splitlines()
+    assert len(before) <= 2 and "Traceback" not in ran.stderr, ran.stderr
+    assert line.startswith(f"{told}: ")
+    assert str(kubeconfig) in line
+    assert "http://" not in ran.stdout, "it does not serve"
+
+
+@pytest.mark.parametrize("module", [["local.demo"], ["local.serve", "--laptop"]], ids=["demo", "run"])
+def test_where_nothing_can_be_kept_the_cause_is_told_in_a_line(tmp_path: Path, module: list[str]) -> None:
+    # Root may write everywhere, but nowhere below a file.
+    (tmp_path / ".local").touch()
+    ran = subprocess.run(
+        [sys.executable, "-m", *module],
+        check=False,
+        cwd=tmp_path,
+        env={**laptop.base_environment(HOME=str(tmp_path), PORT="0"), "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert ran.returncode != 0
+    (line,) = [line for line in ran.stderr.splitlines() if line and not line.startswith("FAILED: the laptop")]
+    assert line.startswith("This cannot start: ")
+    assert str(tmp_path / ".local") in line
+
+
+def test_sessions_of_other_runs_are_told_as_what_they_are(tmp_path: Path) -> None:
+    assert unused_store(tmp_path) == ""
+    (tmp_path / "sessions.db").touch()
+    told = unused_store(tmp_path)
+    assert str(tmp_path / "sessions.db") in told
+    assert len(told.splitlines()) == 1
 
 
 def test_the_readme_names_every_target() -> None:
@@ -219,11 +289,7 @@ async def test_the_fallback_makes_a_virtual_session_when_no_cluster_is_reachable
 
 async def test_the_fallback_serves_a_cluster_that_is_known_but_does_not_answer(tmp_path: Path) -> None:
     kubeconfig = tmp_path / "kubeconfig"
-    kubeconfig.write_text(
-        "{apiVersion: v1, kind: Config, current-context: c, users: [{name: u, user: {token: t}}],"
-        " clusters: [{name: c, cluster: {server: 'http://127.0.0.1:1'}}],"
-        " contexts: [{name: c, context: {cluster: c, user: u}}]}"
-    )
+    kubeconfig.write_text(NOBODY_ANSWERS)
     settings = {"KUBECONFIG": str(kubeconfig), "SQLITE_PATH": str(tmp_path / "db"), "SESSION_IMAGE": "x"}
     with laptop.gateway(tmp_path / "log", SESSION_FALLBACK="virtual", **settings) as (_, url):
         async with aiohttp.ClientSession() as http:

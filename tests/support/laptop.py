@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 import shlex
+import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Generator, Mapping
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -24,7 +28,15 @@ UNLIMITED = {"REQUEST_RATE_PER_MINUTE": "1000000", "REQUEST_BURST": "1000000"}
 def base_environment(**variables: str) -> dict[str, str]:
     """An environment with nothing of the developer's in it but what processes need."""
     inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
-    return {**inherited, "PYTHONUNBUFFERED": "1", **variables}
+    return {**inherited, "HOME": _home(), "PYTHONUNBUFFERED": "1", **variables}
+
+
+@cache
+def _home() -> str:
+    """An empty home folder: without HOME a program finds the developer's (gunicorn leaves a folder there)."""
+    folder = tempfile.mkdtemp(prefix="home-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
 
 @contextlib.contextmanager

@@ -99,6 +99,7 @@ THINGS = {
         _namespaces,
     ),
     "openssl": Thing("openssl", "`openssl`", lambda: shutil.which("openssl") is not None),
+    "curl": Thing("curl", "`curl`", lambda: shutil.which("curl") is not None),
     "proc": Thing("Linux's /proc", "Linux", lambda: Path("/proc/version").exists()),
 }
 FIXTURES = {"firestore_host": "emulator", "kubectl": "kubectl", "bare": "busybox"}
@@ -110,6 +111,11 @@ def needs(*names: str) -> pytest.MarkDecorator:
         assert name in THINGS, name
     mark: pytest.MarkDecorator = pytest.mark.needs(*names)
     return mark
+
+
+def needs_here(*names: str) -> pytest.MarkDecorator:
+    """The same for a test of the contract: what the local cluster needs, a real one does not."""
+    return needs(*(() if os.environ.get("CONTRACT_CLUSTER") == "real" else names))
 
 
 def needed(item: pytest.Item) -> list[str]:

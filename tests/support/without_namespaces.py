@@ -1,8 +1,9 @@
 """``python -m tests.support.without_namespaces COMMAND...`` runs a command where namespaces are refused.
 
 The kernel answers as in a container under Docker's default seccomp profile, where nobody may make or enter a
-namespace: ``unshare`` and ``setns`` end with EPERM, and so does ``clone`` when it asks for one. It holds for
-everything that the command starts, and cannot be taken back.
+namespace: ``unshare`` and ``setns`` end with EPERM, and so does ``clone`` when it asks for one. Signals to
+process 1 and to everybody (-1) are refused too: what a pod says to these in namespaces of its own would
+reach the machine. All of it holds for everything that the command starts, and cannot be taken back.
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ _NO_NEW_PRIVS, _SET_SECCOMP, _MODE_FILTER = 38, 22, 2
 _ALLOW, _ERRNO = 0x7FFF0000, 0x00050000
 _LOAD, _EQUALS, _ANY_OF, _RETURN = 0x20, 0x15, 0x45, 0x06
 _NAMESPACES = 0x7E020000  # every CLONE_NEW* that stands in the flags of clone
-# Numbers of unshare, setns, clone and clone3 (the last has the same everywhere).
-_CALLS = {"x86_64": (272, 308, 56, 435), "aarch64": (97, 268, 220, 435)}
+_EVERYBODY = 0xFFFFFFFF  # -1
+# Numbers of unshare, setns, clone, clone3 (which has the same everywhere) and kill.
+_CALLS = {"x86_64": (272, 308, 56, 435, 62), "aarch64": (97, 268, 220, 435, 129)}
 
 
 def refuse_namespaces() -> None:
@@ -30,21 +32,25 @@ def refuse_namespaces() -> None:
     """
     if platform.machine() not in _CALLS:
         raise OSError(errno.ENOSYS, f"no system call numbers for {platform.machine()}")
-    unshare, setns, clone, clone3 = _CALLS[platform.machine()]
+    unshare, setns, clone, clone3, kill = _CALLS[platform.machine()]
     program = b"".join(
         struct.pack("HBBI", *line)
         for line in (
             (_LOAD, 0, 0, 0),  # the call's number
-            (_EQUALS, 6, 0, unshare),
-            (_EQUALS, 5, 0, setns),
-            (_EQUALS, 2, 0, clone),
-            (_EQUALS, 4, 0, clone3),
+            (_EQUALS, 11, 0, unshare),
+            (_EQUALS, 10, 0, setns),
+            (_EQUALS, 3, 0, clone),
+            (_EQUALS, 9, 0, clone3),
+            (_EQUALS, 3, 0, kill),
             (_RETURN, 0, 0, _ALLOW),
             (_LOAD, 0, 0, 16),  # the lower half of its first argument
-            (_ANY_OF, 0, 2, _NAMESPACES),
+            (_ANY_OF, 4, 3, _NAMESPACES),
+            (_LOAD, 0, 0, 16),
+            (_EQUALS, 2, 0, 1),
+            (_EQUALS, 1, 0, _EVERYBODY),
+            (_RETURN, 0, 0, _ALLOW),
             (_RETURN, 0, 0, _ERRNO | errno.EPERM),
             (_RETURN, 0, 0, _ERRNO | errno.ENOSYS),  # the C library falls back to clone
-            (_RETURN, 0, 0, _ALLOW),
         )
     )
     libc = ctypes.CDLL(None, use_errno=True)

@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..objects import Object
-from ..objects.errors import bad_request, expired, not_found
+from ..objects.errors import Cause, bad_request, expired, invalid_options, not_found
 from ..objects.selectors import Matcher, matcher
 from ..store import Change, HistoryLostError, Store
 from .requests import Target, flag, number
 
 _BOOKMARK_S = 60.0
 _WATCH_S = 1800
+_NOT_OLDER = "NotOlderThan"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +45,10 @@ def read_list(store: Store, target: Target) -> Page:
     """Return the objects that a ``list`` selects.
 
     Raises:
-        ApiError: 400 for selectors or tokens that do not parse, 410 for a token that is too old.
+        ApiError: 400 for selectors or tokens that do not parse, 410 for a token that is too old, 422 for
+            parameters that do not go together.
     """
+    _check_list(target)
     selected = _selector(target)
     limit = number(target.query, "limit")
     start, revision = _continued(store, target.query.get("continue", ""))
@@ -95,14 +98,63 @@ def watch(store: Store, target: Target) -> AsyncIterator[Object]:
             whether bookmarks are wanted.
 
     Raises:
-        ApiError: 400 for parameters that do not parse.
+        ApiError: 400 for parameters that do not parse, 422 for those that do not go together.
     """
+    _check_watch(target)
     selected = _selector(target)
+    since = number(target.query, "resourceVersion")
     # Instead of a list (kubectl from 1.35 on): all there is as ADDED, then a bookmark that says so.
-    initial = flag(target.query, "sendInitialEvents")
-    since = None if initial else number(target.query, "resourceVersion")
+    if flag(target.query, "sendInitialEvents"):
+        since = None
+    elif target.query.get("sendInitialEvents"):
+        since = since or store.revision  # nothing of what is there, only what comes
     seconds = number(target.query, "timeoutSeconds")
     return _watch(store, target, selected, since, seconds or _WATCH_S)
+
+
+def _check_list(target: Target) -> None:
+    """Refuse what a list cannot have (apimachinery, internalversion/validation)."""
+    match, since = target.query.get("resourceVersionMatch", ""), target.query.get("resourceVersion", "")
+    causes = []
+    if match and not since:
+        causes.append(_forbidden("resourceVersionMatch", "is forbidden unless resourceVersion is provided"))
+    if match and target.query.get("continue"):
+        causes.append(_forbidden("resourceVersionMatch", "is forbidden when continue is provided"))
+    if match not in ("", "Exact", _NOT_OLDER):
+        causes.append(_unsupported(match, "Exact", _NOT_OLDER, ""))
+    if match == "Exact" and since == "0":
+        causes.append(_forbidden("resourceVersionMatch", '"exact" is forbidden for resourceVersion "0"'))
+    if target.query.get("sendInitialEvents"):
+        causes.append(_forbidden("sendInitialEvents", "is forbidden for list"))
+    if causes:
+        raise invalid_options(causes)
+
+
+def _check_watch(target: Target) -> None:
+    match, initial = target.query.get("resourceVersionMatch", ""), target.query.get("sendInitialEvents")
+    causes = []
+    if initial and match != _NOT_OLDER:
+        why = f"sendInitialEvents requires setting resourceVersionMatch to {_NOT_OLDER}"
+        causes.append(Cause("resourceVersionMatch", "FieldValueForbidden", f"Forbidden: {why}"))
+    if match and not initial:
+        why = "is forbidden for watch unless sendInitialEvents is provided"
+        causes.append(_forbidden("resourceVersionMatch", why))
+    if match not in ("", _NOT_OLDER):
+        causes.append(_unsupported(match, _NOT_OLDER))
+    if match and target.query.get("continue"):
+        causes.append(_forbidden("resourceVersionMatch", "is forbidden when continue is provided"))
+    if causes:
+        raise invalid_options(causes)
+
+
+def _forbidden(field: str, why: str) -> Cause:
+    return Cause(field, "FieldValueForbidden", f"Forbidden: {field} {why}")
+
+
+def _unsupported(match: str, *supported: str) -> Cause:
+    listed = ", ".join(f'"{value}"' for value in supported)
+    why = f'Unsupported value: "{match}": supported values: {listed}'
+    return Cause("resourceVersionMatch", "FieldValueNotSupported", why)
 
 
 async def _watch(

@@ -99,14 +99,22 @@ def forbidden(resource: Resource, name: str, why: str) -> ApiError:
 
 def invalid(resource: Resource, name: str, causes: list[Cause]) -> ApiError:
     """422: the object breaks rules of its kind."""
-    listed = [f"{cause.field}: {cause.message}" for cause in causes]
-    what = listed[0] if len(listed) == 1 else "[" + ", ".join(listed) + "]"
     kind = f"{resource.kind}.{resource.group}" if resource.group else resource.kind
     details: Object = {"name": name, "kind": resource.kind}
     if resource.group:
         details["group"] = resource.group
     details["causes"] = [cause.as_detail() for cause in causes]
-    return ApiError(422, "Invalid", f'{kind} "{name}" is invalid: {what}', details)
+    return ApiError(422, "Invalid", f'{kind} "{name}" is invalid: {_listed(causes)}', details)
+
+
+def invalid_options(causes: list[Cause]) -> ApiError:
+    """422: the query of a list or a watch breaks rules."""
+    details = {
+        "group": "meta.k8s.io",
+        "kind": "ListOptions",
+        "causes": [cause.as_detail() for cause in causes],
+    }
+    return ApiError(422, "Invalid", f'ListOptions.meta.k8s.io "" is invalid: {_listed(causes)}', details)
 
 
 def bad_request(message: str) -> ApiError:
@@ -140,6 +148,11 @@ def expired(message: str) -> ApiError:
 def internal(message: str) -> ApiError:
     """500: a fault of the emulator itself; the message names no internals."""
     return ApiError(500, "InternalError", f"Internal error occurred: {message}")
+
+
+def _listed(causes: list[Cause]) -> str:
+    listed = [f"{cause.field}: {cause.message}" for cause in causes]
+    return listed[0] if len(listed) == 1 else "[" + ", ".join(listed) + "]"
 
 
 def _details(resource: Resource, name: str) -> Object:

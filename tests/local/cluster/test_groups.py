@@ -1,6 +1,9 @@
 """Containers as process groups: mounted paths wherever a shell meets them, whatever the folder is called."""
 
 import asyncio
+import signal
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -13,8 +16,11 @@ from local.cluster.streams.descriptors import Descriptor, pipe
 from local.cluster.streams.firstline import FirstLine
 from shared.kube.supervisor import command_line, supervisor_argv
 from shared.sessions.execution import Command
+from tests.support.laptop import ROOT
+from tests.support.needs import needs
 
-from .client import Client, session_manifest
+from .client import Client, session_manifest, until
+from .test_main import run_pod, start
 
 
 @pytest.fixture(params=["plain", "a folder's ü $HOME"])
@@ -61,3 +67,32 @@ async def test_a_first_line_is_rewritten_wherever_it_is_cut() -> None:
         first.close()
         with open(reader, "rb") as written:  # noqa: ASYNC230, PTH123 - all is there
             assert await asyncio.to_thread(written.read) == b"cd /pods/1/\xff\n/workspace\n"
+
+
+def links_into(folder: Path) -> list[Path]:
+    """Links that lead into a folder whose name no shell takes unquoted."""
+    return [link for link in Path("/tmp").glob("pods-*/link") if link.readlink().is_relative_to(folder)]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+async def test_no_link_outlives_the_cluster(tmp_path: Path, number: int) -> None:
+    folder = tmp_path / "a folder's ü"
+    process, _ = await start(folder, "--no-namespaces")
+    await run_pod(folder, f"3160{number}", volumes=[{"name": "work", "emptyDir": {}}])
+    (link,) = links_into(folder)
+    process.send_signal(number)
+    await process.communicate()
+    await until(lambda: not link.parent.exists())
+
+
+@needs("proc")
+def test_where_namespaces_are_refused_nobody_can_signal_the_machines_own_processes() -> None:
+    """Signal 0 asks only whether one would be allowed."""
+    alone = [sys.executable, "-m", "tests.support.without_namespaces", sys.executable, "-c"]
+    for asked in ("os.kill(1, 0)", "os.kill(-1, 0)"):
+        code = f"import os\ntry: {asked}\nexcept PermissionError: print('refused')"
+        ran = subprocess.run([*alone, code], cwd=ROOT, capture_output=True, text=True, check=False)
+        assert ran.stdout == "refused\n", (asked, ran)
+    code = "import os; os.kill(os.getpid(), 0); os.kill(0, 0); print('allowed')"
+    ran = subprocess.run([*alone, code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert ran.stdout == "allowed\n", ran

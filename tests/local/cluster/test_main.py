@@ -5,7 +5,9 @@ import signal
 import ssl
 import stat
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -18,7 +20,7 @@ from .client import DEADLINE_S, Client, pod_manifest, until
 _ROOT = Path(__file__).parents[3]
 
 
-async def _start(folder: Path, *arguments: str) -> tuple[asyncio.subprocess.Process, str]:
+async def start(folder: Path, *arguments: str) -> tuple[asyncio.subprocess.Process, str]:
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "local.cluster", "--dir", str(folder), *arguments),
         cwd=_ROOT,
@@ -30,8 +32,8 @@ async def _start(folder: Path, *arguments: str) -> tuple[asyncio.subprocess.Proc
     return process, line.decode().strip()
 
 
-async def _run_pod(folder: Path, marker: str) -> None:
-    """Start a pod through the kubeconfig that the cluster wrote."""
+async def run_pod(folder: Path, marker: str, volumes: Sequence[dict[str, Any]] = ()) -> None:
+    """Start a pod through the kubeconfig that the cluster wrote; each volume is mounted below ``/mnt``."""
     config = yaml.safe_load((folder / "kubeconfig").read_text())
     entry = config["clusters"][0]["cluster"]
     context = ssl.create_default_context(cafile=entry["certificate-authority"])
@@ -40,6 +42,9 @@ async def _run_pod(folder: Path, marker: str) -> None:
     script = f"setsid sleep {marker} & exec sleep {marker}"
     async with aiohttp.ClientSession(headers=headers) as session:
         manifest = pod_manifest("p", "sh", "-c", script)
+        mounts = [{"name": volume["name"], "mountPath": f"/mnt/{volume['name']}"} for volume in volumes]
+        manifest["spec"]["volumes"] = list(volumes)
+        manifest["spec"]["containers"][0]["volumeMounts"] = mounts
         async with session.post(pods, json=manifest, ssl=context) as answer:
             assert answer.status == 201
         async with session.get(f"{pods}?watch=1", ssl=context) as answer, asyncio.timeout(DEADLINE_S):
@@ -64,8 +69,8 @@ def _processes(marker: str) -> list[int]:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
 async def test_no_pod_outlives_the_cluster(tmp_path: Path, number: int, arguments: tuple[str, ...]) -> None:
     marker = str(31400 + number + 100 * len(arguments))
-    process, _ = await _start(tmp_path / "c", *arguments)
-    await _run_pod(tmp_path / "c", marker)
+    process, _ = await start(tmp_path / "c", *arguments)
+    await run_pod(tmp_path / "c", marker)
     process.send_signal(number)
     _, errors = await asyncio.wait_for(process.communicate(), DEADLINE_S)
     assert process.returncode == (-number if number == signal.SIGKILL else 0)
@@ -75,7 +80,7 @@ async def test_no_pod_outlives_the_cluster(tmp_path: Path, number: int, argument
 
 
 async def test_it_prints_what_to_export_and_keeps_secrets_private(tmp_path: Path) -> None:
-    process, line = await _start(tmp_path / "c")
+    process, line = await start(tmp_path / "c")
     assert line == f"export KUBECONFIG={tmp_path / 'c' / 'kubeconfig'}"
     for name in ("kubeconfig", "ca.key", "server.key"):
         assert stat.S_IMODE((tmp_path / "c" / name).stat().st_mode) == 0o600

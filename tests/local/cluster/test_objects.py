@@ -174,3 +174,86 @@ async def test_a_bookmark_ends_a_watch_that_asked_for_them(client: Client) -> No
     events = await client.until(path, lambda event: event["type"] == "BOOKMARK")
     assert events[-1]["object"]["kind"] == "ConfigMap"
     assert int(events[-1]["object"]["metadata"]["resourceVersion"]) > 0
+
+
+async def test_a_watch_with_initial_events_says_when_all_were_sent(client: Client) -> None:
+    for name in ("a", "b"):
+        await _make(client, name)
+    reached = int((await client.get(_MAPS))["metadata"]["resourceVersion"])
+    query = "watch=1&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true"
+    events = await client.until(f"{_MAPS}?{query}", lambda event: event["type"] == "BOOKMARK")
+    assert [event["object"]["metadata"].get("name") for event in events] == ["a", "b", None]
+    end = events[-1]["object"]["metadata"]
+    assert end["annotations"] == {"k8s.io/initial-events-end": "true"}
+    assert int(end["resourceVersion"]) == reached
+    # From there on the watch goes on as any other, without gap.
+    await _make(client, "c")
+    path = f"{_MAPS}?watch=1&resourceVersion={end['resourceVersion']}"
+    assert [event["type"] for event in await client.until(path, lambda _: True)] == ["ADDED"]
+
+
+async def test_a_watch_without_initial_events_begins_with_what_comes(client: Client) -> None:
+    await _make(client, "a")
+    query = "watch=1&sendInitialEvents=false&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true"
+    path = f"{_MAPS}?{query}&timeoutSeconds=1"
+    events = await client.until(path, lambda event: event["type"] == "BOOKMARK")
+    assert [event["type"] for event in events] == ["BOOKMARK"]
+    assert "annotations" not in events[0]["object"]["metadata"]
+
+
+_NEEDS_MATCH = "Forbidden: sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"
+_NOT_IN_WATCH = "Forbidden: resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"
+_NOT_WITH_CONTINUE = "Forbidden: resourceVersionMatch is forbidden when continue is provided"
+
+
+@pytest.mark.parametrize(
+    ("query", "fields", "told"),
+    [
+        ("watch=1&sendInitialEvents=true", ["resourceVersionMatch"], [_NEEDS_MATCH]),
+        ("watch=1&sendInitialEvents=false", ["resourceVersionMatch"], [_NEEDS_MATCH]),
+        ("watch=1&resourceVersionMatch=NotOlderThan", ["resourceVersionMatch"], [_NOT_IN_WATCH]),
+        (
+            "watch=1&sendInitialEvents=true&resourceVersionMatch=Exact",
+            ["resourceVersionMatch"] * 2,
+            [_NEEDS_MATCH, 'Unsupported value: "Exact": supported values: "NotOlderThan"'],
+        ),
+        (
+            "watch=1&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&continue=123",
+            ["resourceVersionMatch"],
+            [_NOT_WITH_CONTINUE],
+        ),
+        (
+            "sendInitialEvents=false",
+            ["sendInitialEvents"],
+            ["Forbidden: sendInitialEvents is forbidden for list"],
+        ),
+        (
+            "resourceVersionMatch=Exact",
+            ["resourceVersionMatch"],
+            ["Forbidden: resourceVersionMatch is forbidden unless resourceVersion is provided"],
+        ),
+        (
+            "resourceVersionMatch=foo&resourceVersion=0",
+            ["resourceVersionMatch"],
+            ['Unsupported value: "foo": supported values: "Exact", "NotOlderThan", ""'],
+        ),
+        (
+            "resourceVersionMatch=Exact&resourceVersion=0",
+            ["resourceVersionMatch"],
+            ['Forbidden: resourceVersionMatch "exact" is forbidden for resourceVersion "0"'],
+        ),
+    ],
+)
+async def test_options_that_do_not_go_together_are_refused_as_kubernetes_does(
+    client: Client, query: str, fields: list[str], told: list[str]
+) -> None:
+    """As in the table of k8s.io/apimachinery, pkg/apis/meta/internalversion/validation."""
+    answer = await client.request("GET", f"{_MAPS}?{query}")
+    assert (answer.status, answer.body["reason"]) == (422, "Invalid")
+    details = answer.body["details"]
+    assert (details["group"], details["kind"]) == ("meta.k8s.io", "ListOptions")
+    assert [cause["field"] for cause in details["causes"]] == fields
+    assert [cause["message"] for cause in details["causes"]] == told
+    listed = ", ".join(f"{field}: {why}" for field, why in zip(fields, told, strict=True))
+    listed = f"[{listed}]" if len(told) > 1 else listed
+    assert answer.body["message"] == f'ListOptions.meta.k8s.io "" is invalid: {listed}'

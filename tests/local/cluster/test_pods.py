@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from local.cluster import LocalCluster
+from tests.support.needs import needs
 
 from .client import Client, pod_manifest, session_manifest, until
 
@@ -44,9 +45,9 @@ async def test_the_products_pod_has_its_folders_and_environment(
     assert working_dir == b"made\n"
 
 
+@needs("namespaces")
 async def test_in_namespaces_paths_users_and_processes_are_the_pods_own(client: Client) -> None:
-    if "in namespaces" not in client.cluster.runtime_description:
-        pytest.skip("namespaces are not to be had here")
+    assert "in namespaces" in client.cluster.runtime_description
     await _start(client, session_manifest("s1", "exec sleep 3600"))
     session = await client.exec("s1", "sh", "-c", "pwd; id -u; tr '\\0' ' ' </proc/1/cmdline")
     assert session.stdout.decode().splitlines() == ["/workspace", "1000", "sleep 3600 "]

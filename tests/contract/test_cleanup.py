@@ -21,12 +21,9 @@ from tests.contract.conftest import Target, gateway_settings, target_in
 from tests.contract.test_sessions import is_gone, pod_path
 from tests.support import laptop
 from tests.support.client import Client, Json
-<<<<<<< HEAD
 from tests.support.gam_files import gam_files
-from tests.support.patience import PATIENCE
-=======
 from tests.support.needs import needs_here
->>>>>>> ci
+from tests.support.patience import PATIENCE
 
 SCHEDULER = "scheduler@project.iam.gserviceaccount.com"
 
@@ -201,11 +198,7 @@ async def test_a_session_whose_pod_is_gone_has_failed(client: Client, kube: Kube
 async def test_a_session_whose_pod_has_ended_has_failed(client: Client, kube: KubeApi) -> None:
     ended, whole = [await client.create() for _ in range(2)]
     await client.execute(ended, ["sh", "-c", "kill -TERM 1"])
-<<<<<<< HEAD
     async with asyncio.timeout(PATIENCE):
-=======
-    async with asyncio.timeout(100):
->>>>>>> ci
         while (await kube.request("GET", pod_path(ended)))["status"]["phase"] == "Running":
             await asyncio.sleep(0.1)
     await expect_only_this_has_failed(client, ended, whole)
@@ -264,12 +257,13 @@ async def test_two_runs_at_once_end_the_same_sessions_once(client: Client, store
     reports = await asyncio.gather(cleanup(client), cleanup(client))
     for session in sessions:
         done = [action for report in reports for action, _ in of(report, session["id"])]
-<<<<<<< HEAD
-        assert done.count("deleted") + done.count("in_use") > 0  # one run may see that another looks
-        if (await get(client, session))["state"] != "deleted":
-            await idle(store, session)
-    await cleanup(client)
-    assert {(await get(client, session))["state"] for session in sessions} == {"deleted"}
+        assert done.count("deleted") <= 1
+    # One run may see that the other looks, or may not get to ask a pod in time: the next one ends it.
+    async with asyncio.timeout(PATIENCE):
+        while left := [one for one in sessions if (await get(client, one))["state"] != "deleted"]:
+            for session in left:
+                await idle(store, session)
+            await cleanup(client)
 
 
 async def test_credentials_that_nobody_used_for_so_long_go_and_a_live_session_keeps_them(
@@ -300,12 +294,3 @@ async def test_credentials_that_nobody_used_for_so_long_go_and_a_live_session_ke
     await busy.delete(session)
     assert (await cleanup(client))["credentials"] == {"deleted": 0}  # he had a session a moment ago
     assert (await busy.call("DELETE", "/v1/credentials"))[0] == 200
-=======
-        assert done.count("deleted") <= 1
-    # One run may see that the other looks, or may not get to ask a pod in time: the next one ends it.
-    async with asyncio.timeout(100):
-        while left := [one for one in sessions if (await get(client, one))["state"] != "deleted"]:
-            for session in left:
-                await idle(store, session)
-            await cleanup(client)
->>>>>>> ci

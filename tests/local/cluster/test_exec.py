@@ -77,11 +77,7 @@ async def test_a_client_that_leaves_ends_stdin_and_breaks_stdout(client: Client)
         assert await socket.receive_bytes(timeout=DEADLINE_S) == b"\x01"
         assert await socket.receive_bytes(timeout=DEADLINE_S) == b"\x01started\n"
     wait = "until [ -s /workspace/end ]; do sleep 0.05; done"
-<<<<<<< HEAD
     assert (await client.exec("left", "timeout", "300", "sh", "-c", wait)).exit_code == 0
-=======
-    assert (await client.exec("left", "timeout", "100", "sh", "-c", wait)).exit_code == 0
->>>>>>> ci
 
 
 async def test_output_of_a_background_process_is_waited_for(pod: Client) -> None:

@@ -14,8 +14,8 @@ from shared.errors import ClusterUnavailable
 from shared.kube.answers import MAX_OBJECT_BYTES, lines
 from shared.kube.api import KubeApi
 from tests.shared.kube.test_api import closing, watched
-from tests.shared.test_linear import seconds
 from tests.support.exec_server import api_at
+from tests.support.growth import seconds
 
 MIB = 1024 * 1024
 TOO_LARGE = "CLUSTER_ANSWER_TOO_LARGE"

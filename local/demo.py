@@ -240,6 +240,8 @@ async def laptop(folder: str, log: IO[bytes], cluster: str) -> AsyncGenerator[st
                 if "http://" in text:
                     break
             else:
+                # It ends by itself. A signal now could take its exit code from who waits for that.
+                await process.wait()
                 raise StepFailed("the laptop edition did not start")
         yield "http://" + text.partition("http://")[2]
     finally:

@@ -217,6 +217,8 @@ async def local_cluster() -> AsyncGenerator[str, None]:
                 if text.startswith("export KUBECONFIG="):
                     break
             else:
+                # It ends by itself. A signal now could take its exit code from who waits for that.
+                await process.wait()
                 raise RuntimeError("the local cluster did not start")
         yield shlex.split(text)[1].partition("=")[2]
     finally:

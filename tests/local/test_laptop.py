@@ -149,7 +149,9 @@ def test_where_nothing_can_be_kept_the_cause_is_told_in_a_line(tmp_path: Path, m
         text=True,
     )
     assert ran.returncode != 0
-    (line,) = [line for line in ran.stderr.splitlines() if line and not line.startswith("FAILED: the laptop")]
+    told = [line for line in ran.stderr.splitlines() if line and not line.startswith("FAILED: the laptop")]
+    assert len(told) == 1, ran.stderr
+    (line,) = told
     assert line.startswith("This cannot start: ")
     assert str(tmp_path / ".local") in line
 

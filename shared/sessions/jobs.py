@@ -172,7 +172,7 @@ class JobService(JobEnds):
                 async with contextlib.aclosing(records):
                     async for record in records:
                         if isinstance(record.event, JobReport):
-                            job = await self._settled(session, job, record.event)
+                            job = await self._settled(session, job, await self._told(session, record.event))
                             yield dataclasses.replace(record, event=job)
                         else:
                             yield record
@@ -200,6 +200,13 @@ class JobService(JobEnds):
         settled = await self._refreshed(session, await self._unfinished(session, ASKED))
         ends = [job.ended_at for job in settled if job.ended_at is not None]
         return min(max(ends), self._clock.now()) if ends else None  # a pod may say anything
+
+    async def _told(self, session: Session, report: JobReport) -> JobReport:
+        """The session's end is the reason of a job that is lost with its pod, rather than the pod's."""
+        current = await self._store.get(session.id) if report.state is JobState.LOST else None
+        if current is None or current.live:
+            return report
+        return dataclasses.replace(report, reason=current.reason or "the session was deleted")
 
     async def _document(self, session: Session, new: NewJob, job_id: str) -> Job:
         """The stored job: a new one, or that of an earlier request with this id."""

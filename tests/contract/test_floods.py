@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json
-import os
 import shutil
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
@@ -26,12 +25,13 @@ from shared.web.endpoint import Call, Route
 from shared.web.exec_response import respond
 from shared.web.request_body import RequestBody
 from tests.contract.conftest import Target, gateway_settings, target_in
+from tests.support.needs import needs
 from tests.support.people import ALICE, ROOT
 from tests.support.web_app import ask, serving
 
 MOST_HELD = 2 * MAX_UNEXPLAINED_BYTES
 NAME = "floods"
-SHELL = shutil.which("dash") or shutil.which("bash")
+SHELL = shutil.which("bash")
 
 FLOOD = f"""\
 #!{SHELL}
@@ -43,12 +43,8 @@ yes "a line that no supervisor says" >&2 &
 exec yes "and one of what no command says"
 """
 
-pytestmark = [
-    pytest.mark.skipif(
-        os.environ.get("CONTRACT_CLUSTER") == "real", reason="the images of a real cluster have one shell"
-    ),
-    pytest.mark.skipif(SHELL is None, reason="needs a shell that is not called sh: dash or bash"),
-]
+# The images of a real cluster have one shell, and this needs one that is not called sh.
+pytestmark = needs("bash", "local cluster")
 
 
 @pytest.fixture(scope="module")

@@ -155,14 +155,18 @@ def applied(pattern: re.Pattern[Any], method: str, text: str) -> object:
 def test_a_search_finds_what_is_quadratic() -> None:
     for bad in (r" *[0-7]* *\Z", r"x[^y]*y", r"\s+$", r",.*,.*;"):
         pattern = re.compile(bad)
-        with pytest.raises(AssertionError):
-            for begin, part, end in attacks(bad):
-                require_linear(
-                    lambda given, pattern=pattern: applied(pattern, "search", given),  # type: ignore[misc]
-                    repeated(part, begin, end),
-                    4 * 1024,
-                    bad,
-                )
+        assert any(_refused(pattern, bad) for _ in range(5))  # on a busy machine four may look like three
+
+
+def _refused(pattern: re.Pattern[str], bad: str) -> bool:
+    try:
+        for begin, part, end in attacks(bad):
+            require_linear(
+                lambda given: applied(pattern, "search", given), repeated(part, begin, end), 4 * 1024, bad
+            )
+    except AssertionError:
+        return True
+    return False
 
 
 def test_every_expression_is_seen() -> None:

@@ -17,10 +17,10 @@ FLOOR_SECONDS = 0.003
 FLOOR_SECONDS_A_CHARACTER = 50e-9
 """What takes less is no trouble, too short to be measured, and far from what is quadratic."""
 
-RATIO = 3.0
+RATIO = 3.3
 """Twice the input takes twice as long when it is linear, and four times as long when it is quadratic."""
 
-_ATTEMPTS = 3
+_ATTEMPTS = 5
 
 
 def seconds(work: Callable[[], object], runs: int = 2) -> float:

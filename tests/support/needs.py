@@ -99,6 +99,12 @@ THINGS = {
         _namespaces,
     ),
     "openssl": Thing("openssl", "`openssl`", lambda: shutil.which("openssl") is not None),
+    "bash": Thing("bash", "`bash`", lambda: shutil.which("bash") is not None),
+    "local cluster": Thing(
+        "the local cluster",
+        "`CONTRACT_CLUSTER` is not set",
+        lambda: os.environ.get("CONTRACT_CLUSTER") != "real",
+    ),
     "curl": Thing("curl", "`curl`", lambda: shutil.which("curl") is not None),
     "proc": Thing("Linux's /proc", "Linux", lambda: Path("/proc/version").exists()),
 }

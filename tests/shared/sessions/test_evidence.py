@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import shutil
 import subprocess
 from collections.abc import AsyncIterator
 
@@ -14,6 +13,7 @@ from hypothesis import strategies as st
 
 from shared.errors import InvalidRequest
 from shared.sessions.evidence import Evidence
+from tests.support.needs import needs
 
 KEY = b"k" * 32
 
@@ -74,7 +74,7 @@ def test_without_a_key_there_are_lengths_and_no_digests() -> None:
     assert evidence.of_input() == {"stdin_bytes": 3, "stdin_end": "complete"}
 
 
-@pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl")
+@needs("openssl")
 def test_the_documented_command_of_openssl_finds_the_digest() -> None:
     key, argv = b"k" * 32, ["sh", "-c", "gam info domain | wc -l"]
     evidence = Evidence(key)

@@ -12,7 +12,7 @@ COMPILE := $(LOCKER)/bin/uv pip compile --no-config --no-cache --quiet --generat
 	--no-emit-index-url --no-emit-find-links --python-version 3.11
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run cluster gateway test fuzz test-cluster manifests prove-groups prove-soak prove-races check check-infra lock bench docs format clean
+.PHONY: help demo run cluster gateway test fuzz test-cluster manifests prove-groups prove-faults prove-fuzzing prove-soak prove-races check check-infra lock bench docs format clean
 # More than cores, as many tests wait: for a process that is given time to end, or a limit to be reached.
 WORKERS ?= $(shell $(PYTHON) -c 'import os; print(min(8, 2 * (os.cpu_count() or 1)))')
 
@@ -53,6 +53,12 @@ prove-groups: $(READY) ## Demo, contract and cluster tests where the kernel refu
 	@$(BIN)/python -m tests.support.without_namespaces $(BIN)/python -m local.demo
 	@PROVE=tests $(BIN)/python -m tests.support.without_namespaces $(BIN)/python -m pytest -q --numprocesses auto \
 		--maxprocesses 4 --dist loadfile tests/contract tests/local
+
+prove-faults: $(READY) ## All faults at every call; make test tries a third of them
+	@PROVE=1 $(BIN)/python -m pytest -q --numprocesses 3 --dist loadfile tests/faults
+
+prove-fuzzing: $(READY) ## Three times the requests of make test's fuzzing
+	@PROVE=1 $(BIN)/python -m pytest -q tests/openapi/test_fuzzing.py
 
 prove-soak: $(READY) ## 2,000 commands, 200 at once; make test has 400 of them
 	@$(BIN)/python -m local.images >/dev/null

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.gateway_process import ALICE, ROOT, gateway, virtual_environment
+from tests.support.proofs import times
 
 _CHECKS = (
     "not_a_server_error",
@@ -27,7 +28,7 @@ _CHECKS = (
 _OPTIONS = (
     *("--phases", "examples,coverage,fuzzing,stateful"),
     *("--mode", "all"),
-    *("--max-examples", "40"),
+    *("--max-examples", str(times(40, 12))),
     *("--seed", "20260301"),
     "--generation-deterministic",
     *("--generation-with-security-parameters", "false"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import re
 from collections.abc import Mapping
 from typing import Annotated, Literal, TypeVar
@@ -17,6 +19,10 @@ from shared.sessions.model import Resources
 from shared.sessions.service import NewSession
 from shared.sessions.upkeep import Changes
 from shared.settings import Settings
+
+# msgspec 0.22.0 crashes when its classes are collected at the interpreter's end (TypeNode_Free). What is frozen is not
+# collected.
+atexit.register(gc.freeze)
 
 # Patterns are ECMA 262's, as openapi.yaml has them: what Python's ``$`` would let pass, a line
 # break at the end, the look-ahead refuses in both.

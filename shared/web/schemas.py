@@ -20,8 +20,8 @@ from shared.sessions.service import NewSession
 from shared.sessions.upkeep import Changes
 from shared.settings import Settings
 
-# msgspec 0.22.0 crashes when its classes are collected at the interpreter's end (TypeNode_Free). What is frozen is not
-# collected.
+# msgspec 0.22.0 crashes when its classes are collected at the interpreter's end (TypeNode_Free).
+# What is frozen is not collected.
 atexit.register(gc.freeze)
 
 # Patterns are ECMA 262's, as openapi.yaml has them: what Python's ``$`` would let pass, a line

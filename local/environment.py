@@ -72,6 +72,8 @@ def _run(command: list[str], what: str) -> None:
     if "PIP_CACHE_DIR" not in environment:
         # pip's own place is in the user's home folder, where nothing of ours belongs.
         environment["PIP_NO_CACHE_DIR"] = "1"
+    # pip asks rustc for its version, and rustup's rustc would make a folder there, too.
+    environment["RUSTUP_HOME"] = os.devnull
     ran = subprocess.run(
         command,
         env=environment,

@@ -39,7 +39,7 @@ def test_the_seed_chooses_a_tenth_of_the_tests(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("PROVE_PART", "10")
     found = []
     for seed in ("a", "a", "b"):
-        monkeypatch.setattr(proofs, "SEED", seed)
+        monkeypatch.setenv("PROVE_SEED", seed)
         found.append(proofs.chosen(ITEMS))
     assert found[0] == found[1] != found[2]
     assert all(50 < len(part) < 150 for part in found)

@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import dataclasses
 import logging
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from datetime import timedelta
 
 from shared.errors import Conflict, GamguiError, SessionStartFailed
@@ -22,7 +22,8 @@ from shared.sessions.concurrency import ExecSlots
 from shared.sessions.credential_ports import CredentialStore
 from shared.sessions.execution import Command, ExecEvent, ExecResult, Exit
 from shared.sessions.jobs import JobService
-from shared.sessions.model import Resources, Session, SessionState
+from shared.sessions.model import Session, SessionState
+from shared.sessions.new_session import NewSession, credential_names
 from shared.sessions.person import Person
 from shared.sessions.ports import Clock, Cursor, PodRuntime, SessionStore
 from shared.sessions.states import SessionStates
@@ -31,27 +32,6 @@ log = logging.getLogger(__name__)
 
 _DELETE_SECONDS = 20.0
 _UNDO_SECONDS = 3.0
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class NewSession:
-    """What a caller asks for, checked and with the defaults filled in.
-
-    Attributes:
-        wait_seconds: How long create waits for the pod to become ready.
-        env: Variables of its commands and jobs.
-        credentials: Names of the credential files that it may have; None: all that there are.
-    """
-
-    name: str
-    image: str
-    resources: Resources
-    labels: Mapping[str, str]
-    env: Mapping[str, str] = dataclasses.field(repr=False)
-    ttl_seconds: int
-    idle_seconds: int
-    wait_seconds: float
-    credentials: tuple[str, ...] | None = None
 
 
 class SessionService:
@@ -273,7 +253,11 @@ class SessionService:
         now = self._clock.now()
         info = await runtime.connect()
         # A virtual session that stands in for one on a cluster has none: they are on the cluster.
-        has = await self._credential_names(owner, new.credentials) if runtime is self._runtime else ()
+        has = (
+            await credential_names(self._credentials, owner, new.credentials)
+            if runtime is self._runtime
+            else ()
+        )
         session = Session(
             id=session_id,
             owner=owner.email,
@@ -302,16 +286,6 @@ class SessionService:
             if existing is None or not existing.of(owner):
                 raise
             return existing
-
-    async def _credential_names(self, owner: Person, choice: tuple[str, ...] | None) -> tuple[str, ...]:
-        """What the new session gets: the files that its pod mounts. None when we cannot look."""
-        try:
-            return (await self._credentials.get(owner)).only(choice).names
-        except Conflict:
-            raise  # its owner is to know why he has none
-        except GamguiError:
-            log.warning("a new session's credentials cannot be named", exc_info=True)
-            return ()
 
     async def _fail(self, session: Session, error: GamguiError) -> None:
         """A create that failed leaves a failed session and no pod, as far as both can be reached."""

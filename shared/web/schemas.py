@@ -16,7 +16,7 @@ from shared.images import is_listed
 from shared.quantities import quantity
 from shared.sessions import names, variables
 from shared.sessions.model import Resources
-from shared.sessions.service import NewSession
+from shared.sessions.new_session import NewSession
 from shared.sessions.upkeep import Changes
 from shared.settings import Settings
 

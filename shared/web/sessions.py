@@ -15,9 +15,10 @@ from shared.identity.claims import lowered
 from shared.sessions import names
 from shared.sessions.access import EVERYBODY
 from shared.sessions.model import Cleanup, Session, SessionState
+from shared.sessions.new_session import NewSession
 from shared.sessions.person import Person
 from shared.sessions.ports import Cursor
-from shared.sessions.service import NewSession, SessionService
+from shared.sessions.service import SessionService
 from shared.sessions.upkeep import etag_of
 from shared.web import logs
 from shared.web.creation import Created, Creation

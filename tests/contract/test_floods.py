@@ -19,7 +19,7 @@ from shared.kube.api import KubeApi
 from shared.kube.transcript import MAX_UNEXPLAINED_BYTES
 from shared.sessions.execution import Command
 from shared.sessions.model import Resources, Session, SessionState
-from shared.sessions.service import NewSession
+from shared.sessions.new_session import NewSession
 from shared.settings import Settings
 from shared.web.endpoint import Call, Route
 from shared.web.exec_response import respond

@@ -25,7 +25,7 @@ from starlette.types import Receive, Scope, Send
 
 from shared.app import App
 from shared.sessions.model import Resources, Session
-from shared.sessions.service import NewSession
+from shared.sessions.new_session import NewSession
 from shared.settings import Settings
 from shared.web.endpoint import Call, Route, serve
 from shared.web.exec_request import read_command
@@ -33,14 +33,14 @@ from shared.web.exec_response import respond
 from shared.web.request_body import RequestBody
 from tests.contract.conftest import Target, gateway_settings
 from tests.support.people import person
-from tests.support.proofs import SEED, times
+from tests.support.proofs import seed, times
 
 AT_ONCE = 200
 IN_ALL = times(2_000, 400)
 SESSIONS = 4
 OWNER = person("soak@example.com")
 NDJSON, JSON = "application/x-ndjson", "application/json"
-RANDOM = random.Random(SEED)
+RANDOM = random.Random(seed())
 DATA = RANDOM.randbytes(512 * 1024)
 TEXT = base64.b64encode(DATA)[: len(DATA)]
 SETTLE_SECONDS = 30.0

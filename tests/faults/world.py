@@ -18,8 +18,8 @@ from shared.kube.diagnosis import diagnose
 from shared.sessions.cleanup_report import Report
 from shared.sessions.model import Resources, Session, SessionState
 from shared.sessions.names import SESSION_LABEL, new_session_id, pod_labels, pod_name
+from shared.sessions.new_session import NewSession
 from shared.sessions.ports import PodPhase
-from shared.sessions.service import NewSession
 from shared.settings import Settings
 from tests.faults.kube_proxy import KubeProxy, Upstream
 from tests.faults.line import Line

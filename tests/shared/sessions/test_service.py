@@ -33,9 +33,10 @@ from shared.sessions.execution import Command, ExecEvent, ExecResult, Exit, Outp
 from shared.sessions.jobs import JobService
 from shared.sessions.model import Resources, Session, SessionState
 from shared.sessions.names import is_session_id, new_session_id
+from shared.sessions.new_session import NewSession
 from shared.sessions.person import Person
 from shared.sessions.ports import PodPhase, PodStatus
-from shared.sessions.service import NewSession, SessionService
+from shared.sessions.service import SessionService
 from shared.sessions.states import SessionStates
 from shared.sessions.variables import MAX_COMMAND_BYTES
 from shared.sessions.virtual import NOT_EXECUTED, VirtualRuntime

@@ -14,8 +14,8 @@ from starlette.responses import Response
 from shared.errors import ClusterUnavailable, GamguiError, SessionStartFailed, TooManyRequests
 from shared.sessions.idempotency import IdempotentRequests
 from shared.sessions.model import Resources, Session, SessionState
+from shared.sessions.new_session import NewSession
 from shared.sessions.person import Person
-from shared.sessions.service import NewSession
 from shared.store.sqlite import SqliteStore
 from shared.web.creation import answer_once
 from shared.web.endpoint import Call, Route

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from shared.errors import InvalidRequest, PermissionDenied
 from shared.quantities import quantity
 from shared.sessions.execution import Command
-from shared.sessions.service import NewSession
+from shared.sessions.new_session import NewSession
 from shared.settings import Settings
 from shared.web.commands import ExecBody
 from shared.web.schemas import CreateSessionBody, decode, image_allowed

@@ -8,18 +8,15 @@ sessions began and ended. A refresh is in the life of a session, so it is before
 from __future__ import annotations
 
 import asyncio
-import logging
 import random
 from datetime import datetime, timedelta
 
-from shared.errors import GamguiError
 from shared.sessions.auditor import CLEANUP, Auditor
+from shared.sessions.cleanup_guard import guarded
 from shared.sessions.cleanup_ports import CleanupStore, Inventory, KeptCredentials
 from shared.sessions.cleanup_report import Action, Report
 from shared.sessions.ports import Clock
 from shared.sessions.turns import in_turns
-
-log = logging.getLogger(__name__)
 
 _MOST = 2_000
 """Of so many owners a run asks the store."""
@@ -75,16 +72,9 @@ class UnusedCredentials:
         )
 
     async def _guarded(self, kept: KeptCredentials, before: datetime, report: Report) -> None:
-        try:
-            async with asyncio.timeout(_ONE_SECONDS):
-                await self._one(kept, before, report)
-        except GamguiError as error:
-            report.note("credentials", kept.name, Action.LEFT, f"{error.reason}: {error.detail}")
-        except TimeoutError:
-            report.note("credentials", kept.name, Action.LEFT, "it took too long")
-        except Exception:
-            log.exception("cleanup of %s failed", kept.name)
-            report.note("credentials", kept.name, Action.LEFT, "a fault of ours: see the log")
+        until = asyncio.get_running_loop().time() + _ONE_SECONDS
+        async with guarded(report, "credentials", kept.name, until):
+            await self._one(kept, before, report)
 
     async def _one(self, kept: KeptCredentials, before: datetime, report: Report) -> None:
         use = await self._store.owner_use(kept.owner)

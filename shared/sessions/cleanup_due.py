@@ -14,13 +14,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
-import logging
 from datetime import datetime, timedelta
 from typing import TypeAlias
 
 from shared.errors import GamguiError, NotFound, VersionConflict
 from shared.sessions.access import SessionAccess
 from shared.sessions.auditor import CLEANUP, Auditor
+from shared.sessions.cleanup_guard import guarded
 from shared.sessions.cleanup_ports import Activity, CleanupStore
 from shared.sessions.cleanup_report import Action, Report
 from shared.sessions.deadline import within
@@ -29,8 +29,6 @@ from shared.sessions.model import Because, Session, SessionState
 from shared.sessions.ports import Clock, Cursor, PodPhase
 from shared.sessions.states import SessionStates
 from shared.sessions.turns import in_turns
-
-log = logging.getLogger(__name__)
 
 _PAGE = 200
 _MOST = 20_000
@@ -145,21 +143,15 @@ class DueSessions:
             report.note("session", session_id, Action.LEFT, "the time of this run is over")
             return None
         session = None if isinstance(found, str) else found
-        try:
-            async with asyncio.timeout_at(min(begun + _ONE_SECONDS, until)):
-                session = session or await self._still_due(session_id)
+        failed = True
+        async with guarded(report, "session", session_id, min(begun + _ONE_SECONDS, until)):
+            session = session or await self._still_due(session_id)
+            try:
                 return await self._handle(session, report) if session else None
-        except VersionConflict:
-            report.note("session", session_id, Action.LEFT, "it was changed at the same time")
-            return None
-        except GamguiError as error:
-            report.note("session", session_id, Action.LEFT, f"{error.reason}: {error.detail}")
-        except TimeoutError:
-            report.note("session", session_id, Action.LEFT, "it took too long")
-        except Exception:
-            log.exception("cleanup of session %s failed", session_id)
-            report.note("session", session_id, Action.LEFT, "a fault of ours: see the log")
-        if session is not None and not report.dry_run:
+            except VersionConflict:
+                report.note("session", session_id, Action.LEFT, "it was changed at the same time")
+                failed = False
+        if failed and session is not None and not report.dry_run:
             await self._look_later(session)
         return None
 

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 
 from shared.errors import GamguiError
+from shared.sessions.cleanup_guard import guarded
 from shared.sessions.cleanup_ports import CleanupStore
 from shared.sessions.cleanup_report import Action, Report
 from shared.sessions.model import Session
 from shared.sessions.ports import Clock, Cursor, RequestRecord
 from shared.sessions.turns import in_turns
-
-log = logging.getLogger(__name__)
 
 _PAGE = 100
 _MOST = 2_000
@@ -66,20 +64,13 @@ class Old:
 
     async def _session(self, session: Session, report: Report) -> None:
         """What belongs to a session goes before it, so that it is found again."""
-        try:
-            async with asyncio.timeout(_ONE_SECONDS):
-                await self._jobs(session)
-                while await self._store.audit.forget(session.id, limit=_PAGE):
-                    pass
-                await self._store.remove_session(session)
+        until = asyncio.get_running_loop().time() + _ONE_SECONDS
+        async with guarded(report, "session", session.id, until, late="the next run forgets the rest of it"):
+            await self._jobs(session)
+            while await self._store.audit.forget(session.id, limit=_PAGE):
+                pass
+            await self._store.remove_session(session)
             report.add("session", Action.FORGOTTEN)
-        except GamguiError as error:
-            report.note("session", session.id, Action.LEFT, f"{error.reason}: {error.detail}")
-        except TimeoutError:
-            report.note("session", session.id, Action.LEFT, "the next run forgets the rest of it")
-        except Exception:
-            log.exception("session %s cannot be forgotten", session.id)
-            report.note("session", session.id, Action.LEFT, "a fault of ours: see the log")
 
     async def _jobs(self, session: Session) -> None:
         after: Cursor | None = None

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import logging
 import random
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from functools import partial
 
-from shared.errors import GamguiError
 from shared.sessions.access import SessionAccess
 from shared.sessions.auditor import CLEANUP, Auditor
+from shared.sessions.cleanup_guard import guarded
 from shared.sessions.cleanup_ports import Belonging, CleanupStore, Inventory
 from shared.sessions.cleanup_report import Action, Report
 from shared.sessions.differences import differences
@@ -22,8 +21,6 @@ from shared.sessions.names import is_session_id
 from shared.sessions.ports import Clock, PodPhase, PodStatus
 from shared.sessions.states import SessionStates
 from shared.sessions.turns import in_turns
-
-log = logging.getLogger(__name__)
 
 _AT_ONCE, _OF_ONE_OWNER = 16, 4
 _ONE_SECONDS = 30.0
@@ -114,17 +111,9 @@ class Strays:
         )
 
     async def _guarded(self, work: _Work, report: Report, until: float) -> None:
-        kind, name = work.kind, work.name
-        try:
-            async with asyncio.timeout_at(min(until, asyncio.get_running_loop().time() + _ONE_SECONDS)):
-                await work.do()
-        except GamguiError as error:
-            report.note(kind, name, Action.LEFT, f"{error.reason}: {error.detail}")
-        except TimeoutError:
-            report.note(kind, name, Action.LEFT, "there was not enough time for it")
-        except Exception:
-            log.exception("cleanup of %s %s failed", kind, name)
-            report.note(kind, name, Action.LEFT, "a fault of ours: see the log")
+        until = min(until, asyncio.get_running_loop().time() + _ONE_SECONDS)
+        async with guarded(report, work.kind, work.name, until, late="there was not enough time for it"):
+            await work.do()
 
     async def _ended(self, pod: Belonging, report: Report) -> None:
         """A pod that runs no more: its session has failed, for Kubernetes' reason."""

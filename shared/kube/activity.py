@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-
 from shared.errors import ClusterUnavailable, NotFound
 from shared.kube.manifest import NAP_SECONDS
 from shared.kube.supervisor import script
-from shared.sessions.execution import SHELL, Command, ExecResult, Exit, Output
-from shared.sessions.held import Held, bounded
+from shared.sessions.execution import SHELL, Command, ExecResult
+from shared.sessions.held import Held, short_answer
 from shared.sessions.model import Session
 from shared.sessions.ports import PodRuntime
 
@@ -33,20 +31,9 @@ class KubernetesActivity:
     async def processes(self, session: Session) -> int:
         """See ``Activity``."""
         argv = [SHELL, "-c", script("activity.sh"), _NAME, str(NAP_SECONDS)]
-        answer = b""
-        end = Exit(result=ExecResult.UNKNOWN)
         command = Command(argv=argv, timeout_seconds=_SECONDS, internal=True)
-        said = bounded(
-            self._pods.execute(session, command), stdout=_MAX_ANSWER_BYTES, stderr=_MAX_ERRORS_BYTES
-        )
-        with self._held.buffer() as buffer:
-            async with contextlib.aclosing(said) as events:
-                async for event in events:
-                    if isinstance(event, Output) and event.stream == "stdout":
-                        answer += event.data
-                        buffer.resize(len(answer))
-                    elif isinstance(event, Exit):
-                        end = event
+        said = self._pods.execute(session, command)
+        answer, end = await short_answer(said, self._held, stdout=_MAX_ANSWER_BYTES, stderr=_MAX_ERRORS_BYTES)
         if end.result is ExecResult.POD_LOST:
             raise NotFound(f"the session's pod does not run: {end.reason}", reason="POD_NOT_RUNNING")
         if end.exit_code != 0 or not answer.strip().isdigit():

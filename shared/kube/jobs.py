@@ -11,7 +11,7 @@ from shared.errors import ClusterUnavailable, NotFound, TooManyRequests
 from shared.kube.job_log import JobLog, read_status
 from shared.kube.supervisor import WORKSPACE, script, variables
 from shared.sessions.execution import SHELL, Command, ExecEvent, ExecResult, Exit, Heartbeat, Output
-from shared.sessions.held import Held, HeldBuffer, bounded
+from shared.sessions.held import Held, HeldBuffer, bounded, short_answer
 from shared.sessions.job import Job, JobCursor, JobRecord, JobReport, JobState, NewJob
 from shared.sessions.model import Session
 from shared.sessions.ports import PodRuntime
@@ -135,20 +135,11 @@ class KubernetesJobs:
     ) -> list[str]:
         """Runs job.sh and gives the lines of its answer, which are so many."""
         command = Command(argv=argv, timeout_seconds=_ANSWER_SECONDS, stdin=stdin, internal=True)
-        said = bounded(
-            self._pods.execute(session, command),
-            stdout=_MAX_LINE_BYTES * answers,
-            stderr=_MAX_ERRORS_BYTES,
+        said = self._pods.execute(session, command)
+        answer, end = await short_answer(
+            said, self._held, stdout=_MAX_LINE_BYTES * answers, stderr=_MAX_ERRORS_BYTES
         )
-        answer = bytearray()
-        with self._held.buffer() as buffer:
-            async with contextlib.aclosing(said) as events:
-                async for event in events:
-                    if isinstance(event, Output) and event.stream == "stdout":
-                        answer += event.data
-                        buffer.resize(len(answer))
-                    elif isinstance(event, Exit):
-                        _require_success(event)
+        _require_success(end)
         lines = answer.decode(errors="replace").split("\n", answers)
         if lines.pop():
             raise _no_answer("it is not as long as it should be")

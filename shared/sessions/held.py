@@ -77,3 +77,27 @@ async def bounded(
                         yield Exit(result=ExecResult.UNKNOWN, reason=reason)
                         return
             yield event
+
+
+async def short_answer(
+    events: AsyncGenerator[ExecEvent, None], held: Held, *, stdout: int, stderr: int
+) -> tuple[bytes, Exit]:
+    """What a script of ours answers on standard output, and how it ended.
+
+    Args:
+        events: Of the command. They are closed, which ends the command.
+        held: Counts the bytes that are held.
+        stdout: Most bytes of standard output; a command that says more is ended as ``unknown``.
+        stderr: Most bytes of standard error, which nobody reads.
+    """
+    answer = bytearray()
+    end = Exit(result=ExecResult.UNKNOWN)
+    with held.buffer() as buffer:
+        async with contextlib.aclosing(bounded(events, stdout=stdout, stderr=stderr)) as said:
+            async for event in said:
+                if isinstance(event, Output) and event.stream == "stdout":
+                    answer += event.data
+                    buffer.resize(len(answer))
+                elif isinstance(event, Exit):
+                    end = event
+    return bytes(answer), end

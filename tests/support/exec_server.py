@@ -15,6 +15,7 @@ from aiohttp import WSMsgType, web
 
 from shared.kube.api import KubeApi
 from shared.kube.connection import Connection
+from tests.support.web_server import served
 
 RECORDINGS = Path(__file__).resolve().parent.parent / "kubernetes-recordings"
 
@@ -96,16 +97,8 @@ class ExecServer:
         """Serves on loopback."""
         app = web.Application()
         app.router.add_get("/api/v1/namespaces/{namespace}/pods/{pod}/exec", self._exec)
-        runner = web.AppRunner(app, shutdown_timeout=0.1)
-        await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0)
-        await site.start()
-        assert runner.addresses
-        self.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-        try:
+        async with served(app) as self.url:
             yield self
-        finally:
-            await runner.cleanup()
 
     async def _exec(self, request: web.Request) -> web.StreamResponse:
         socket = web.WebSocketResponse(protocols=self.protocols)

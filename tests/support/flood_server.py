@@ -10,6 +10,8 @@ from collections.abc import AsyncIterator
 
 from aiohttp import web
 
+from tests.support.web_server import served
+
 STATUS = b'\x03{"metadata":{},"status":"Success"}'
 _BATCH_BYTES = 64 * 1024
 
@@ -45,14 +47,8 @@ class FloodServer:
         app.router.add_get(path + "/{pod}/exec", self._exec)
         app.router.add_get(path, self._watch)
         app.router.add_get(path + "/{pod}", self._pod)
-        runner = web.AppRunner(app, shutdown_timeout=0.1)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        self.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-        try:
+        async with served(app) as self.url:
             yield self
-        finally:
-            await runner.cleanup()
 
     async def _pod(self, request: web.Request) -> web.Response:
         container = {"name": "session", "ready": True, "state": {"running": {}}}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import ssl
+from collections.abc import AsyncGenerator
 from types import TracebackType
 from typing import Self
 
@@ -39,3 +41,15 @@ class WebServer:
     ) -> None:
         assert self._runner is not None
         await self._runner.cleanup()
+
+
+@contextlib.asynccontextmanager
+async def served(app: web.Application) -> AsyncGenerator[str, None]:
+    """Serves an application on a free loopback port; gives its URL. Open connections are cut at the end."""
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    try:
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    finally:
+        await runner.cleanup()

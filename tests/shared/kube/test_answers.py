@@ -16,6 +16,7 @@ from shared.kube.api import KubeApi
 from tests.shared.kube.test_api import closing, watched
 from tests.support.exec_server import api_at
 from tests.support.growth import seconds
+from tests.support.web_server import served
 
 MIB = 1024 * 1024
 TOO_LARGE = "CLUSTER_ANSWER_TOO_LARGE"
@@ -86,14 +87,8 @@ class Endless:
     async def running(self) -> AsyncIterator[Endless]:
         app = web.Application()
         app.router.add_route("*", "/{path:.*}", self._answer)
-        runner = web.AppRunner(app, shutdown_timeout=0.1)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        self.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-        try:
+        async with served(app) as self.url:
             yield self
-        finally:
-            await runner.cleanup()
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         self.requests += 1

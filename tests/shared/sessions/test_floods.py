@@ -28,6 +28,7 @@ from shared.sessions.files import SessionFiles
 from shared.sessions.held import Held
 from shared.sessions.job import JobCursor, NewJob
 from shared.sessions.model import Session, SessionState
+from shared.sessions.ports import PodRuntime
 from shared.sessions.states import SessionStates
 from shared.sessions.virtual import VirtualRuntime
 from shared.store.sqlite import SqliteStore
@@ -82,12 +83,8 @@ def few_crumbs(use: str, uses: Iterable[str]) -> dict[str, bytes]:
 class World:
     """The adapters of one cluster, whose buffers are counted together."""
 
-    def __init__(self, server: FloodServer, store: SqliteStore, session: Session) -> None:
-        self.held = Held()
-        self.session = session
-        self.runtime = KubernetesRuntime(
-            api_at(server.url), OPTIONS, shutdown=asyncio.Event(), held=self.held
-        )
+    def __init__(self, runtime: PodRuntime, held: Held, store: SqliteStore, session: Session) -> None:
+        self.held, self.session, self.runtime = held, session, runtime
         self.jobs = KubernetesJobs(self.runtime, LIMITS, self.held)
         clock = SetClock()
         audit = Auditor(KeptAudit(), clock)
@@ -177,7 +174,9 @@ async def flooded(
 ) -> None:
     session = await store.create(a_session(owner=ALICE.email, state=SessionState.RUNNING))
     async with FloodServer(frame, **more).running() as server:
-        world = World(server, store, session)
+        held = Held()
+        runtime = KubernetesRuntime(api_at(server.url), OPTIONS, shutdown=asyncio.Event(), held=held)
+        world = World(runtime, held, store, session)
         async with asyncio.timeout(300):
             try:
                 await use(world)

@@ -11,21 +11,15 @@ import contextlib
 import pytest
 
 from shared.errors import GamguiError
-from shared.kube.jobs import KubernetesJobs
 from shared.kube.supervisor import command_line
-from shared.sessions.access import SessionAccess
-from shared.sessions.auditor import Auditor
-from shared.sessions.files import SessionFiles
 from shared.sessions.held import Held
-from shared.sessions.model import Session, SessionState
-from shared.sessions.states import SessionStates
+from shared.sessions.model import SessionState
 from shared.sessions.variables import of_command
-from shared.sessions.virtual import VirtualRuntime
 from shared.store.sqlite import SqliteStore
-from tests.shared.sessions.test_floods import LIMITS, USE_CASES
-from tests.shared.store.samples import RETENTION, SetClock, a_session
+from tests.shared.sessions.test_floods import USE_CASES, World
+from tests.shared.store.samples import a_session
 from tests.support.people import ALICE
-from tests.support.scripted_runtime import KeptAudit, ScriptedRuntime
+from tests.support.scripted_runtime import ScriptedRuntime
 
 CANARY = "canary-of-the-session"
 ENV = {
@@ -36,35 +30,15 @@ ENV = {
 }
 
 
-class World:
-    """The same services as under floods, on pods that say nothing and note what they are to run."""
-
-    def __init__(self, store: SqliteStore, session: Session) -> None:
-        clock, self.held, self.session = SetClock(), Held(), session
-        self.runtime = ScriptedRuntime()
-        self.jobs = KubernetesJobs(self.runtime, LIMITS, self.held)
-        audit = Auditor(KeptAudit(), clock)
-        access = SessionAccess(
-            store=store,
-            runtime=self.runtime,
-            virtual=VirtualRuntime(),
-            states=SessionStates(store, clock, RETENTION),
-            clock=clock,
-            audit=audit,
-        )
-        self.files = SessionFiles(
-            access=access, audit=audit, timeout_seconds=600, max_bytes=100, held=self.held
-        )
-
-
 @pytest.mark.parametrize("use", USE_CASES)
 async def test_a_script_of_ours_has_nothing_of_its_sessions_variables(use: str, sqlite: SqliteStore) -> None:
     session = await sqlite.create(a_session(owner=ALICE.email, state=SessionState.RUNNING, env=ENV))
-    world = World(sqlite, session)
+    runtime = ScriptedRuntime()
+    world = World(runtime, Held(), sqlite, session)
     with contextlib.suppress(GamguiError):  # a pod that says nothing has not answered
-        await USE_CASES[use](world)  # type: ignore[arg-type]
-    assert world.runtime.commands
-    for command in world.runtime.commands:
+        await USE_CASES[use](world)
+    assert runtime.commands
+    for command in runtime.commands:
         assert command.internal
         assert not set(command.env) & set(ENV)
         assert CANARY not in repr(command.argv) + repr(dict(command.env)) + command.workdir

@@ -14,6 +14,7 @@ async def remove(call: Call) -> Response:
     """Removes the credentials that are kept under the address."""
     from shared.web.owners import owner_of, removed_json
 
+    # The service asks again; here, a stranger learns nothing of addresses and bodies.
     app().access.require_administrator(call.caller)
     owner = owner_of(call.params)
     return JSONResponse(removed_json(owner, await app().owners.remove_credentials(call.caller, owner)))

@@ -20,9 +20,10 @@ from shared.kube.credentials import COPIED, GAM_FOLDER, MOUNTED
 from shared.kube.manifest import START_SCRIPT, USER_ID
 from tests.support.laptop import ROOT
 from tests.support.needs import needs
+from tests.support.patience import PATIENCE
 
 IMAGE = ROOT / "images/gam-session"
-_SECONDS = 10.0
+_SECONDS = PATIENCE
 PROGRAMS = {
     "coreutils": "cat chmod cut date dd head mkdir mkfifo mv readlink rm rmdir sha256sum sleep stat tail wc",
     "procps": "kill",

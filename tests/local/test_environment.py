@@ -17,9 +17,10 @@ import pytest
 from local.environment import STAMP, InstallError, prepare
 from local.images import prepare_image
 from tests.support.laptop import ROOT, base_environment
+from tests.support.patience import PATIENCE
 
 _WHEEL = "Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
-_SECONDS = 100.0
+_SECONDS = PATIENCE
 
 
 @pytest.fixture

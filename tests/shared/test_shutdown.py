@@ -11,7 +11,9 @@ from typing import Any
 
 import pytest
 
+from shared.kube import exec as execution
 from shared.shutdown import shutdown_event
+from shared.telemetry import flusher
 from tests.support.patience import PATIENCE
 
 
@@ -65,3 +67,9 @@ async def test_outside_the_main_thread_no_handler_is_touched() -> None:
     before = signal.getsignal(signal.SIGINT)
     assert await asyncio.to_thread(asyncio.run, elsewhere()) is False
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_the_times_of_an_end_fit_into_what_cloud_run_gives() -> None:
+    """It kills ten seconds after SIGTERM: https://cloud.google.com/run/docs/container-contract."""
+    assert execution._SHUTDOWN_SECONDS + flusher.EXIT_SECONDS <= 10
+    assert flusher.EXIT_SECONDS < flusher.CLOSE_SECONDS < execution._SHUTDOWN_SECONDS

@@ -20,7 +20,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO
 
-START_SECONDS = 60.0
+from tests.support.patience import PATIENCE
+
+START_SECONDS = PATIENCE
 STOP_SECONDS = 10.0
 
 _FOLDER = Path("platform/cloud-firestore-emulator")

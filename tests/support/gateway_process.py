@@ -11,14 +11,15 @@ from pathlib import Path
 
 from tests.support import laptop
 from tests.support.laptop import ROOT
+from tests.support.patience import PATIENCE
 
 __all__ = ["ALICE", "BOB", "ROOT", "free_port", "gateway", "server", "virtual_environment"]
 
 ALICE = {"X-Dev-User": "alice@example.com"}
 BOB = {"X-Dev-User": "bob@example.com"}
 
-_START_SECONDS = 40.0
-_STOP_SECONDS = 20.0
+_START_SECONDS = PATIENCE
+_STOP_SECONDS = PATIENCE
 
 
 def virtual_settings(folder: Path, **settings: str) -> dict[str, str]:

@@ -15,8 +15,10 @@ from collections.abc import Generator, Mapping
 from functools import cache
 from pathlib import Path
 
+from tests.support.patience import PATIENCE
+
 ROOT = Path(__file__).resolve().parent.parent.parent
-START_SECONDS = 60.0
+START_SECONDS = PATIENCE
 
 # What a test process may have set must not decide what a gateway under test connects to.
 _INHERITED = ("PATH", "LANG", "TMPDIR", "PYTHONPATH", "PYTHONHASHSEED")

@@ -14,6 +14,7 @@ from shared.kube.connection import Connection
 from shared.kube.errors import ApiError
 from tests.support.exec_server import FixedConnector, api_at
 from tests.support.kube_server import Answer, KubeServer, events, failure
+from tests.support.patience import PATIENCE
 
 OBJECT = Answer(body={"kind": "Pod"})
 
@@ -67,10 +68,9 @@ async def test_retry_after_is_honoured() -> None:
 
 async def test_a_silent_server_costs_no_more_than_the_deadline() -> None:
     async with KubeServer([Answer(hangs=True)]).running() as server, closing(api_at(server.url)) as api:
-        began = time.monotonic()
         with pytest.raises(ClusterUnavailable) as caught:
-            await api.request("GET", "/x", timeout_seconds=0.5)
-    assert time.monotonic() - began < 3
+            async with asyncio.timeout(PATIENCE):
+                await api.request("GET", "/x", timeout_seconds=0.5)
     assert caught.value.reason == "CLUSTER_TIMEOUT"
 
 
@@ -181,10 +181,9 @@ async def test_a_watch_that_stays_silent_is_cut() -> None:
         KubeServer([Answer(lines=events(("ADDED", POD)), hangs=True)]).running() as server,
         closing(api_at(server.url)) as api,
     ):
-        began = time.monotonic()
         with pytest.raises(ClusterUnavailable):
-            await watched(api, seconds=1)
-    assert time.monotonic() - began < 10
+            async with asyncio.timeout(PATIENCE):
+                await watched(api, seconds=1)
 
 
 @contextlib.asynccontextmanager

@@ -262,7 +262,7 @@ async def test_a_shutdown_is_over_before_the_instance_is_killed_even_if_the_clus
         return await pod_lives(grace)
 
     async with ExecServer([b"\x01"], stop_hangs=True).running() as server:
-        async with asyncio.timeout(1 + 9):
+        async with asyncio.timeout(PATIENCE):
             last = (await run(server.url, pod_lost=told_to_end, shutdown=shutdown))[-1]
     assert len(server.stopped) == 1
     reason = "the service instance shut down and told the command to end"

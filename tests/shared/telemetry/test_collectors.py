@@ -24,8 +24,12 @@ from tests.support.gateway_process import (
 )
 from tests.support.patience import PATIENCE
 
-CLOUD_RUN_SECONDS = 10.0
-QUICK = {"OTEL_BSP_SCHEDULE_DELAY": "50", "OTEL_METRIC_EXPORT_INTERVAL": "50"}
+EXPORT_SECONDS = 200
+QUICK = {
+    "OTEL_BSP_SCHEDULE_DELAY": "50",
+    "OTEL_METRIC_EXPORT_INTERVAL": "50",
+    "OTEL_EXPORTER_OTLP_TIMEOUT": str(EXPORT_SECONDS),
+}
 PROGRAM = """
 import asyncio, importlib.util, json, sys
 import httpx
@@ -92,11 +96,12 @@ def test_a_collector_that_is_away_harms_no_request_and_no_end(away: str, tmp_pat
         settings = virtual_settings(tmp_path, OTEL_EXPORTER_OTLP_ENDPOINT=url, **QUICK)
         with laptop.gateway(tmp_path / "gateway.log", **settings) as (process, gateway):
             httpx.get(f"{gateway}/v1/sessions", headers=ALICE, timeout=PATIENCE)
-            assert slowest(gateway) < 1.0
+            # Neither a request nor the end has waited for an export, which is given up after EXPORT_SECONDS.
+            assert slowest(gateway) < EXPORT_SECONDS / 2
             told = time.monotonic()
             process.terminate()
-            assert process.wait(CLOUD_RUN_SECONDS) == 0
-            assert time.monotonic() - told < CLOUD_RUN_SECONDS
+            assert process.wait(PATIENCE) == 0
+            assert time.monotonic() - told < EXPORT_SECONDS / 2
 
 
 @contextlib.contextmanager
@@ -120,7 +125,7 @@ def test_a_function_that_is_told_to_end_sends_what_it_has(tmp_path: Path) -> Non
                 assert httpx.get(f"{url}/v1/sessions", headers=ALICE, timeout=PATIENCE).status_code == 200
             assert kept.metrics == {}  # the interval is a minute
             process.terminate()
-            process.wait(CLOUD_RUN_SECONDS)
+            process.wait(PATIENCE)
         assert kept.total("gamgui.requests", gamgui_function="list_sessions") == 3
         assert len([span for span in kept.spans if span.name == "GET /v1/sessions"]) == 3
 
@@ -129,7 +134,7 @@ def test_a_function_whose_collector_hangs_ends_in_time(tmp_path: Path) -> None:
     with collector(hang=True) as kept, listing(tmp_path, kept.url) as (process, url):
         assert httpx.get(f"{url}/v1/sessions", headers=ALICE, timeout=PATIENCE).status_code == 200
         process.terminate()
-        process.wait(CLOUD_RUN_SECONDS)
+        process.wait(PATIENCE)
 
 
 def test_the_operators_own_name_of_the_service_wins(tmp_path: Path) -> None:

@@ -49,9 +49,12 @@ class Evidence:
             detail["env"] = " ".join(sorted(env))
         return detail
 
-    async def metered(self, pieces: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
+    def metered(self, pieces: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
         """The command's input as it comes, counted and digested while it passes."""
-        self._end = UNREAD
+        self._end = UNREAD  # stays, if the command never begins to read
+        return self._metered(pieces)
+
+    async def _metered(self, pieces: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
         try:
             async for piece in pieces:
                 self.count(piece)

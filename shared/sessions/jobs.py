@@ -85,13 +85,13 @@ class JobService(JobEnds):
         """
         session = await self._access.running(owner, session_id)
         variables.require_room(new.argv, new.workdir, new.env)
-        new = dataclasses.replace(new, env=variables.of_command(session.env, new.env))
         job = await self._document(session, new, job_id)
         if job.state is not JobState.QUEUED:
             return (await self._refreshed(session, [job]))[0]
         evidence = await self._audit.evidence()
         evidence.count(new.stdin)
         detail = {"job": job.id, **evidence.of_command(new.argv, new.env), **evidence.of_input()}
+        new = dataclasses.replace(new, env=variables.of_command(session.env, new.env))
         async with self._audit.act(session, owner, "job.start", detail) as act:
             act.announce()
             act.outcome = "started"

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import hmac
+import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
 
 from tests.contract.conftest import Target, gateway_settings
+from tests.contract.test_exec import marked, wait_until_running
+from tests.contract.test_exec_stdin import MIB, PIECE, endless, path_of, run, send, upload
 from tests.support import laptop
 from tests.support.client import Client, Json
 from tests.support.gam_files import gam_files
@@ -115,6 +121,58 @@ async def test_a_command_that_runs_is_there_already(alice: Client) -> None:
     await running
     ended = next(record for record in await records(alice, session) if record["id"] == found["id"])
     assert (ended["outcome"], ended["at"]) == ("pod_lost", found["at"])
+
+
+async def ended(client: Client, session: Json, action: str, *words: str) -> Json:
+    """The detail of the newest record of that kind with these words in its command, once it has ended."""
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            for record in await records(client, session):
+                told = record["action"] == action and all(w in record["detail"]["command"] for w in words)
+                if told and (action != "session.exec" or record["outcome"] != "started"):
+                    detail: Json = record["detail"]
+                    return detail
+            await asyncio.sleep(0.05)
+
+
+def input_of(detail: Json) -> dict[str, Any]:
+    return {name: value for name, value in detail.items() if name.startswith("stdin_")}
+
+
+async def test_input_is_told_by_length_digest_and_end_however_it_came(alice: Client, tmp_path: Path) -> None:
+    session = await alice.create(env={"OF_THE_SESSION": "X1"})
+    data = PIECE[:100_000] + b"gam update user bob password X1"
+    await run(alice, session, "wc -c", data)
+    key = sqlite3.connect(tmp_path / "sessions.db").execute("SELECT key FROM audit_key").fetchone()[0]
+    whole = {
+        "stdin_bytes": len(data),
+        "stdin_end": "complete",
+        "stdin_digest": hmac.new(bytes.fromhex(key), data, hashlib.sha256).hexdigest(),
+    }
+    assert input_of(await ended(alice, session, "session.exec", "wc -c")) == whole
+    text = "a line\nof a job\n"
+    path, body = f"/v1/sessions/{session['id']}/jobs", {"command": "wc -l", "env": {"OF_THE_REQUEST": "X1"}}
+    assert (await alice.call("POST", path, {**body, "stdin": text}))[0] == 201
+    job = await ended(alice, session, "job.start", "wc -l")
+    assert (job["stdin_bytes"], job["stdin_end"]) == (len(text), "complete")
+    assert job["stdin_digest"] == hmac.new(bytes.fromhex(key), text.encode(), hashlib.sha256).hexdigest()
+    assert job["env"] == "OF_THE_REQUEST"
+    await alice.delete(session)
+    assert "X1" not in str(await records(alice, session))
+
+
+async def test_input_that_breaks_off_or_that_nobody_reads_is_not_called_complete(alice: Client) -> None:
+    session = await alice.create()
+    line, mark = marked("cat >/dev/null; echo complete; sleep MARK")
+    async with upload(alice, path_of(session, ("command", line)), 4 * MIB) as writer:
+        await send(writer, 1)
+        await wait_until_running(alice, session, mark)
+    broken = await ended(alice, session, "session.exec", mark, "sleep")
+    assert (broken["stdin_end"], len(broken["stdin_digest"])) == ("broken", 64)
+    assert 0 < broken["stdin_bytes"] <= MIB
+    assert (await run(alice, session, "exit 3", endless()))["exit_code"] == 3
+    assert (await ended(alice, session, "session.exec", "exit 3"))["stdin_end"] == "unread"
+    await alice.delete(session)
 
 
 async def test_an_administrator_looks_and_deletes_and_nothing_else_and_all_of_it_is_recorded(

@@ -63,6 +63,12 @@ async def test_input_that_a_command_does_not_take_says_so() -> None:
     assert (evidence.of_input()["stdin_bytes"], evidence.of_input()["stdin_end"]) == (3, "unread")
 
 
+async def test_input_that_nobody_asks_for_says_so() -> None:
+    evidence = Evidence(KEY)
+    await evidence.metered(pieces(b"abc")).aclose()  # the command never began
+    assert evidence.of_input() == {"stdin_bytes": 0, "stdin_end": "unread"}
+
+
 def test_no_input_is_an_empty_one() -> None:
     assert Evidence(KEY).of_input() == {"stdin_bytes": 0, "stdin_end": "complete"}
 

@@ -17,14 +17,15 @@ _NOT_READ = frozenset({"redirect_uris"})
 """Where the browser comes back to: of Google's concern, and GAM has its own."""
 
 _GOOGLES = re.compile(
-    r"https://(?:accounts\.google\.com|(?P<service>(?:[a-z0-9][a-z0-9-]*\.){1,2})googleapis\.com)"
-    r"(?P<path>/[A-Za-z0-9._~%+/=?&@-]*)?"
+    r"https://(?:accounts\.google\.com(?=/|\Z)"
+    r"|(?:oauth2|openidconnect|sts|iamcredentials)(?:\.mtls)?\.googleapis\.com(?=/|\Z)"
+    r"|www\.googleapis\.com/(?:oauth2|robot)(?=/))"
+    r"(?:[A-Za-z0-9._~+=?&@-]|%40|/(?!\.))*+"
 )
-_UNIVERSE = "googleapis.com"
-_ANYBODYS = re.compile(r"(?:.*\.)?[a-z0-9-]*storage\.")
-"""Services that serve what anybody has put there."""
+"""Where Google answers for accounts and tokens. Other services of its, and other paths of ``www``, serve or
+keep what anybody has sent there; ``..`` and what is percent-encoded would lead to those."""
 
-_ANYBODYS_PATH = re.compile(r"/+(?:storage|download|upload|batch|drive)(?:/.*)?")
+_UNIVERSE = "googleapis.com"
 
 
 def foreign_address(file: Mapping[str, Any]) -> str | None:
@@ -56,9 +57,4 @@ def _is_googles(name: str, value: object) -> bool:
         return False
     if name == "universe_domain":
         return value == _UNIVERSE
-    found = _GOOGLES.fullmatch(value)
-    if found is None:
-        return False
-    return not _ANYBODYS.fullmatch(found["service"] or "") and not _ANYBODYS_PATH.fullmatch(
-        found["path"] or ""
-    )
+    return _GOOGLES.fullmatch(value) is not None

@@ -12,42 +12,29 @@ from collections.abc import Collection, Iterable
 
 from shared.identity.loopback import is_local_name
 
+_SAYS_SO = re.compile(
+    r"forward|prox(?:y|ied)|tunnel|clientip|realip|(?:^|-)(?:via|ip|cdn|ingress|remote|originating|interstitial)"
+    r"(?:-|$)"
+)
 _NAMES = frozenset(
     {
-        *("forwarded", "via", "client-ip", "true-client-ip", "cdn-loop", "front-end-https", "remote-user"),
-        *("max-forwards", "x-scheme", "x-host", "x-rewrite-url", "x-url-scheme", "x-proxyuser-ip", "dnt-ip"),
-        *("x-cluster-client-ip", "x-request-start", "x-coming-from", "x-from-ip", "x-ip", "x-remote-user"),
+        *("front-end-https", "x-scheme", "x-host", "x-rewrite-url", "x-url-scheme", "x-request-start"),
+        *("x-coming-from", "eagleid", "x-cloud-trace-context"),
     }
 )
-_PREFIXES = (
-    *("x-forwarded", "x-forward-", "forwarded-", "x-real-", "x-original-", "x-client-", "x-remote-"),
-    *("x-envoy-", "x-proxy-", "proxy-", "x-via", "x-auth-request-", "x-tunnel-", "x-varnish", "x-traefik-"),
-    *("cf-", "x-cf-", "fastly-", "akamai-", "x-akamai-", "x-amz-cf-", "x-amzn-", "x-azure-", "x-arr-"),
-    *(
-        "x-appengine-",
-        "x-goog-",
-        "x-cloud-trace-",
-        "x-github-",
-        "x-codespaces-",
-        "x-ms-",
-        "ngrok-",
-        "x-ngrok-",
-    ),
-    *(
-        "ngrok-",
-        "x-ngrok-",
-        "tailscale-",
-        "fly-",
-        "x-vercel-",
-        "x-nf-",
-        "x-heroku-",
-        "x-replit-",
-        "x-gitpod-",
-        "wl-proxy-",
-    ),
-    *("bypass-tunnel-", "x-localtunnel-", "x-cloudflare-", "x-pagekite-", "x-forwarder-"),
+_PREFIXES = ("x-real-", "x-original-", "x-client-", "x-ssl-", "ssl-", "auth-request-", "x-auth-request-")
+_PRODUCTS = frozenset(
+    {
+        *("apache", "caddy", "envoy", "istio", "kong", "l5d", "nginx", "squid", "traefik", "varnish"),
+        *("authenticated", "authentik", "consumer", "credential", "pomerium", "teleport", "webauth"),
+        *("akamai", "ali", "amz", "amzn", "appengine", "arr", "azure", "bluecoat", "cf", "cloudflare"),
+        *("fastly", "fly", "goog", "heroku", "incap", "koyeb", "ms", "nf", "railway", "render", "rndr"),
+        *("edge", "sucuri", "vercel", "wl", "zscaler"),
+        *("codespaces", "coder", "daytona", "github", "gitpod", "replit"),
+        *("bore", "expose", "ngrok", "pagekite", "pinggy", "serveo", "tailscale", "zrok"),
+    }
 )
-"""Of nginx, Apache, Envoy, Traefik, CDNs, platforms and tunnels. In lower case, words joined by ``-``."""
+"""The first word, behind ``x-`` or not, of what proxies, CDNs, platforms and tunnels call their headers."""
 
 _LOCAL_ORIGINS = ("http://localhost", "http://127.0.0.1", "http://[::1]")
 _DEFAULT_PORT = "80"
@@ -60,7 +47,8 @@ def proxy_header(names: Iterable[str]) -> str | None:
     """
     for name in names:
         plain = name.strip().lower().replace("_", "-")
-        if plain in _NAMES or plain.startswith(_PREFIXES):
+        first = plain.removeprefix("x-").partition("-")[0]
+        if plain in _NAMES or first in _PRODUCTS or plain.startswith(_PREFIXES) or _SAYS_SO.search(plain):
             return plain
     return None
 

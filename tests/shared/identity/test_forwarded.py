@@ -28,11 +28,24 @@ ADDED = [
     "X-Amzn-Trace-Id", "Tailscale-User-Login", "Fly-Client-IP", "X-Vercel-Forwarded-For", "CDN-Loop",
     "X-Remote-Addr", "Proxy-Connection", "X-Proxy-User", "WL-Proxy-Client-IP", "X-ARR-SSL", "X-Scheme",
     "X-AppEngine-User-IP", "X-Goog-IAP-JWT-Assertion", "X-Cloud-Trace-Context", "X-Auth-Request-Email",
+    "X-Rewrite-URL", "X-ProxyUser-Ip", "X-Tunnel-Id", "Cf-Access-Jwt-Assertion", "X-AppEngine-Country",
+    "Remote-User", "Remote-Email", "X-RealIP", "X-ClientIP", "X-IMForwards", "Z-Forwarded-For",
+    "Incap-Client-IP", "X-Sucuri-ClientIP", "Ali-CDN-Real-IP", "Cdn-Src-Ip", "X-CDN-Pop", "X-BlueCoat-Via",
+    "X-Originating-IP", "Source-IP", "X-HAProxy-Server-State", "X-Kong-Request-Id", "X-Consumer-Username",
+    "X-Authentik-Email", "X-Pomerium-Claim-Email", "Teleport-Jwt-Assertion", "L5d-Client-Id",
+    "X-Railway-Edge", "Rndr-Id", "X-Ingress-Path", "X-SSL-Client-Cert", "SSL-Client-Cert",
+    "X-Pinggy-No-Screen", "X-Zrok-Interstitial", "Skip-Zrok-Interstitial", "X-Authenticated-User",
+    "X-Forwardedfor", "X-WebAuth-User", "X-Zscaler-Info",
+    "X-Edge-Location", "X-Caddy-Request-Id", "X-Istio-Attributes", "X-Daytona-Preview-Token",
+    "X-Tunnels-Auth",
 ]  # fmt: skip
 
 HARMLESS = [
     "Accept-Encoding", "Content-Type", "Content-Length", "Idempotency-Key", "If-Match", "Last-Event-ID",
     "X-Request-Id", "traceparent", "Connection", "Upgrade", "Origin-Agent-Cluster", "Cookie", "Range",
+    "X-Requested-With", "DNT", "Sec-GPC", "Sec-CH-UA-Platform", "Sec-Fetch-Mode", "Referer", "Priority",
+    "Upgrade-Insecure-Requests", "Prefer", "X-B3-TraceId", "TE", "Content-Digest", "Expect",
+    "Pragma", "X-Correlation-Id",
 ]  # fmt: skip
 
 

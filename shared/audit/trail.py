@@ -8,7 +8,7 @@ import logging
 import secrets
 
 from shared.audit.log import log_record
-from shared.audit.masking import MAX_CHARACTERS, Masked, look
+from shared.audit.masking import MASK, MAX_CHARACTERS, Masked, look
 from shared.sessions.audit_ports import NO_SESSION, AuditRecord, AuditStore
 
 log = logging.getLogger("gamgui.audit")
@@ -16,7 +16,7 @@ log = logging.getLogger("gamgui.audit")
 KEY_BYTES = 32
 
 _LONG_CHARACTERS = 1024
-"""To look at a longer command takes so long that others' requests must go on meanwhile."""
+"""To look at a longer text takes so long that others' requests must go on meanwhile."""
 
 _OURS = frozenset(("job", "command_digest", "stdin_digest", "stdin_end"))
 """What is no text of a caller's."""
@@ -39,23 +39,19 @@ class AuditTrail:
     def __init__(self, store: AuditStore, seconds: float = STORE_SECONDS) -> None:
         self._store = store
         self._seconds = seconds
-        self._looked: dict[str, tuple[str, Masked]] = {}
+        self._looked: dict[str, Masked] = {}
         self._key: bytes | None = None
 
     async def announce(self, record: AuditRecord) -> None:
         """See ``AuditLog``. The log gets one entry an act, at its end."""
-        command = record.detail.get("command")
-        if isinstance(command, str):
-            # Once for both of its records.
-            long = len(command) > _LONG_CHARACTERS
-            looked = await asyncio.to_thread(look, command) if long else look(command)
-            self._looked[record.id] = (command, looked)
-        await self._stored(self._masked(record))
+        await self._stored(await self._masked(record))
 
     async def record(self, record: AuditRecord) -> None:
         """See ``AuditLog``."""
-        shown = self._masked(record)
-        self._looked.pop(record.id, None)
+        try:
+            shown = await self._masked(record)
+        finally:
+            self._looked.pop(record.id, None)
         log_record(shown)
         await self._stored(shown)
 
@@ -80,11 +76,11 @@ class AuditTrail:
             words = (record.id, record.action, record.session_id)
             log.exception("audit record %s (%s on %s) is not stored", *words)
 
-    def _masked(self, record: AuditRecord) -> AuditRecord:
+    async def _masked(self, record: AuditRecord) -> AuditRecord:
         """The record without secrets, and with what it lacks: ``masked``, ``truncated``."""
         detail = dict(record.detail)
         looked = {
-            key: self._look(record.id, key, value)
+            key: await self._look(record.id, key, value)
             for key, value in detail.items()
             if isinstance(value, str) and key not in _OURS
         }
@@ -96,8 +92,20 @@ class AuditTrail:
         detail |= flags if "command" in detail else {name: True for name, flag in flags.items() if flag}
         return dataclasses.replace(record, detail=detail)
 
-    def _look(self, record_id: str, key: str, value: str) -> Masked:
+    async def _look(self, record_id: str, key: str, value: str) -> Masked:
         if key == "env":  # names that tell of a secret, and no secret behind them
             return Masked(value[:MAX_CHARACTERS], masked=False, truncated=len(value) > MAX_CHARACTERS)
-        text, found = self._looked.get(record_id, ("", None))
-        return found if found is not None and text is value else look(value)
+        if key != "command":
+            return await _looked_at(value)
+        if record_id not in self._looked:
+            self._looked[record_id] = await _looked_at(value)  # once for both of an act's records
+        return self._looked[record_id]
+
+
+async def _looked_at(text: str) -> Masked:
+    """The text as it may be shown; nothing of it, if that cannot be found out."""
+    try:
+        return await asyncio.to_thread(look, text) if len(text) > _LONG_CHARACTERS else look(text)
+    except Exception:
+        log.exception("a text of an audit record cannot be masked, and is left out")
+        return Masked(MASK, masked=True, truncated=True)

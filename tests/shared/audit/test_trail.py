@@ -140,11 +140,28 @@ async def test_the_key_for_digests_is_read_once_and_again_after_a_failure() -> N
     assert await trail.digest_key() == await trail.digest_key() is not None
 
 
-async def test_while_a_long_command_is_masked_other_work_goes_on() -> None:
+@pytest.mark.parametrize("way", ["announce", "record"])
+async def test_while_a_long_command_is_masked_other_work_goes_on(way: str) -> None:
     store = MemoryAudit()
     long = dataclasses.replace(RECORD, detail={"command": "a|" * 3000})
-    keeping = asyncio.create_task(AuditTrail(store).announce(long))
+    keeping = asyncio.create_task(getattr(AuditTrail(store), way)(long))
     await asyncio.sleep(0)  # one turn of the loop, in which a short one is kept
     assert not store.records
     await keeping
     assert store.records[RECORD.id].detail["truncated"] is True
+
+
+async def test_a_command_that_cannot_be_masked_is_not_shown_and_its_record_is_kept(
+    lines: pytest.LogCaptureFixture,
+) -> None:
+    store = MemoryAudit()
+    trail = AuditTrail(store)
+    await asyncio.get_running_loop().shutdown_default_executor()  # the process ends
+    hidden = {"command": "gam user bob password canary" * 100, "exit_code": 3}
+    await trail.announce(dataclasses.replace(RECORD, outcome="started", detail=hidden))
+    assert store.records[RECORD.id].outcome == "started"
+    await trail.record(dataclasses.replace(RECORD, detail=hidden))
+    shown = {"command": "***", "exit_code": 3, "masked": True, "truncated": True}
+    assert store.records[RECORD.id] == dataclasses.replace(RECORD, detail=shown)
+    assert {entry.levelname for entry in lines.records} == {"ERROR", "INFO"}
+    assert "canary" not in lines.text

@@ -49,14 +49,15 @@ def require_linear(work: Callable[[Any], object], make: Callable[[int], Any], bo
     for size in (min(bound, 20), bound // 64, bound // 8, bound):
         floor = max(FLOOR_SECONDS, size * FLOOR_SECONDS_A_CHARACTER)
         half, whole = make(size // 2), make(size)
-        if seconds(lambda whole=whole: work(whole), runs=1) <= floor:  # type: ignore[misc]
-            continue
+        long = seconds(lambda whole=whole: work(whole), 1)  # type: ignore[misc]
         for attempt in range(1, _ATTEMPTS + 1):
+            if long <= floor:
+                break
             gc.collect(0)
             short = seconds(lambda half=half: work(half), attempt)  # type: ignore[misc]
-            long = seconds(lambda whole=whole: work(whole), attempt)  # type: ignore[misc]
-            if long <= max(RATIO * short, floor):
+            if long <= RATIO * short:
                 break
+            long = seconds(lambda whole=whole: work(whole), attempt + 1)  # type: ignore[misc]
         else:
             raise AssertionError(f"{what}: {size} take {long:.4f} s, {size // 2} take {short:.4f} s")
 

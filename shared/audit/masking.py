@@ -14,6 +14,7 @@ from shared.audit.secret_names import MASK
 from shared.audit.secrets import SHAPES
 from shared.audit.shell import ShellReader
 from shared.audit.shown_line import INNER
+from shared.sessions.job_ports import Shown
 
 __all__ = ["MASK", "Masked", "look", "masked", "masked_words", "shown_command"]
 
@@ -103,9 +104,12 @@ def masked(command: str) -> str:
     return look(command).text
 
 
-def shown_command(command: str | Sequence[str]) -> str | tuple[str, ...]:
+def shown_command(command: str | Sequence[str]) -> Shown:
     """See ``ShownCommand``."""
-    return masked(command) if isinstance(command, str) else tuple(masked_words(command))
+    if not isinstance(command, str):
+        return _words(command)
+    looked = look(command)
+    return Shown(looked.text, looked.masked, looked.truncated)
 
 
 def masked_words(words: Sequence[str]) -> list[str]:
@@ -118,23 +122,32 @@ def masked_words(words: Sequence[str]) -> list[str]:
         As many words, of at most ``MAX_CHARACTERS`` each. When they are more than 8,192 characters in
         all, each counted with eight more, one word that says how many are left out stands for the rest.
     """
+    return list(_words(words).command)
+
+
+def _words(words: Sequence[str]) -> Shown:
     work = _Masking()
     command = Arguments(work.nested)
     shown: list[str] = []
     left = _MAX_ALL_WORDS
+    is_masked = is_cut = False
     for word in words:
         if left <= 0:
             break
-        read = min(_SEARCHED, left)
-        text = command.shown(_shapes_masked(word[:read], is_cut=len(word) > read))
+        read = word[: min(_SEARCHED, left)]
+        text = command.shown(_shapes_masked(read, is_cut=len(word) > len(read)))
+        is_masked = is_masked or text != read
+        is_cut = is_cut or len(word) > len(read) or len(text) > MAX_CHARACTERS
         shown.append(text[:MAX_CHARACTERS])
-        left -= min(len(word), read) + _WORD_COST
+        left -= len(read) + _WORD_COST
     places = [place for place, word in enumerate(words[: len(shown)]) if not command.is_option(word)]
     if command.last_is_secret(len(places)) and len(shown) == len(words):
         shown[places[-1]] = MASK
+        is_masked = True
     if len(shown) < len(words):
         shown.append(f"[{len(words) - len(shown)} more]")
-    return shown
+        is_cut = True
+    return Shown(tuple(shown), is_masked, is_cut)
 
 
 def _shapes_masked(text: str, *, is_cut: bool) -> str:

@@ -78,6 +78,8 @@ class Job(JobReport):
     Attributes:
         id: Random, see ``names.new_job_id``.
         command: As it may be stored and shown: in the caller's form, secrets masked.
+        command_masked: Something in it was replaced; None in jobs of an earlier release.
+        command_truncated: It went on; likewise.
         version: As in ``Session``.
     """
 
@@ -88,6 +90,8 @@ class Job(JobReport):
     command: str | Sequence[str]
     created_at: datetime
     timeout_seconds: float | None
+    command_masked: bool | None = None
+    command_truncated: bool | None = None
     version: str = ""
 
     def reported(self, report: JobReport) -> Job:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from shared.sessions.audit_ports import AuditStore
 from shared.sessions.job import Job, JobCursor, JobRecord, JobReport, NewJob
@@ -11,10 +11,24 @@ from shared.sessions.model import Session
 from shared.sessions.ports import Cursor, SessionStore
 
 
+class Shown(NamedTuple):
+    """A command as it may be stored and shown.
+
+    Attributes:
+        command: In the caller's form.
+        masked: Something was replaced.
+        truncated: It went on.
+    """
+
+    command: str | tuple[str, ...]
+    masked: bool
+    truncated: bool
+
+
 class ShownCommand(Protocol):
     """Makes of a command what may be stored and shown."""
 
-    def __call__(self, command: str | Sequence[str]) -> str | tuple[str, ...]:
+    def __call__(self, command: str | Sequence[str]) -> Shown:
         """The command in its own form, secrets masked, bounded."""
         ...
 

@@ -27,7 +27,7 @@ from shared.sessions.job import (
     lost,
 )
 from shared.sessions.job_ends import ASKED, JobEnds
-from shared.sessions.job_ports import JobRuntime, JobStore, ShownCommand
+from shared.sessions.job_ports import JobRuntime, JobStore, Shown, ShownCommand
 from shared.sessions.model import Session, SessionState
 from shared.sessions.person import Person
 from shared.sessions.ports import Clock, Cursor
@@ -210,12 +210,15 @@ class JobService(JobEnds):
 
     async def _document(self, session: Session, new: NewJob, job_id: str) -> Job:
         """The stored job: a new one, or that of an earlier request with this id."""
+        shown = await self._masked(new.command)
         job = Job(
             id=job_id,
             session_id=session.id,
             owner=session.owner,
             name=new.name or job_id,
-            command=await self._masked(new.command),
+            command=shown.command,
+            command_masked=shown.masked,
+            command_truncated=shown.truncated,
             state=JobState.QUEUED,
             created_at=self._clock.now(),
             timeout_seconds=new.timeout_seconds,
@@ -225,7 +228,7 @@ class JobService(JobEnds):
         except Conflict:
             return await self._job(session, job_id)
 
-    async def _masked(self, command: str | Sequence[str]) -> str | Sequence[str]:
+    async def _masked(self, command: str | Sequence[str]) -> Shown:
         characters = len(command) if isinstance(command, str) else sum(len(word) + 1 for word in command)
         if characters > _LONG_CHARACTERS:
             return await asyncio.to_thread(self._shown, command)

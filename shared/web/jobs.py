@@ -34,6 +34,8 @@ def job_json(job: Job) -> dict[str, Any]:
         "session_id": job.session_id,
         "name": job.name,
         "command": job.command,
+        "command_masked": job.command_masked,
+        "command_truncated": job.command_truncated,
         "state": job.state,
         "exit_code": job.exit_code,
         "signal": job.signal,

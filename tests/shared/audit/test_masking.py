@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from shared.audit.masking import MASK, MAX_CHARACTERS, masked, masked_words
+from shared.audit.masking import MASK, MAX_CHARACTERS, masked, masked_words, shown_command
 from shared.audit.secrets import (
     ENDINGS,
     HARMLESS,
@@ -310,6 +310,28 @@ def test_words_stay_apart_and_only_the_secret_ones_change(words: list[str], show
         assert [word for word in found if MASK not in word] == [
             word for word, now in zip(words, found, strict=True) if MASK not in now
         ]
+
+
+@pytest.mark.parametrize(
+    ("command", "lacks"),
+    [
+        ("gam version", (False, False)),
+        ("gam user bob password X1", (True, False)),
+        ("gam " + "x" * 100_000, (False, True)),
+        ("gam password X1 " + "x" * 100_000, (True, True)),
+        (["gam", "version"], (False, False)),
+        (["gam", "password", "X1"], (True, False)),
+        (["mkpasswd", "X1"], (True, False)),
+        (["gam", "x" * (MAX_CHARACTERS + 1)], (False, True)),
+        (["gam", "x" * 100_000], (False, True)),
+        (["x"] * 10_000, (False, True)),
+        (["password", "X1"] + ["x"] * 10_000, (True, True)),
+    ],
+)
+def test_what_a_shown_command_lacks_is_told(command: str | list[str], lacks: tuple[bool, bool]) -> None:
+    shown = shown_command(command)
+    assert (shown.masked, shown.truncated) == lacks
+    assert shown.command == (masked(command) if isinstance(command, str) else tuple(masked_words(command)))
 
 
 def test_long_words_are_cut() -> None:

@@ -22,6 +22,7 @@ from shared.sessions.states import SessionStates
 from shared.sessions.virtual import VirtualRuntime
 from shared.sessions.virtual_jobs import VirtualJobs
 from shared.store.sqlite import SqliteStore
+from shared.web.jobs import job_json
 from tests.shared.store.samples import NOON, RETENTION, SetClock, a_session
 from tests.support.people import ALICE, person
 from tests.support.scripted_runtime import KeptAudit, ScriptedRuntime
@@ -132,6 +133,19 @@ async def test_a_job_is_stored_before_it_is_started_and_its_start_is_audited(wor
     assert (job.state, job.started_at) == (JobState.RUNNING, RUNNING.started_at)
     assert await world.store.get_job(job.id) == job
     assert [(record.action, record.outcome) for record in world.audit.records] == [("job.start", "started")]
+
+
+@pytest.mark.parametrize(
+    ("command", "lacks"), [("true", (False, False)), ("gam password " + "x" * 9000, (True, True))]
+)
+async def test_a_job_says_whether_its_command_is_shown_in_full(
+    world: World, command: str, lacks: tuple[bool, bool]
+) -> None:
+    new = dataclasses.replace(NEW, command=command)
+    job = await world.service.start(ALICE, world.session.id, new, new_job_id())
+    assert (job.command_masked, job.command_truncated) == lacks
+    assert await world.store.get_job(job.id) == job
+    assert (job_json(job)["command_masked"], job_json(job)["command_truncated"]) == lacks
 
 
 async def test_a_start_whose_answer_was_lost_is_repeated_for_the_same_job(

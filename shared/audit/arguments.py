@@ -14,6 +14,9 @@ Nested = Callable[[str], str]
 
 _EQUALS = ("=", ":", "=>", ":=")
 SCHEMES = ("bearer", "basic", "digest", "negotiate", "token")
+_PIPED = 4
+"""How many more commands of a pipeline are asked whether they read a secret."""
+
 SHELLS = frozenset(("sh", "bash", "dash", "zsh", "ksh", "ash", "su", "eval", "ssh", "busybox"))
 
 _CLUSTER = re.compile(r"-[A-Za-z0-9#]*")
@@ -42,9 +45,13 @@ class Arguments:
 
     Args:
         nested: Masks a word that holds several.
+
+    Attributes:
+        into: The next command of its pipeline.
     """
 
     def __init__(self, nested: Nested) -> None:
+        self.into: Arguments | None = None
         self._nested = nested
         self._seen: set[str] = set()
         self._secret = False
@@ -75,6 +82,11 @@ class Arguments:
             self._seen.issuperset(_WATCHED[program]) and (not option or option in self._seen)
             for program, option in READERS.items()
         )
+
+    def passes_secret(self, further: int = _PIPED) -> bool:
+        """Whether it reads a secret, or hands what it reads to what does, so many commands on."""
+        into = self.into if further else None
+        return self.reads_secret or (into is not None and into.passes_secret(further - 1))
 
     @property
     def prints(self) -> bool:

@@ -147,7 +147,7 @@ class ShellReader:
             out.add(MASK)
         else:
             shown = self._nested(word.text)
-            out.add(word.raw if shown == word.text else requoted(word.raw, word.restored(shown)))
+            out.given(word.raw if shown == word.text else requoted(word.raw, word.restored(shown)))
 
     def _document(self, out: ShownLine, *, dash: bool) -> None:
         out.add(self._blanks())
@@ -172,7 +172,7 @@ class ShellReader:
             out.add(self._body("".join(lines), document.command) + end)
 
     def _body(self, body: str, command: Arguments) -> str:
-        if command.reads_secret and body:
+        if command.passes_secret() and body:
             return MASK + "\n"
         if command.reads_shell:
             return self._nested(body)

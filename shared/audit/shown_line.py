@@ -47,6 +47,7 @@ class ShownLine:
         self._nested = nested
         self._pieces: list[str] = []
         self._places: list[int] = []
+        self._given: list[int] = []
         self._printed: list[int] = []
         self._target = False
         self.command = Arguments(nested)
@@ -58,6 +59,11 @@ class ShownLine:
 
     def add(self, piece: str) -> None:
         """Adds what needs no look."""
+        self._pieces.append(piece)
+
+    def given(self, piece: str) -> None:
+        """Adds what a command reads; one behind it may get it."""
+        self._given.append(len(self._pieces))
         self._pieces.append(piece)
 
     def touches(self) -> bool:
@@ -89,10 +95,17 @@ class ShownLine:
         if self.command.reads_secret:
             for place in self._printed:
                 self._pieces[place] = MASK
-        self._printed = self._places[1:] if operator in ("|", "|&") and self.command.prints else []
+            self._printed = []
+        into = Arguments(self._nested)
+        if operator in ("|", "|&"):
+            self.command.into = into
+            self._printed += (*self._given, *(self._places[1:] if self.command.prints else ()))
+        else:
+            self._printed = []
+        self._given = []
         self._places = []
         self._target = False
-        self.command = Arguments(self._nested)
+        self.command = into
         self.add(operator)
 
 

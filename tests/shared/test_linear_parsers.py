@@ -57,6 +57,8 @@ SHELL = (
     '"$(\n',
     "a;",
     "<<a\n",
+    "<<a|",
+    "echo a|sudo -S ",
     "sh -c '",
     "`",
     "curl -u a:b ",

@@ -22,6 +22,7 @@ SHELLS = frozenset(("sh", "bash", "dash", "zsh", "ksh", "ash", "su", "eval", "ss
 _CLUSTER = re.compile(r"-[A-Za-z0-9#]*")
 _SHELL_OPTION = re.compile(r"-[a-z]*c|--command")
 _JSON = re.compile(r"\s*[\[{]\s*(?:[\"'\\{\[]|$)")
+_ASSIGNED = re.compile(r"[\w-]+=(?=[\w-]+[ \t])")
 _SPACE = re.compile(r"\s")
 _QUOTED = re.compile(r"([\"'])(.*)\1([,;}\])]*)\Z", re.DOTALL)
 _FOLLOWED = re.compile(rf"(?:^|[^a-z])(?:{'|'.join(FOLLOWED)})$")
@@ -188,7 +189,9 @@ class Arguments:
             return word[: len(word) - len(stripped)] + shown
         if _JSON.match(word):
             return masked_values(word)
-        return self._nested(masked_values(word) if "\n" in word and not self.reads_shell else word)
+        word = masked_values(word) if "\n" in word and not self.reads_shell else word
+        name = _ASSIGNED.match(word)
+        return name[0] + self._nested(word[name.end() :]) if name else self._nested(word)
 
     def _single(self, word: str, *, verb: bool) -> str:
         """A word without blanks; it may be the name that a secret follows."""

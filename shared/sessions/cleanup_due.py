@@ -121,20 +121,24 @@ class DueSessions:
         certain: list[_Found] = []
         asked: list[_Found] = []
         after: Cursor | None = None
+        unreadable: set[str] = set()
         while True:
-            page = await self._store.due_sessions(now, limit=_PAGE, after=after)
+            page = await self._store.due_sessions(now, limit=_PAGE, after=after, unreadable=unreadable)
             for session in page:
                 held = len(certain) + len(asked) < _HELD
                 work = certain if _is_certain(session, now) else asked
                 work.append((session.owner, session if held else session.id))
             if len(page) < _PAGE:
-                return certain, asked
+                break
             if len(certain) + len(asked) >= _MOST or loop.time() >= enough:
                 report.faults.append("more sessions are due than there was time for")
-                return certain, asked
+                break
             last = page[-1]
             assert last.check_at is not None  # it was found by it
             after = Cursor(last.check_at, last.id)
+        for session_id in sorted(unreadable):
+            report.note("session", session_id, Action.LEFT, "its document cannot be read")
+        return certain, asked
 
     async def _one(self, found: Session | str, report: Report, until: float) -> Leaving | None:
         session_id = found if isinstance(found, str) else found.id

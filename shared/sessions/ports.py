@@ -49,7 +49,9 @@ class RequestRecord:
 class SessionStore(Protocol):
     """Keeps sessions and idempotency records. All changes are compare-and-set.
 
-    Every method raises ``StoreUnavailable`` when the store does not answer.
+    Every method raises ``StoreUnavailable`` when the store does not answer. A document that cannot be
+    read is an ``InternalError`` for who asks for it (reason ``DOCUMENT_INVALID``); lists leave it out,
+    and the log names it.
     """
 
     async def create(self, session: Session, *, limit: int | None = None) -> Session:

@@ -419,3 +419,18 @@ async def test_a_store_that_fails_in_the_midst_leaves_nothing_wrong(world: World
     clock.pass_seconds(60)
     await world.run()
     assert await world.state(session) is S.DELETED
+
+
+async def test_sessions_that_cannot_be_read_are_told_and_hold_up_no_other(world: World) -> None:
+    changes: dict[str, Any] = {"pod": False, "expires_at": NOON - timedelta(hours=1), "idle_seconds": 60}
+    spoiled = [await world.has(S.RUNNING, **changes) for _ in range(3)]
+    for one in spoiled:
+        await world.store.update(dataclasses.replace(one, resources=None))  # type: ignore[arg-type]
+    session = await world.has(S.RUNNING, **{**changes, "expires_at": NOON})
+    job = await world.store.create_job(a_job(session_id=session.id))
+    await world.store.update_job(dataclasses.replace(job, state="resting"))  # type: ignore[arg-type]
+    report = await world.run()
+    assert await world.state(session) is S.DELETED
+    left = [one for one in report.decisions if one.action is Action.LEFT]
+    assert sorted(one.name for one in left) == sorted(one.id for one in spoiled)
+    assert {one.because for one in left} == {"its document cannot be read"}

@@ -30,12 +30,12 @@ from shared.sessions.ports import Clock, Cursor, PodPhase
 from shared.sessions.states import SessionStates
 from shared.sessions.turns import in_turns
 
-_PAGE = 200
+_PAGE = 100
 _MOST = 20_000
-"""So many due sessions a run looks at; those that were due first."""
+"""So many due sessions a run looks at; those that were due first.
 
-_HELD = 2_000
-"""So many of them are kept in memory as they were found. The others are read again when their turn comes."""
+Only their ids are kept: the variables of one may have 64 KiB. Each is read when its turn comes.
+"""
 
 _AT_ONCE, _OF_ONE_OWNER = 16, 4
 _ONE_SECONDS = 30.0
@@ -54,8 +54,8 @@ class Leaving:
     because: str
 
 
-_Found: TypeAlias = tuple[str, Session | str]
-"""The owner of a session, and the session or only its id."""
+_Found: TypeAlias = tuple[str, str]
+"""The owner of a session, and its id."""
 
 
 class DueSessions:
@@ -102,8 +102,8 @@ class DueSessions:
         """
         leaving: list[Leaving] = []
 
-        async def do(found: Session | str) -> None:
-            left = await self._one(found, report, until)
+        async def do(session_id: str) -> None:
+            left = await self._one(session_id, report, until)
             if left is not None:
                 leaving.append(left)
 
@@ -125,9 +125,8 @@ class DueSessions:
         while True:
             page = await self._store.due_sessions(now, limit=_PAGE, after=after, unreadable=unreadable)
             for session in page:
-                held = len(certain) + len(asked) < _HELD
                 work = certain if _is_certain(session, now) else asked
-                work.append((session.owner, session if held else session.id))
+                work.append((session.owner, session.id))
             if len(page) < _PAGE:
                 break
             if len(certain) + len(asked) >= _MOST or loop.time() >= enough:
@@ -140,16 +139,15 @@ class DueSessions:
             report.note("session", session_id, Action.LEFT, "its document cannot be read")
         return certain, asked
 
-    async def _one(self, found: Session | str, report: Report, until: float) -> Leaving | None:
-        session_id = found if isinstance(found, str) else found.id
+    async def _one(self, session_id: str, report: Report, until: float) -> Leaving | None:
         begun = asyncio.get_running_loop().time()
         if begun >= until:
             report.note("session", session_id, Action.LEFT, "the time of this run is over")
             return None
-        session = None if isinstance(found, str) else found
+        session: Session | None = None
         failed = True
         async with guarded(report, "session", session_id, min(begun + _ONE_SECONDS, until)):
-            session = session or await self._still_due(session_id)
+            session = await self._still_due(session_id)
             try:
                 return await self._handle(session, report) if session else None
             except VersionConflict:

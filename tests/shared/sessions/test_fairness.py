@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import gc
 import itertools
 import sqlite3
 from collections import Counter
@@ -98,6 +99,24 @@ def test_sessions_that_hang_do_not_keep_anothers_alive(
             )
         )
         assert await runs_until_ended(world, session, runs) <= runs
+
+    in_world(tmp_path, fails, test)
+
+
+def test_of_many_that_are_due_only_those_in_work_are_in_memory(tmp_path: Path) -> None:
+    async def test(world: World) -> None:
+        await full(world, tmp_path, 10, 30)
+        counts: list[int] = []
+
+        async def processes(session: Session) -> int:
+            if not counts:  # all are found, none is done
+                gc.collect()  # what other tests have left
+                counts.append(sum(isinstance(one, Session) for one in gc.get_objects()))
+            return 0
+
+        world.cluster.processes = processes  # type: ignore[method-assign]
+        await world.cleanup.run(dry_run=True)
+        assert counts[0] <= 100 + 2 * 16  # a page of them, and those in work
 
     in_world(tmp_path, fails, test)
 

@@ -90,7 +90,10 @@ class SessionStore(Protocol):
     async def list_sessions(
         self, owner: str | None, *, state: SessionState | None, limit: int, after: Cursor | None
     ) -> Sequence[Session]:
-        """The owner's sessions (None: everybody's), newest first, at most ``limit``, behind ``after``."""
+        """The owner's sessions (None: everybody's), newest first, at most ``limit``, behind ``after``.
+
+        As in every list they come without ``env``: whoever changes one gets it before.
+        """
         ...
 
     async def begin_request(self, record: RequestRecord) -> RequestRecord:

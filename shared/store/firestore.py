@@ -124,7 +124,7 @@ class FirestoreStore:
         """See ``SessionStore.list_sessions``."""
         asked = {"owner": owner, "state": None if state is None else state.value}
         equal = {field: value for field, value in asked.items() if value is not None}
-        query = partial(queries.newest, collection=SESSIONS, equal=equal)
+        query = partial(queries.newest, collection=SESSIONS, equal=equal, fields=documents.LISTED)
         return await self._documents.page(query, documents.session_from, "created_at", limit, after)
 
     async def create_job(self, job: Job) -> Job:
@@ -187,7 +187,7 @@ class FirestoreStore:
         self, now: datetime, *, limit: int, after: Cursor | None, unreadable: set[str] | None = None
     ) -> Sequence[Session]:
         """See ``CleanupStore.due_sessions``."""
-        query = partial(queries.due, collection=SESSIONS, field="check_at", now=now)
+        query = partial(queries.due, collection=SESSIONS, field="check_at", now=now, fields=documents.LISTED)
         read = documents.session_from
         return await self._documents.page(query, read, "check_at", limit, after, unreadable)
 
@@ -195,7 +195,7 @@ class FirestoreStore:
         self, now: datetime, *, limit: int, after: Cursor | None = None
     ) -> Sequence[Session]:
         """See ``CleanupStore.forgettable_sessions``."""
-        query = partial(queries.due, collection=SESSIONS, field="purge_at", now=now)
+        query = partial(queries.due, collection=SESSIONS, field="purge_at", now=now, fields=documents.LISTED)
         return await self._documents.page(query, documents.session_from, "purge_at", limit, after)
 
     async def count_on_cluster(self, first: str, end: str) -> int:
@@ -210,7 +210,9 @@ class FirestoreStore:
         async def page(size: int, last: Found | None) -> Sequence[Found]:
             begin = first if last is None else id_of(last) + "!"  # right behind it
             return await self._documents.find(
-                lambda name_of: queries.between(name_of, SESSIONS, "on_cluster", begin, end, limit=size)
+                lambda name_of: queries.between(
+                    name_of, SESSIONS, "on_cluster", begin, end, limit=size, fields=documents.LISTED
+                )
             )
 
         return await readable(page, lambda one: documents.session_from(*one), id_of, limit=limit)

@@ -107,7 +107,7 @@ class SqliteStore:
         parameters = {"owner": owner, "state": None if state is None else state.value}
         # Not one condition for both: SQLite would use no index then.
         whose = "true" if owner is None else "owner = :owner"
-        return await self._file.page(_LIST_SESSIONS.format(whose=whose), parameters, _session, limit, after)
+        return await self._file.page(_LIST_SESSIONS.format(whose=whose), parameters, _listed, limit, after)
 
     async def create_job(self, job: Job) -> Job:
         """See ``JobStore.create_job``."""
@@ -166,7 +166,7 @@ class SqliteStore:
     ) -> Sequence[Session]:
         """See ``CleanupStore.due_sessions``."""
         return await self._file.page(
-            _DUE_SESSIONS, {"now": documents.microseconds(now)}, _session, limit, after, unreadable
+            _DUE_SESSIONS, {"now": documents.microseconds(now)}, _listed, limit, after, unreadable
         )
 
     async def forgettable_sessions(
@@ -174,7 +174,7 @@ class SqliteStore:
     ) -> Sequence[Session]:
         """See ``CleanupStore.forgettable_sessions``."""
         return await self._file.page(
-            _FORGETTABLE_SESSIONS, {"now": documents.microseconds(now)}, _session, limit, after
+            _FORGETTABLE_SESSIONS, {"now": documents.microseconds(now)}, _listed, limit, after
         )
 
     async def count_on_cluster(self, first: str, end: str) -> int:
@@ -190,7 +190,7 @@ class SqliteStore:
             begin = first if last is None else last[2] + "!"  # right behind it
             return await self._file.rows(f"{_ON_CLUSTER} ORDER BY id LIMIT ?", (begin, end, end, size))
 
-        return await readable(page, _session, id_of, limit=limit)
+        return await readable(page, _listed, id_of, limit=limit)
 
     async def owner_use(self, owner: str) -> OwnerUse:
         """See ``CleanupStore.owner_use``. A laptop has few owners."""
@@ -252,6 +252,10 @@ def _request_columns(record: RequestRecord) -> tuple[int, str]:
 def _session(row: sqlite3.Row) -> Session:
     document, version, *_ = row
     return documents.session_from(documents.from_json(document), version)
+
+
+def _listed(row: sqlite3.Row) -> Session:
+    return dataclasses.replace(_session(row), env={})
 
 
 def _job_document(job: Job) -> str:

@@ -186,6 +186,22 @@ class TestDue:
         assert await store.expired_requests(clock.now(), limit=5) == []
 
 
+class TestVariables:
+    """Variables may be long, and are secrets: who asks for one session has them, who lists has not."""
+
+    async def test_no_list_has_them(self, store: CleanupStore) -> None:
+        env = {"TOKEN": "x" * 60_000}
+        changes = {"state": S.RUNNING, "purge_at": NOON, "look_after": NOON, "ready_at": NOON}
+        made = await store.create(a_session(env=env, credentials_choice=("oauth2.txt",), **changes))
+        listed = dataclasses.replace(made, env={})
+        assert await store.list_sessions(made.owner, state=None, limit=5, after=None) == [listed]
+        assert await store.list_sessions(None, state=S.RUNNING, limit=5, after=None) == [listed]
+        assert await store.due_sessions(LATE, limit=5, after=None) == [listed]
+        assert await store.forgettable_sessions(LATE, limit=5) == [listed]
+        assert await store.sessions_on_cluster(*ONE_AND_ALL, limit=5) == [listed]
+        assert await store.get(made.id) == made
+
+
 class TestUnreadable:
     """A document of a newer release, or one that somebody has changed, is left out of every list."""
 

@@ -105,7 +105,9 @@ class FirestoreDocuments:
         precondition: types.Precondition | None = None,
         *also: Mark,
     ) -> Answer:
-        """Replaces one document if the precondition holds; see the module about lost answers.
+        """Writes one document if the precondition holds; see the module about lost answers.
+
+        Of a document that is there all fields that are not ours stay: a newer release may have put them.
 
         Args:
             collection: Where it is.
@@ -116,11 +118,11 @@ class FirestoreDocuments:
         """
         connection = await self._connected()
         write_id = secrets.token_hex(8)
+        fields = to_fields({**document, _WRITE_ID: write_id})
+        there = precondition is not None and "update_time" in precondition
         write = types.Write(
-            update=types.Document(
-                name=connection.document(collection, document_id),
-                fields=to_fields({**document, _WRITE_ID: write_id}),
-            ),
+            update=types.Document(name=connection.document(collection, document_id), fields=fields),
+            update_mask=types.DocumentMask(field_paths=list(fields)) if there else None,
             current_document=precondition,
         )
         marks = [_mark(connection, mark) for mark in also]
@@ -228,9 +230,7 @@ class FirestoreDocuments:
             query: Of ``firestore_queries``; takes ``name_of``, ``limit`` and ``after``.
             read: What a document of a version means.
             time: The field with the time.
-            limit: Most of them.
-            after: Only those behind this place.
-            unreadable: See ``readable``.
+            limit, after, unreadable: See ``CleanupStore.due_sessions``.
         """
 
         async def page(size: int, last: Found | None) -> Sequence[Found]:

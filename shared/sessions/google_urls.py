@@ -18,8 +18,10 @@ _NOT_READ = frozenset({"redirect_uris"})
 
 _GOOGLES = re.compile(
     r"https://(?:accounts\.google\.com|(?P<service>(?:[a-z0-9][a-z0-9-]*\.){1,2})googleapis\.com)"
-    r"(?P<path>/[A-Za-z0-9._~%+/=?&@-]*)?"
+    r"(?P<path>(?:/(?!\.{1,2}(?:/|$))(?:[A-Za-z0-9._~+=@-]|%40)*)*)"
 )
+"""A path must stay as it is written: clients take ``.`` and ``..`` out, servers decode, queries redirect."""
+
 _UNIVERSE = "googleapis.com"
 _ANYBODYS = re.compile(r"(?:.*\.)?[a-z0-9-]*storage\.")
 """Services that serve what anybody has put there."""
@@ -59,6 +61,4 @@ def _is_googles(name: str, value: object) -> bool:
     found = _GOOGLES.fullmatch(value)
     if found is None:
         return False
-    return not _ANYBODYS.fullmatch(found["service"] or "") and not _ANYBODYS_PATH.fullmatch(
-        found["path"] or ""
-    )
+    return not _ANYBODYS.fullmatch(found["service"] or "") and not _ANYBODYS_PATH.fullmatch(found["path"])

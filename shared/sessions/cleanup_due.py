@@ -236,28 +236,16 @@ class DueSessions:
         # Of exactly the version that was found: whoever begins to work in it changes that.
         reason = session.reason or words
         ending = await self._store.update(session.to(SessionState.DELETING, self._clock.now(), reason))
-        # Of one that failed nobody has looked.
-        looked = because is Because.IDLE and session.state is SessionState.RUNNING
-        return await self._finish(ending, report, words, jobs_over=looked)
+        return await self._finish(ending, report, words)
 
-    async def _finish(
-        self, session: Session, report: Report, because: str, *, jobs_over: bool = False
-    ) -> Leaving | None:
-        """The rest of a deletion; None when there is nothing left to wait for.
-
-        Args:
-            session: It is being deleted.
-            report: Takes what became of it.
-            because: Why.
-            jobs_over: It is known that no job of its is unfinished.
-        """
+    async def _finish(self, session: Session, report: Report, because: str) -> Leaving | None:
+        """The rest of a deletion; None when there is nothing left to wait for."""
         if report.dry_run:
             report.note("session", session.id, Action.DELETED, because)
             return None
         gone = await self._access.runtime_of(session).delete(session, 0)
         await self._audit.record(session, CLEANUP, "session.delete", session.state, because=because)
-        if not jobs_over:
-            await self._jobs.conclude(session)
+        await self._jobs.conclude(session)
         leaving = Leaving(session, because)
         if not gone:
             return leaving

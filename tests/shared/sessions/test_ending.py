@@ -262,6 +262,26 @@ def test_an_idle_session_lives_no_longer_than_its_time_whatever_its_pod_says(
     in_world(tmp_path, answer, test)
 
 
+@pytest.mark.parametrize("state", [JobState.QUEUED, JobState.EXITED])
+def test_no_job_of_an_idle_session_is_left_as_if_it_went_on(tmp_path: Path, state: JobState) -> None:
+    """Whatever its pod says of them, and however many there are."""
+
+    async def answer(ids: Sequence[str]) -> Mapping[str, JobReport]:
+        return {job_id: JobReport(state=state, ended_at=NOON) for job_id in ids}
+
+    async def test(world: World) -> None:
+        session = await world.has(S.RUNNING)
+        for _ in range(120):
+            await world.store.create_job(a_job(session_id=session.id))
+        world.clock.pass_seconds(session.idle_seconds)
+        await world.cleanup.run(dry_run=False)
+        assert (await world.store.get(session.id)).state is S.DELETED
+        jobs = await world.store.list_jobs(session.id, limit=200, after=None)
+        assert len(jobs) == 123 and all(job.state.over for job in jobs)
+
+    in_world(tmp_path, answer, test)
+
+
 def test_any_number_of_jobs_that_a_pod_has_let_start_does_not_hold_up_its_end(tmp_path: Path) -> None:
     async def test(world: World) -> None:
         session = await world.has(S.RUNNING)

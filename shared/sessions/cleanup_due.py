@@ -108,9 +108,12 @@ class DueSessions:
                 leaving.append(left)
 
         certain, asked = await self._found(report, until)
-        await asyncio.gather(
-            *(in_turns(work, do, at_once=_AT_ONCE, of_one_owner=_OF_ONE_OWNER) for work in (certain, asked))
+        queues = (
+            in_turns(work, do, at_once=_AT_ONCE, of_one_owner=_OF_ONE_OWNER) for work in (certain, asked)
         )
+        for fault in await asyncio.gather(*queues, return_exceptions=True):  # each to its end
+            if fault is not None:
+                raise fault
         return leaving
 
     async def _found(self, report: Report, until: float) -> tuple[list[_Found], list[_Found]]:

@@ -66,7 +66,7 @@ class App(Adapters):
         """Moves sessions through their states."""
         from shared.sessions.states import SessionStates
 
-        return SessionStates(self.store, self.clock, timedelta(days=self.settings.retention_days))
+        return SessionStates(self.store, self.clock, _days(self.settings.retention_days))
 
     @functools.cached_property
     def jobs(self) -> JobService:
@@ -157,7 +157,7 @@ class App(Adapters):
             audit=self.auditor,
             clock=self.clock,
             telemetry=self.telemetry,
-            credentials_retention=timedelta(days=min(self.settings.credentials_retention_days, _MOST_DAYS)),
+            credentials_retention=_days(self.settings.credentials_retention_days),
             grace=timedelta(seconds=self.settings.orphan_grace_seconds),
             seconds=self.settings.cleanup_seconds,
         )
@@ -204,6 +204,10 @@ class App(Adapters):
         return RequestRates(
             per_minute=self.settings.request_rate_per_minute, burst=self.settings.request_burst
         )
+
+
+def _days(days: int) -> timedelta:
+    return timedelta(days=min(days, _MOST_DAYS))
 
 
 @functools.cache

@@ -16,6 +16,7 @@ from shared.sessions.access import SessionAccess
 from shared.sessions.auditor import Auditor
 from shared.sessions.cleanup_credentials import UnusedCredentials
 from shared.sessions.cleanup_due import DueSessions, Leaving
+from shared.sessions.cleanup_guard import guarded
 from shared.sessions.cleanup_old import Old
 from shared.sessions.cleanup_ports import Activity, CleanupStore, Inventory
 from shared.sessions.cleanup_report import Action, Report
@@ -137,6 +138,9 @@ class CleanupService:
             report.faults.append(f"{what}: {error.reason}: {error.detail}")
         except TimeoutError:
             report.faults.append(f"{what}: the time of this run is over")
+        except Exception:
+            log.exception("cleanup of %s failed", what)
+            report.faults.append(f"{what}: a fault of ours: see the log")
 
     async def _wait(self, leaving: list[Leaving], report: Report, until: float) -> None:
         """Waits for pods that were told to go, all at once, and notes which are gone."""
@@ -150,16 +154,14 @@ class CleanupService:
                     report.note("session", one.session.id, Action.LEFT, "its pod is not gone yet")
         await in_turns(
             ((one.session.owner, one) for one in leaving if one.session.id in gone),
-            lambda one: self._gone(one, report),
+            lambda one: self._gone(one, report, until),
             at_once=_AT_ONCE,
             of_one_owner=_AT_ONCE,
         )
 
-    async def _gone(self, leaving: Leaving, report: Report) -> None:
-        try:
+    async def _gone(self, leaving: Leaving, report: Report, until: float) -> None:
+        async with guarded(report, "session", leaving.session.id, until):
             await self._due.gone(leaving, report)
-        except GamguiError as error:
-            report.note("session", leaving.session.id, Action.LEFT, f"{error.reason}: {error.detail}")
 
 
 def _counts(report: Report) -> dict[str, int]:

@@ -30,12 +30,12 @@ from shared.sessions.ports import Clock, Cursor, PodPhase
 from shared.sessions.states import SessionStates
 from shared.sessions.turns import in_turns
 
-_PAGE = 200
+_PAGE = 100
 _MOST = 20_000
-"""So many due sessions a run looks at; those that were due first."""
+"""So many due sessions a run looks at; those that were due first.
 
-_HELD = 2_000
-"""So many of them are kept in memory as they were found. The others are read again when their turn comes."""
+Only their ids are kept: the variables of one may have 64 KiB. Each is read when its turn comes.
+"""
 
 _AT_ONCE, _OF_ONE_OWNER = 16, 4
 _ONE_SECONDS = 30.0
@@ -54,8 +54,8 @@ class Leaving:
     because: str
 
 
-_Found: TypeAlias = tuple[str, Session | str]
-"""The owner of a session, and the session or only its id."""
+_Found: TypeAlias = tuple[str, str]
+"""The owner of a session, and its id."""
 
 
 class DueSessions:
@@ -102,15 +102,18 @@ class DueSessions:
         """
         leaving: list[Leaving] = []
 
-        async def do(found: Session | str) -> None:
-            left = await self._one(found, report, until)
+        async def do(session_id: str) -> None:
+            left = await self._one(session_id, report, until)
             if left is not None:
                 leaving.append(left)
 
         certain, asked = await self._found(report, until)
-        await asyncio.gather(
-            *(in_turns(work, do, at_once=_AT_ONCE, of_one_owner=_OF_ONE_OWNER) for work in (certain, asked))
+        queues = (
+            in_turns(work, do, at_once=_AT_ONCE, of_one_owner=_OF_ONE_OWNER) for work in (certain, asked)
         )
+        for fault in await asyncio.gather(*queues, return_exceptions=True):  # each to its end
+            if fault is not None:
+                raise fault
         return leaving
 
     async def _found(self, report: Report, until: float) -> tuple[list[_Found], list[_Found]]:
@@ -121,31 +124,33 @@ class DueSessions:
         certain: list[_Found] = []
         asked: list[_Found] = []
         after: Cursor | None = None
+        unreadable: set[str] = set()
         while True:
-            page = await self._store.due_sessions(now, limit=_PAGE, after=after)
+            page = await self._store.due_sessions(now, limit=_PAGE, after=after, unreadable=unreadable)
             for session in page:
-                held = len(certain) + len(asked) < _HELD
                 work = certain if _is_certain(session, now) else asked
-                work.append((session.owner, session if held else session.id))
+                work.append((session.owner, session.id))
             if len(page) < _PAGE:
-                return certain, asked
+                break
             if len(certain) + len(asked) >= _MOST or loop.time() >= enough:
                 report.faults.append("more sessions are due than there was time for")
-                return certain, asked
+                break
             last = page[-1]
             assert last.check_at is not None  # it was found by it
             after = Cursor(last.check_at, last.id)
+        for session_id in sorted(unreadable):
+            report.note("session", session_id, Action.LEFT, "its document cannot be read")
+        return certain, asked
 
-    async def _one(self, found: Session | str, report: Report, until: float) -> Leaving | None:
-        session_id = found if isinstance(found, str) else found.id
+    async def _one(self, session_id: str, report: Report, until: float) -> Leaving | None:
         begun = asyncio.get_running_loop().time()
         if begun >= until:
             report.note("session", session_id, Action.LEFT, "the time of this run is over")
             return None
-        session = None if isinstance(found, str) else found
+        session: Session | None = None
         failed = True
         async with guarded(report, "session", session_id, min(begun + _ONE_SECONDS, until)):
-            session = session or await self._still_due(session_id)
+            session = await self._still_due(session_id)
             try:
                 return await self._handle(session, report) if session else None
             except VersionConflict:
@@ -234,28 +239,16 @@ class DueSessions:
         # Of exactly the version that was found: whoever begins to work in it changes that.
         reason = session.reason or words
         ending = await self._store.update(session.to(SessionState.DELETING, self._clock.now(), reason))
-        # Of one that failed nobody has looked.
-        looked = because is Because.IDLE and session.state is SessionState.RUNNING
-        return await self._finish(ending, report, words, jobs_over=looked)
+        return await self._finish(ending, report, words)
 
-    async def _finish(
-        self, session: Session, report: Report, because: str, *, jobs_over: bool = False
-    ) -> Leaving | None:
-        """The rest of a deletion; None when there is nothing left to wait for.
-
-        Args:
-            session: It is being deleted.
-            report: Takes what became of it.
-            because: Why.
-            jobs_over: It is known that no job of its is unfinished.
-        """
+    async def _finish(self, session: Session, report: Report, because: str) -> Leaving | None:
+        """The rest of a deletion; None when there is nothing left to wait for."""
         if report.dry_run:
             report.note("session", session.id, Action.DELETED, because)
             return None
         gone = await self._access.runtime_of(session).delete(session, 0)
         await self._audit.record(session, CLEANUP, "session.delete", session.state, because=because)
-        if not jobs_over:
-            await self._jobs.conclude(session)
+        await self._jobs.conclude(session)
         leaving = Leaving(session, because)
         if not gone:
             return leaving

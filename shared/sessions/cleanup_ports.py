@@ -28,8 +28,17 @@ class OwnerUse:
 class CleanupStore(Store, Protocol):
     """Finds what is due by indexes: what is found costs, not what exists. Errors as in ``SessionStore``."""
 
-    async def due_sessions(self, now: datetime, *, limit: int, after: Cursor | None) -> Sequence[Session]:
-        """Sessions whose ``check_at`` has come, by (check_at, id), those behind ``after``."""
+    async def due_sessions(
+        self, now: datetime, *, limit: int, after: Cursor | None, unreadable: set[str] | None = None
+    ) -> Sequence[Session]:
+        """Sessions whose ``check_at`` has come, by (check_at, id), those behind ``after``.
+
+        Args:
+            now: The time.
+            limit: Most of them.
+            after: Where the page before ended.
+            unreadable: Takes the ids of sessions that are left out as their documents cannot be read.
+        """
         ...
 
     async def forgettable_sessions(

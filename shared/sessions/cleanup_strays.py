@@ -130,8 +130,10 @@ class Strays:
 
     async def _missing(self, session: Session, report: Report) -> None:
         """A session without a pod, as it seemed. It may have been made, or ended, since."""
-        if session.state is not SessionState.RUNNING:
+        current = await self._store.get(session.id)
+        if current is None or current.state is not SessionState.RUNNING:
             return  # it is looked at when it is due
+        session = current
         status = await self._access.runtime_of(session).status(session)
         if status.phase is PodPhase.GONE:
             failed = await self._fail(session, status, report)

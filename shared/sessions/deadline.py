@@ -30,6 +30,7 @@ async def within(seconds: float, work: Coroutine[Any, Any, _T]) -> _T:
         TimeoutError: The time is over.
     """
     task = asyncio.get_running_loop().create_task(work)
+    task.add_done_callback(_ended)
     try:
         await asyncio.wait({task}, timeout=seconds)
         if not task.done():
@@ -38,7 +39,6 @@ async def within(seconds: float, work: Coroutine[Any, Any, _T]) -> _T:
     finally:
         if not task.done():
             _given_up.add(task)
-            task.add_done_callback(_ended)
             task.cancel()
 
 

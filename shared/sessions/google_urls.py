@@ -20,10 +20,10 @@ _GOOGLES = re.compile(
     r"https://(?:accounts\.google\.com(?=/|\Z)"
     r"|(?:oauth2|openidconnect|sts|iamcredentials)(?:\.mtls)?\.googleapis\.com(?=/|\Z)"
     r"|www\.googleapis\.com/(?:oauth2|robot)(?=/))"
-    r"(?:[A-Za-z0-9._~+=?&@-]|%40|/(?!\.))*+"
+    r"(?:[A-Za-z0-9._~+=@-]|%40|/(?!\.))*+"
 )
-"""Where Google answers for accounts and tokens. Other services of its, and other paths of ``www``, serve or
-keep what anybody has sent there; ``..`` and what is percent-encoded would lead to those."""
+"""Where Google answers for accounts and tokens. Its other services, and other paths of ``www``, serve or keep
+what anybody has sent there; ``..`` and percent-encoding could lead to those, and a query elsewhere."""
 
 _UNIVERSE = "googleapis.com"
 

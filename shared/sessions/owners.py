@@ -133,14 +133,13 @@ class OwnerService:
 
     async def _pass_on(self, caller: Person, session: Session, subject: str) -> bool:
         """Whether the session is the person's by this call."""
-        current: Session | None = session
         for _ in range(_TRIES):
+            current = await self._store.get(session.id)  # a list gives no session whole
             if current is None or current.subject == subject:
                 return False
             try:
                 passed = await self._store.update(dataclasses.replace(current, subject=subject))
             except VersionConflict:
-                current = await self._store.get(session.id)
                 continue
             await self._audit.record(
                 passed, caller, "owner.rebind", "done", subject=subject, **AS_ADMINISTRATOR

@@ -49,7 +49,9 @@ class RequestRecord:
 class SessionStore(Protocol):
     """Keeps sessions and idempotency records. All changes are compare-and-set.
 
-    Every method raises ``StoreUnavailable`` when the store does not answer.
+    Every method raises ``StoreUnavailable`` when the store does not answer. A document that cannot be
+    read is an ``InternalError`` for who asks for it (reason ``DOCUMENT_INVALID``); lists leave it out,
+    and the log names it.
     """
 
     async def create(self, session: Session, *, limit: int | None = None) -> Session:
@@ -88,7 +90,10 @@ class SessionStore(Protocol):
     async def list_sessions(
         self, owner: str | None, *, state: SessionState | None, limit: int, after: Cursor | None
     ) -> Sequence[Session]:
-        """The owner's sessions (None: everybody's), newest first, at most ``limit``, behind ``after``."""
+        """The owner's sessions (None: everybody's), newest first, at most ``limit``, behind ``after``.
+
+        As in every list they come without ``env``: whoever changes one gets it before.
+        """
         ...
 
     async def begin_request(self, record: RequestRecord) -> RequestRecord:

@@ -24,10 +24,21 @@ async def in_turns(
 
     Args:
         work: Each with its owner.
-        do: Does one. It must bound its own time, and raise nothing.
+        do: Does one. It must bound its own time.
         at_once: So much is done at once.
         of_one_owner: And of these so many for one owner.
+
+    Raises:
+        Exception: What ``do`` raised first, when all the others are done.
     """
+    faults: list[Exception] = []
+
+    async def done(one: _T) -> None:
+        try:
+            await do(one)
+        except Exception as fault:  # noqa: BLE001 - it is raised at the end
+            faults.append(fault)
+
     waiting: dict[str, deque[_T]] = {}
     for owner, one in work:
         waiting.setdefault(owner, deque()).append(one)
@@ -39,7 +50,7 @@ async def in_turns(
         while ready or owners:
             while ready and len(owners) < at_once:
                 turns, place, owner = heapq.heappop(ready)
-                owners[group.create_task(_done(do, waiting[owner].popleft()))] = owner
+                owners[group.create_task(done(waiting[owner].popleft()))] = owner
                 running[owner] += 1
                 next_turn = (turns + 1, place, owner)
                 if not waiting[owner]:
@@ -54,7 +65,5 @@ async def in_turns(
                 running[owner] -= 1
                 if owner in resting:
                     heapq.heappush(ready, resting.pop(owner))
-
-
-async def _done(do: Callable[[_T], Awaitable[None]], one: _T) -> None:
-    await do(one)
+    if faults:
+        raise faults[0]

@@ -229,6 +229,9 @@ def invalid(what: str) -> InternalError:
     return InternalError(f"A stored {what} cannot be read.", reason="DOCUMENT_INVALID")
 
 
+LISTED = (*(name for name in get_type_hints(Session) if name not in ("env", _VERSION)), "check_at")
+"""The fields of a session's document that lists read: its variables may be long, and are secrets."""
+
 _TIMES = (datetime, datetime | None)
 _HINTS: Mapping[type, Mapping[str, Any]] = {
     kind: get_type_hints(kind) for kind in (Session, Job, RequestRecord)

@@ -21,6 +21,7 @@ import dataclasses
 import weakref
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import partial
 
 import stamina
 from google.cloud.firestore_v1 import types
@@ -36,8 +37,9 @@ from shared.store import firestore_queries as queries
 from shared.store.documents import Document
 from shared.store.firestore_audit import KEPT, FirestoreAudit
 from shared.store.firestore_connection import OPERATION_SECONDS
-from shared.store.firestore_documents import ABSENT, MARKS, FirestoreDocuments, Mark, unchanged
+from shared.store.firestore_documents import ABSENT, MARKS, FirestoreDocuments, Found, Mark, id_of, unchanged
 from shared.store.firestore_values import timestamp_of
+from shared.store.readable import readable
 
 SESSIONS = "sessions"
 OWNERS = "owners"
@@ -122,10 +124,8 @@ class FirestoreStore:
         """See ``SessionStore.list_sessions``."""
         asked = {"owner": owner, "state": None if state is None else state.value}
         equal = {field: value for field, value in asked.items() if value is not None}
-        found = await self._documents.find(
-            lambda name_of: queries.newest(name_of, SESSIONS, equal, limit=limit, after=after)
-        )
-        return [documents.session_from(*one) for one in found]
+        query = partial(queries.newest, collection=SESSIONS, equal=equal, fields=documents.LISTED)
+        return await self._documents.page(query, documents.session_from, "created_at", limit, after)
 
     async def create_job(self, job: Job) -> Job:
         """See ``JobStore.create_job``."""
@@ -155,10 +155,8 @@ class FirestoreStore:
     async def list_jobs(self, session_id: str, *, limit: int, after: Cursor | None) -> Sequence[Job]:
         """See ``JobStore.list_jobs``."""
         equal = {"session_id": session_id}
-        found = await self._documents.find(
-            lambda name_of: queries.newest(name_of, JOBS, equal, limit=limit, after=after)
-        )
-        return [documents.job_from(*one) for one in found]
+        query = partial(queries.newest, collection=JOBS, equal=equal)
+        return await self._documents.page(query, documents.job_from, "created_at", limit, after)
 
     async def begin_request(self, record: RequestRecord) -> RequestRecord:
         """See ``SessionStore.begin_request``."""
@@ -185,15 +183,20 @@ class FirestoreStore:
             raise VersionConflict("The idempotency record was changed meanwhile.")
         return dataclasses.replace(record, version=version)
 
-    async def due_sessions(self, now: datetime, *, limit: int, after: Cursor | None) -> Sequence[Session]:
+    async def due_sessions(
+        self, now: datetime, *, limit: int, after: Cursor | None, unreadable: set[str] | None = None
+    ) -> Sequence[Session]:
         """See ``CleanupStore.due_sessions``."""
-        return await self._due_sessions("check_at", now, limit, after)
+        query = partial(queries.due, collection=SESSIONS, field="check_at", now=now, fields=documents.LISTED)
+        read = documents.session_from
+        return await self._documents.page(query, read, "check_at", limit, after, unreadable)
 
     async def forgettable_sessions(
         self, now: datetime, *, limit: int, after: Cursor | None = None
     ) -> Sequence[Session]:
         """See ``CleanupStore.forgettable_sessions``."""
-        return await self._due_sessions("purge_at", now, limit, after)
+        query = partial(queries.due, collection=SESSIONS, field="purge_at", now=now, fields=documents.LISTED)
+        return await self._documents.page(query, documents.session_from, "purge_at", limit, after)
 
     async def count_on_cluster(self, first: str, end: str) -> int:
         """See ``CleanupStore.count_on_cluster``."""
@@ -203,10 +206,16 @@ class FirestoreStore:
 
     async def sessions_on_cluster(self, first: str, end: str, *, limit: int) -> Sequence[Session]:
         """See ``CleanupStore.sessions_on_cluster``."""
-        found = await self._documents.find(
-            lambda name_of: queries.between(name_of, SESSIONS, "on_cluster", first, end, limit=limit)
-        )
-        return [documents.session_from(*one) for one in found]
+
+        async def page(size: int, last: Found | None) -> Sequence[Found]:
+            begin = first if last is None else id_of(last) + "!"  # right behind it
+            return await self._documents.find(
+                lambda name_of: queries.between(
+                    name_of, SESSIONS, "on_cluster", begin, end, limit=size, fields=documents.LISTED
+                )
+            )
+
+        return await readable(page, lambda one: documents.session_from(*one), id_of, limit=limit)
 
     async def owner_use(self, owner: str) -> OwnerUse:
         """See ``CleanupStore.owner_use``: the owner's document changes with each begin and end."""
@@ -224,10 +233,8 @@ class FirestoreStore:
         self, now: datetime, *, limit: int, after: Cursor | None = None
     ) -> Sequence[RequestRecord]:
         """See ``CleanupStore.expired_requests``."""
-        found = await self._documents.find(
-            lambda name_of: queries.due(name_of, REQUESTS, "expires_at", now, limit=limit, after=after)
-        )
-        return [documents.request_from(*one) for one in found]
+        query = partial(queries.due, collection=REQUESTS, field="expires_at", now=now)
+        return await self._documents.page(query, documents.request_from, "expires_at", limit, after)
 
     async def remove_request(self, record: RequestRecord) -> None:
         """See ``CleanupStore.remove_request``."""
@@ -240,14 +247,6 @@ class FirestoreStore:
     async def close(self) -> None:
         """See ``SessionStore.close``; may be called again."""
         await self._documents.close()
-
-    async def _due_sessions(
-        self, field: str, now: datetime, limit: int, after: Cursor | None
-    ) -> Sequence[Session]:
-        found = await self._documents.find(
-            lambda name_of: queries.due(name_of, SESSIONS, field, now, limit=limit, after=after)
-        )
-        return [documents.session_from(*one) for one in found]
 
     async def _replace(
         self, collection: str, document_id: str, document: Document, version: str, *also: Mark

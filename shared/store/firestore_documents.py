@@ -15,21 +15,28 @@ import asyncio
 import dataclasses
 import secrets
 from collections.abc import Callable, Sequence
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 from google.api_core import exceptions as google_errors
 from google.cloud.firestore_v1 import types
 
 from shared.errors import StoreUnavailable
+from shared.sessions.ports import Cursor
 from shared.store.documents import Document
 from shared.store.firestore_connection import Connection, attempts, connect
 from shared.store.firestore_queries import NameOf
 from shared.store.firestore_values import from_document, timestamp_of, to_fields, version_of
+from shared.store.readable import readable
+
+_T = TypeVar("_T")
 
 ABSENT = types.Precondition(exists=False)
 
 MARKS = "marks"
 """The field of a document that holds its marks."""
+
+_ID = "__name__"
+"""The field of a document that was found by a query which holds its id, whatever else is in it."""
 
 _WRITE_ID = "write_id"
 _COUNT = "count"
@@ -98,7 +105,9 @@ class FirestoreDocuments:
         precondition: types.Precondition | None = None,
         *also: Mark,
     ) -> Answer:
-        """Replaces one document if the precondition holds; see the module about lost answers.
+        """Writes one document if the precondition holds; see the module about lost answers.
+
+        Of a document that is there all fields that are not ours stay: a newer release may have put them.
 
         Args:
             collection: Where it is.
@@ -109,11 +118,11 @@ class FirestoreDocuments:
         """
         connection = await self._connected()
         write_id = secrets.token_hex(8)
+        fields = to_fields({**document, _WRITE_ID: write_id})
+        there = precondition is not None and "update_time" in precondition
         write = types.Write(
-            update=types.Document(
-                name=connection.document(collection, document_id),
-                fields=to_fields({**document, _WRITE_ID: write_id}),
-            ),
+            update=types.Document(name=connection.document(collection, document_id), fields=fields),
+            update_mask=types.DocumentMask(field_paths=list(fields)) if there else None,
             current_document=precondition,
         )
         marks = [_mark(connection, mark) for mark in also]
@@ -202,9 +211,33 @@ class FirestoreDocuments:
             responses = await connection.client.run_query(
                 request, retry=None, timeout=timeout, metadata=connection.metadata
             )
-            return [from_document(response.document) async for response in responses if response.document]
+            return [_named(response.document) async for response in responses if response.document]
 
         return await attempts(run)
+
+    async def page(
+        self,
+        query: Callable[..., types.StructuredQuery],
+        read: Callable[[Document, str], _T],
+        time: str,
+        limit: int,
+        after: Cursor | None,
+        unreadable: set[str] | None = None,
+    ) -> list[_T]:
+        """What a query finds, in the order of a time and the id, as far as it can be read.
+
+        Args:
+            query: Of ``firestore_queries``; takes ``name_of``, ``limit`` and ``after``.
+            read: What a document of a version means.
+            time: The field with the time.
+            limit, after, unreadable: See ``CleanupStore.due_sessions``.
+        """
+
+        async def page(size: int, last: Found | None) -> Sequence[Found]:
+            behind = after if last is None else Cursor(last[0][time], id_of(last))
+            return await self.find(lambda name_of: query(name_of, limit=size, after=behind))
+
+        return await readable(page, lambda one: read(*one), id_of, limit=limit, unreadable=unreadable)
 
     async def count(self, query: Callable[[NameOf], types.StructuredQuery]) -> int:
         """How many documents a query finds; costs one read for each 1,000 of them."""
@@ -243,6 +276,16 @@ class FirestoreDocuments:
             if self._connection is None:
                 self._connection = await connect(*self._target)
             return self._connection
+
+
+def id_of(found: Found) -> str:
+    """The id of a document that a query found."""
+    return str(found[0][_ID])
+
+
+def _named(found: types.Document) -> Found:
+    document, version = from_document(found)
+    return {**document, _ID: found.name.rpartition("/")[2]}, version
 
 
 def _mark(connection: Connection, mark: Mark) -> types.Write:

@@ -6,7 +6,7 @@ others are in the Terraform configuration (https://cloud.google.com/firestore/do
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeAlias
 
@@ -33,22 +33,40 @@ def newest(
     limit: int,
     after: Cursor | None,
     time: str = "created_at",
+    fields: Sequence[str] = (),
 ) -> types.StructuredQuery:
-    """Documents whose fields have these values - none: all -, by (time, id) descending, behind a place."""
+    """Documents whose fields have these values - none: all -, by (time, id) descending, behind a place.
+
+    Of each these ``fields``; none: all.
+    """
     filters = [_filter(field, _Operator.EQUAL, to_value(value)) for field, value in equal.items()]
-    return _query(name_of, collection, filters, time, _Direction.DESCENDING, limit, after)
+    return _query(name_of, collection, filters, time, _Direction.DESCENDING, limit, after, fields)
 
 
 def due(
-    name_of: NameOf, collection: str, field: str, now: datetime, *, limit: int, after: Cursor | None
+    name_of: NameOf,
+    collection: str,
+    field: str,
+    now: datetime,
+    *,
+    limit: int,
+    after: Cursor | None,
+    fields: Sequence[str] = (),
 ) -> types.StructuredQuery:
     """Documents in which this time has come, by (time, id), behind a place. No time never comes."""
     filters = [_filter(field, _Operator.LESS_THAN_OR_EQUAL, to_value(now))]
-    return _query(name_of, collection, filters, field, _Direction.ASCENDING, limit, after)
+    return _query(name_of, collection, filters, field, _Direction.ASCENDING, limit, after, fields)
 
 
 def between(
-    name_of: NameOf, collection: str, flag: str, first: str, end: str, *, limit: int | None = None
+    name_of: NameOf,
+    collection: str,
+    flag: str,
+    first: str,
+    end: str,
+    *,
+    limit: int | None = None,
+    fields: Sequence[str] = (),
 ) -> types.StructuredQuery:
     """Documents with a flag that is true, of ids from ``first`` to before ``end``; empty: no end."""
     filters = [
@@ -58,7 +76,9 @@ def between(
     if end:
         filters.append(_filter(_NAME, _Operator.LESS_THAN, _reference(name_of, collection, end)))
     query = types.StructuredQuery(
-        from_=[types.StructuredQuery.CollectionSelector(collection_id=collection)], where=_all(filters)
+        select=_projection(fields),
+        from_=[types.StructuredQuery.CollectionSelector(collection_id=collection)],
+        where=_all(filters),
     )
     if limit is not None:
         query.limit = limit
@@ -73,8 +93,10 @@ def _query(
     direction: Any,
     limit: int,
     after: Cursor | None,
+    fields: Sequence[str],
 ) -> types.StructuredQuery:
     query = types.StructuredQuery(
+        select=_projection(fields),
         from_=[types.StructuredQuery.CollectionSelector(collection_id=collection)],
         order_by=[_order(by, direction), _order(_NAME, direction)],
         limit=limit,
@@ -85,6 +107,14 @@ def _query(
         place = [to_value(after.at), _reference(name_of, collection, after.id)]
         query.start_at = types.Cursor(values=place, before=False)
     return query
+
+
+def _projection(fields: Sequence[str]) -> types.StructuredQuery.Projection | None:
+    if not fields:
+        return None
+    return types.StructuredQuery.Projection(
+        fields=[types.StructuredQuery.FieldReference(field_path=field) for field in fields]
+    )
 
 
 def _reference(name_of: NameOf, collection: str, document_id: str) -> types.Value:

@@ -20,8 +20,9 @@ from shared.sessions.model import Session, SessionState, too_many_sessions
 from shared.sessions.names import owner_hash
 from shared.sessions.ports import Clock, Cursor, RequestRecord
 from shared.store import documents
+from shared.store.readable import readable
 from shared.store.sqlite_audit import SqliteAudit
-from shared.store.sqlite_file import SqliteFile
+from shared.store.sqlite_file import SqliteFile, id_of
 
 _INSERT_SESSION = """INSERT INTO sessions
     (id, version, owner, state, created_at, expires_at, check_at, purge_at, live, on_cluster, document)
@@ -33,22 +34,22 @@ _UPDATE_SESSION = """UPDATE sessions SET version = :new, owner = :owner, state =
     created_at = :created_at, expires_at = :expires_at, check_at = :check_at, purge_at = :purge_at,
     live = :live, on_cluster = :on_cluster, document = :document
     WHERE id = :id AND version = :version RETURNING 1"""
-_DUE_SESSIONS = """SELECT document, version FROM sessions WHERE check_at <= :now
+_DUE_SESSIONS = """SELECT document, version, id, check_at FROM sessions WHERE check_at <= :now
     AND (:at IS NULL OR (check_at, id) > (:at, :id)) ORDER BY check_at, id LIMIT :limit"""
 _FORGETTABLE_SESSIONS = _DUE_SESSIONS.replace("check_at", "purge_at")
-_EXPIRED_REQUESTS = """SELECT document, version FROM requests WHERE expires_at <= :now
+_EXPIRED_REQUESTS = """SELECT document, version, key, expires_at FROM requests WHERE expires_at <= :now
     AND (:at IS NULL OR (expires_at, key) > (:at, :id)) ORDER BY expires_at, key LIMIT :limit"""
-_ON_CLUSTER = "SELECT document, version FROM sessions WHERE on_cluster AND id >= ? AND (? = '' OR id < ?)"
+_ON_CLUSTER = "SELECT document, version, id FROM sessions WHERE on_cluster AND id >= ? AND (? = '' OR id < ?)"
 _OWNERS = """SELECT owner, used_at, EXISTS (
     SELECT 1 FROM sessions WHERE sessions.owner = owners.owner AND live) FROM owners"""
-_LIST_SESSIONS = """SELECT document, version FROM sessions
+_LIST_SESSIONS = """SELECT document, version, id, created_at FROM sessions
     WHERE {whose} AND (:state IS NULL OR state = :state)
     AND (:at IS NULL OR (created_at, id) < (:at, :id))
     ORDER BY created_at DESC, id DESC LIMIT :limit"""
 _INSERT_JOB = """INSERT INTO jobs (id, version, session_id, created_at, document)
     VALUES (?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING RETURNING 1"""
 _UPDATE_JOB = "UPDATE jobs SET version = ?, document = ? WHERE id = ? AND version = ? RETURNING 1"
-_LIST_JOBS = """SELECT document, version FROM jobs WHERE session_id = :session
+_LIST_JOBS = """SELECT document, version, id, created_at FROM jobs WHERE session_id = :session
     AND (:at IS NULL OR (created_at, id) < (:at, :id))
     ORDER BY created_at DESC, id DESC LIMIT :limit"""
 _BEGIN_REQUEST = """INSERT INTO requests (key, version, expires_at, document) VALUES (?, ?, ?, ?)
@@ -103,16 +104,10 @@ class SqliteStore:
         self, owner: str | None, *, state: SessionState | None, limit: int, after: Cursor | None
     ) -> Sequence[Session]:
         """See ``SessionStore.list_sessions``."""
-        parameters = {
-            "owner": owner,
-            "state": None if state is None else state.value,
-            "limit": limit,
-            **_behind(after),
-        }
+        parameters = {"owner": owner, "state": None if state is None else state.value}
         # Not one condition for both: SQLite would use no index then.
         whose = "true" if owner is None else "owner = :owner"
-        rows = await self._file.rows(_LIST_SESSIONS.format(whose=whose), parameters)
-        return [_session(row) for row in rows]
+        return await self._file.page(_LIST_SESSIONS.format(whose=whose), parameters, _listed, limit, after)
 
     async def create_job(self, job: Job) -> Job:
         """See ``JobStore.create_job``."""
@@ -143,8 +138,7 @@ class SqliteStore:
 
     async def list_jobs(self, session_id: str, *, limit: int, after: Cursor | None) -> Sequence[Job]:
         """See ``JobStore.list_jobs``."""
-        parameters = {"session": session_id, "limit": limit, **_behind(after)}
-        return [_job(row) for row in await self._file.rows(_LIST_JOBS, parameters)]
+        return await self._file.page(_LIST_JOBS, {"session": session_id}, _job, limit, after)
 
     async def begin_request(self, record: RequestRecord) -> RequestRecord:
         """See ``SessionStore.begin_request``."""
@@ -167,16 +161,21 @@ class SqliteStore:
             raise VersionConflict("The idempotency record was changed meanwhile.")
         return dataclasses.replace(record, version=version)
 
-    async def due_sessions(self, now: datetime, *, limit: int, after: Cursor | None) -> Sequence[Session]:
+    async def due_sessions(
+        self, now: datetime, *, limit: int, after: Cursor | None, unreadable: set[str] | None = None
+    ) -> Sequence[Session]:
         """See ``CleanupStore.due_sessions``."""
-        return [_session(row) for row in await self._file.rows(_DUE_SESSIONS, _until(now, limit, after))]
+        return await self._file.page(
+            _DUE_SESSIONS, {"now": documents.microseconds(now)}, _listed, limit, after, unreadable
+        )
 
     async def forgettable_sessions(
         self, now: datetime, *, limit: int, after: Cursor | None = None
     ) -> Sequence[Session]:
         """See ``CleanupStore.forgettable_sessions``."""
-        rows = await self._file.rows(_FORGETTABLE_SESSIONS, _until(now, limit, after))
-        return [_session(row) for row in rows]
+        return await self._file.page(
+            _FORGETTABLE_SESSIONS, {"now": documents.microseconds(now)}, _listed, limit, after
+        )
 
     async def count_on_cluster(self, first: str, end: str) -> int:
         """See ``CleanupStore.count_on_cluster``."""
@@ -186,8 +185,12 @@ class SqliteStore:
 
     async def sessions_on_cluster(self, first: str, end: str, *, limit: int) -> Sequence[Session]:
         """See ``CleanupStore.sessions_on_cluster``."""
-        rows = await self._file.rows(f"{_ON_CLUSTER} ORDER BY id LIMIT ?", (first, end, end, limit))
-        return [_session(row) for row in rows]
+
+        async def page(size: int, last: sqlite3.Row | None) -> Sequence[sqlite3.Row]:
+            begin = first if last is None else last[2] + "!"  # right behind it
+            return await self._file.rows(f"{_ON_CLUSTER} ORDER BY id LIMIT ?", (begin, end, end, size))
+
+        return await readable(page, _listed, id_of, limit=limit)
 
     async def owner_use(self, owner: str) -> OwnerUse:
         """See ``CleanupStore.owner_use``. A laptop has few owners."""
@@ -207,7 +210,9 @@ class SqliteStore:
         self, now: datetime, *, limit: int, after: Cursor | None = None
     ) -> Sequence[RequestRecord]:
         """See ``CleanupStore.expired_requests``."""
-        return [_record(row) for row in await self._file.rows(_EXPIRED_REQUESTS, _until(now, limit, after))]
+        return await self._file.page(
+            _EXPIRED_REQUESTS, {"now": documents.microseconds(now)}, _record, limit, after
+        )
 
     async def remove_request(self, record: RequestRecord) -> None:
         """See ``CleanupStore.remove_request``."""
@@ -244,22 +249,13 @@ def _request_columns(record: RequestRecord) -> tuple[int, str]:
     return documents.microseconds(record.expires_at), documents.to_json(documents.request_document(record))
 
 
-def _until(now: datetime, limit: int, after: Cursor | None) -> dict[str, int | str | None]:
-    """Parameters of a query for what has come by now."""
-    return {"now": documents.microseconds(now), "limit": limit, **_behind(after)}
-
-
-def _behind(after: Cursor | None) -> dict[str, int | str | None]:
-    """Parameters of a query for what comes behind a place."""
-    if after is None:
-        return {"at": None, "id": None}
-    documents.require_id(after.id)
-    return {"at": documents.microseconds(after.at), "id": after.id}
-
-
 def _session(row: sqlite3.Row) -> Session:
-    document, version = row
+    document, version, *_ = row
     return documents.session_from(documents.from_json(document), version)
+
+
+def _listed(row: sqlite3.Row) -> Session:
+    return dataclasses.replace(_session(row), env={})
 
 
 def _job_document(job: Job) -> str:
@@ -267,12 +263,12 @@ def _job_document(job: Job) -> str:
 
 
 def _job(row: sqlite3.Row) -> Job:
-    document, version = row
+    document, version, *_ = row
     return documents.job_from(documents.from_json(document), version)
 
 
 def _record(row: sqlite3.Row) -> RequestRecord:
-    document, version = row
+    document, version, *_ = row
     return documents.request_from(documents.from_json(document), version)
 
 

@@ -11,13 +11,18 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import aiosqlite
 
 from shared.errors import StoreUnavailable
+from shared.sessions.ports import Cursor
+from shared.store import documents
+from shared.store.readable import readable
+
+_T = TypeVar("_T")
 
 BUSY_TIMEOUT_SECONDS = 5.0
 """How long a statement waits for another process's write."""
@@ -105,6 +110,36 @@ class SqliteFile:
             # One job on the connection's thread: no other task's statement comes between.
             return list(await connection.execute_fetchall(sql, parameters))
 
+    async def page(
+        self,
+        sql: str,
+        parameters: Mapping[str, str | int | None],
+        read: Callable[[sqlite3.Row], _T],
+        limit: int,
+        after: Cursor | None,
+        unreadable: set[str] | None = None,
+    ) -> list[_T]:
+        """What a query finds, in the order of a time and the id, as far as it can be read.
+
+        Args:
+            sql: Gives document, version, id and time; takes ``at`` and ``id`` of a place, and ``limit``.
+            parameters: The others.
+            read: What a row means.
+            limit: Most of them.
+            after: Only those behind this place.
+            unreadable: See ``readable``.
+        """
+        place: dict[str, str | int | None] = {"at": None, "id": None}
+        if after is not None:
+            documents.require_id(after.id)
+            place = {"at": documents.microseconds(after.at), "id": after.id}
+
+        async def page(size: int, last: sqlite3.Row | None) -> Sequence[sqlite3.Row]:
+            behind = place if last is None else {"at": last[3], "id": last[2]}
+            return await self.rows(sql, {**parameters, "limit": size, **behind})
+
+        return await readable(page, read, id_of, limit=limit, unreadable=unreadable)
+
     async def close(self) -> None:
         """Closes the file; may be called again."""
         self._closed = True
@@ -121,6 +156,11 @@ class SqliteFile:
             if self._connection is None:
                 self._connection = await _open(self._path)
             return self._connection
+
+
+def id_of(row: sqlite3.Row) -> str:
+    """The id in a row of a query for documents."""
+    return str(row[2])
 
 
 async def _open(path: Path) -> aiosqlite.Connection:

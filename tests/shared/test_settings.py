@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from pathlib import Path
 from typing import get_type_hints
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared.app import App
 from shared.errors import ConfigurationError
+from shared.sessions.cleanup_report import Action
+from shared.sessions.model import SessionState
 from shared.settings import Settings
+from tests.shared.sessions.test_service import NEW
+from tests.support.people import ALICE
 
 DEV = {"AUTH_MODE": "dev"}
 
@@ -31,6 +37,27 @@ def test_nothing_but_the_audience_is_required() -> None:
     )
     assert refused({}).fields == {"variable": "AUTH_AUDIENCE"}
     assert refused({"AUTH_MODE": "iap"}).fields == {"variable": "AUTH_AUDIENCE"}
+
+
+async def test_the_largest_numbers_are_as_good_as_any(tmp_path: Path) -> None:
+    """A session is made, used, deleted and forgotten by none of the runs of cleanup."""
+    numbers = {
+        field.metadata["env"]: str(2**31 - 1)
+        for field in dataclasses.fields(Settings)
+        if get_type_hints(Settings)[field.name] is int
+    }
+    assert "RETENTION_DAYS" in numbers
+    local = {"SESSION_STORE": "sqlite", "SQLITE_PATH": str(tmp_path / "sessions.db")}
+    app = App(Settings.from_env({**DEV, **local, **numbers, "USE_MOCK_CONTAINER_ADAPTER": "true"}))
+    await app.credentials.get(ALICE)
+    ttl = app.settings.max_ttl_seconds
+    session = await app.sessions.create(ALICE, dataclasses.replace(NEW, ttl_seconds=ttl, idle_seconds=ttl))
+    await app.upkeep.keepalive(ALICE, session.id)
+    assert (await app.sessions.delete(ALICE, session.id)).state is SessionState.DELETED
+    report = await app.cleanup.run(dry_run=False)
+    assert report.faults == [] and report.count("session", Action.FORGOTTEN) == 0
+    assert (await app.sessions.get(ALICE, session.id)).state is SessionState.DELETED
+    await app.close()
 
 
 def test_an_empty_variable_is_as_good_as_none() -> None:

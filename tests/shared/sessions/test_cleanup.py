@@ -419,3 +419,43 @@ async def test_a_store_that_fails_in_the_midst_leaves_nothing_wrong(world: World
     clock.pass_seconds(60)
     await world.run()
     assert await world.state(session) is S.DELETED
+
+
+async def test_sessions_that_cannot_be_read_are_told_and_hold_up_no_other(world: World) -> None:
+    changes: dict[str, Any] = {"pod": False, "expires_at": NOON - timedelta(hours=1), "idle_seconds": 60}
+    spoiled = [await world.has(S.RUNNING, **changes) for _ in range(3)]
+    for one in spoiled:
+        await world.store.update(dataclasses.replace(one, resources=None))  # type: ignore[arg-type]
+    session = await world.has(S.RUNNING, **{**changes, "expires_at": NOON})
+    job = await world.store.create_job(a_job(session_id=session.id))
+    await world.store.update_job(dataclasses.replace(job, state="resting"))  # type: ignore[arg-type]
+    report = await world.run()
+    assert await world.state(session) is S.DELETED
+    left = [one for one in report.decisions if one.action is Action.LEFT]
+    assert sorted(one.name for one in left) == sorted(one.id for one in spoiled)
+    assert {one.because for one in left} == {"its document cannot be read"}
+
+
+async def test_a_fault_of_ours_in_one_step_leaves_out_no_other(world: World) -> None:
+    session = await world.has(S.RUNNING, pod=False, expires_at=NOON - timedelta(hours=1))
+    await world.store.create(a_session(state=S.DELETED, purge_at=NOON - timedelta(hours=1)))
+    world.cluster.error = OverflowError("not what we expect")
+    report = await world.run()
+    assert report.faults == ["what is in the cluster: a fault of ours: see the log"]
+    assert await world.state(session) is S.DELETED
+    assert report.count("session", Action.FORGOTTEN) == 1
+
+
+async def test_a_fault_of_ours_with_one_pod_that_is_gone_holds_up_no_other(world: World) -> None:
+    sessions = [await world.has(S.RUNNING, pod=False, expires_at=NOON - timedelta(hours=1)) for _ in range(9)]
+    update = world.store.update
+
+    async def fails(session: Session) -> Session:
+        if session.id == sessions[0].id and session.state is S.DELETED:
+            raise OverflowError("not what we expect")
+        return await update(session)
+
+    world.store.update = fails  # type: ignore[method-assign]
+    report = await world.run()
+    assert [await world.state(one) for one in sessions] == [S.DELETING, *[S.DELETED] * 8]
+    assert report.faults == [] and report.count("session", Action.LEFT) == 1

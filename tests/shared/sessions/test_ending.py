@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import gc
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,6 +18,7 @@ from shared.sessions.access import SessionAccess
 from shared.sessions.auditor import Auditor
 from shared.sessions.cleanup import CleanupService
 from shared.sessions.concurrency import ExecSlots
+from shared.sessions.deadline import within
 from shared.sessions.job import JobReport, JobState
 from shared.sessions.jobs import JobService
 from shared.sessions.model import Session, SessionState
@@ -262,6 +264,26 @@ def test_an_idle_session_lives_no_longer_than_its_time_whatever_its_pod_says(
     in_world(tmp_path, answer, test)
 
 
+@pytest.mark.parametrize("state", [JobState.QUEUED, JobState.EXITED])
+def test_no_job_of_an_idle_session_is_left_as_if_it_went_on(tmp_path: Path, state: JobState) -> None:
+    """Whatever its pod says of them, and however many there are."""
+
+    async def answer(ids: Sequence[str]) -> Mapping[str, JobReport]:
+        return {job_id: JobReport(state=state, ended_at=NOON) for job_id in ids}
+
+    async def test(world: World) -> None:
+        session = await world.has(S.RUNNING)
+        for _ in range(120):
+            await world.store.create_job(a_job(session_id=session.id))
+        world.clock.pass_seconds(session.idle_seconds)
+        await world.cleanup.run(dry_run=False)
+        assert (await world.store.get(session.id)).state is S.DELETED
+        jobs = await world.store.list_jobs(session.id, limit=200, after=None)
+        assert len(jobs) == 123 and all(job.state.over for job in jobs)
+
+    in_world(tmp_path, answer, test)
+
+
 def test_any_number_of_jobs_that_a_pod_has_let_start_does_not_hold_up_its_end(tmp_path: Path) -> None:
     async def test(world: World) -> None:
         session = await world.has(S.RUNNING)
@@ -283,3 +305,26 @@ def test_what_an_earlier_look_has_put_off_ends_with_its_time(tmp_path: Path) -> 
         assert (await world.store.get(session.id)).state is S.DELETED
 
     in_world(tmp_path, hangs, test)
+
+
+def test_work_that_fails_just_when_its_caller_leaves_is_no_fault_that_nobody_has_seen() -> None:
+    told: list[Any] = []
+
+    async def test() -> None:
+        async def fails() -> None:
+            await asyncio.sleep(1)
+            raise ClusterUnavailable("no answer")
+
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _, context: told.append(context["message"]))
+        waits = asyncio.create_task(within(5, fails()))
+        for _ in range(3):
+            await asyncio.sleep(0)  # it has begun
+        loop.call_later(1, waits.cancel)
+        with pytest.raises(asyncio.CancelledError):
+            await waits
+        del waits
+        gc.collect()
+
+    virtual_time.run(test())
+    assert told == []

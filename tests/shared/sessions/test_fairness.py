@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import gc
 import itertools
 import sqlite3
 from collections import Counter
@@ -102,6 +103,24 @@ def test_sessions_that_hang_do_not_keep_anothers_alive(
     in_world(tmp_path, fails, test)
 
 
+def test_of_many_that_are_due_only_those_in_work_are_in_memory(tmp_path: Path) -> None:
+    async def test(world: World) -> None:
+        await full(world, tmp_path, 10, 30)
+        counts: list[int] = []
+
+        async def processes(session: Session) -> int:
+            if not counts:  # all are found, none is done
+                gc.collect()  # what other tests have left
+                counts.append(sum(isinstance(one, Session) for one in gc.get_objects()))
+            return 0
+
+        world.cluster.processes = processes  # type: ignore[method-assign]
+        await world.cleanup.run(dry_run=True)
+        assert counts[0] <= 100 + 2 * 16  # a page of them, and those in work
+
+    in_world(tmp_path, fails, test)
+
+
 def test_what_failed_is_looked_at_less_and_less_and_anew_after_use(tmp_path: Path) -> None:
     async def test(world: World) -> None:
         await full(world, tmp_path, 1, 1)
@@ -173,6 +192,60 @@ def test_owners_take_turns(owners: list[str], at_once: int, of_one_owner: int, r
     work = [(owner, (owner, number)) for number, owner in enumerate(owners)]
     virtual_time.run(in_turns(work, do, at_once=at_once, of_one_owner=of_one_owner))
     assert sorted(done) == list(range(len(owners)))
+
+
+@given(st.lists(st.booleans(), max_size=30), st.integers(1, 5), st.integers(1, 3))
+def test_work_that_fails_holds_up_no_other_and_is_told_at_the_end(
+    fail: list[bool], at_once: int, of_one_owner: int
+) -> None:
+    done: list[int] = []
+
+    async def do(number: int) -> None:
+        await asyncio.sleep(number % 3)
+        if fail[number]:
+            raise OverflowError
+        done.append(number)
+
+    async def test() -> None:
+        work = [(f"owner {number % 4}", number) for number in range(len(fail))]
+        with pytest.raises(OverflowError) if any(fail) else contextlib.nullcontext():
+            await in_turns(work, do, at_once=at_once, of_one_owner=of_one_owner)
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    virtual_time.run(test())
+    assert sorted(done) == [number for number, one in enumerate(fail) if not one]
+
+
+def test_a_fault_with_one_that_is_due_holds_up_no_other_and_leaves_nothing_running(tmp_path: Path) -> None:
+    async def test(world: World) -> None:
+        update = world.store.update
+
+        async def fails_for_bob(session: Session) -> Session:
+            if session.owner == BOB and session.failed_looks:
+                raise OverflowError("not what we expect")
+            return await update(session)
+
+        world.cluster.error = ClusterUnavailable("only what is due is of interest here")
+        idle = {"state": S.RUNNING, "last_used_at": NOON - timedelta(hours=2)}
+        others = [await world.store.create(a_session(**idle)) for _ in range(9)]
+        await world.store.create(a_session(owner=BOB, **idle))
+
+        async def processes(session: Session) -> int:
+            if session.owner == BOB:
+                raise ClusterUnavailable("no answer")
+            await asyncio.sleep(2)
+            return 0
+
+        world.cluster.processes = processes  # type: ignore[method-assign]
+        world.store.update = fails_for_bob
+        before = asyncio.all_tasks()
+        report = await world.cleanup.run(dry_run=False)
+        assert report.faults[0] == "the sessions that are due: a fault of ours: see the log"
+        assert asyncio.all_tasks() == before
+        for one in others:
+            assert (await world.store.get(one.id)).state is S.DELETED
+
+    in_world(tmp_path, fails, test)
 
 
 @dataclasses.dataclass

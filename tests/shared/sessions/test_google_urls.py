@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import posixpath
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import pytest
 from hypothesis import given
@@ -59,6 +61,10 @@ FOREIGN: list[Any] = [
     "https://storage-x.p.googleapis.com/x", "https://x.p.googleapis.com/token",
     "https://firestore.googleapis.com/v1/projects/x", "https://translate.googleapis.com/translate?u=x",
     "https://pubsub.googleapis.com/v1/projects/x/topics/y:publish", "https://x-y.googleapis.com/",
+    "https://www.googleapis.com/oauth2/../storage/v1/b/x/o/y", "https://www.googleapis.com/./storage/v1/b/x",
+    "https://www.googleapis.com/a/%2e%2E/storage/v1/b/x", "https://www.googleapis.com/%73torage/v1/b/x",
+    "https://www.googleapis.com/oauth2/..", "https://www.googleapis.com/a%2F../storage/v1/b/x",
+    "https://accounts.google.com/Logout?continue=//evil.example/", "https://oauth2.googleapis.com/token?",
     "https://accounts.google.com.evil.example/", "https://accounts.google.com:1/", "https://[::1]/token",
     "https://.googleapis.com/token", "https://oauth2..googleapis.com/token",
     "https://evil.example/.googleapis.com/",
@@ -114,6 +120,21 @@ def test_no_character_put_into_an_address_leads_elsewhere(url: str, data: st.Dat
     assert host.isascii()
     assert host == "accounts.google.com" or host.endswith(".googleapis.com")
     assert set(host) <= set("abcdefghijklmnopqrstuvwxyz0123456789.-")
+
+
+@given(
+    st.lists(st.sampled_from([".", "..", "%2e", "%2F", "/", "a", "storage", "%73", "?", "%40"]), max_size=9)
+)
+def test_no_path_means_another_to_a_client_or_a_server_than_the_one_that_was_looked_at(
+    parts: list[str],
+) -> None:
+    url = "https://www.googleapis.com/" + "".join(parts)
+    try:
+        put("oauth2.txt", {**FILES["oauth2.txt"], "token_uri": url})
+    except InvalidRequest:
+        return
+    read = posixpath.normpath("/" + unquote(urlsplit(url).path).lstrip("/"))
+    assert not f"{read}/".startswith("/storage/")
 
 
 @given(st.integers(1, 5000))

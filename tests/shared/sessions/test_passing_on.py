@@ -67,6 +67,15 @@ async def test_who_has_the_address_now_has_its_sessions_and_credentials_and_who_
     assert await world.stored(bobs) == bobs
 
 
+async def test_all_else_of_a_session_stays(world: World) -> None:
+    new = dataclasses.replace(NEW, env={"TOKEN": "secret"}, credentials=())
+    before = await world.stored(await world.service.create(ALICE, new))
+    assert (await service_of(world).rebind(ROOT, ALICE.email, NEXT.subject)).sessions == 1
+    after = await world.stored(before)
+    assert after == dataclasses.replace(before, subject=NEXT.subject, version=after.version)
+    assert after.env == {"TOKEN": "secret"}
+
+
 async def test_each_session_and_the_act_have_a_record_and_a_repetition_does_nothing(world: World) -> None:
     session = await world.service.create(ALICE, NEW)
     world.audit.records.clear()

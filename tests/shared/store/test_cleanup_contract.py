@@ -5,20 +5,22 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import cast
 
 import pytest
 
-from shared.errors import Conflict, TooManyRequests, VersionConflict
+from shared.errors import Conflict, InternalError, TooManyRequests, VersionConflict
 from shared.sessions.cleanup_ports import CleanupStore, OwnerUse
-from shared.sessions.model import LIVE, Session, SessionState
+from shared.sessions.job import JobState
+from shared.sessions.model import LIVE, Resources, Session, SessionState
 from shared.sessions.names import owner_hash
 from shared.sessions.ports import Cursor, SessionStore
-from tests.shared.store.samples import NOON, RETENTION, SetClock, a_record, a_session
+from tests.shared.store.samples import NOON, RETENTION, SetClock, a_job, a_record, a_session
 
 S = SessionState
 LATER = NOON + timedelta(seconds=1)
+LATE = NOON + timedelta(days=99)
 ONE_AND_ALL = ("s", "")
 
 
@@ -29,6 +31,10 @@ def store(new_store: Callable[[], SessionStore]) -> CleanupStore:
 
 def ids(sessions: list[Session]) -> list[str]:
     return [session.id for session in sessions]
+
+
+def spoiled(session: Session) -> Session:
+    return dataclasses.replace(session, resources=cast("Resources", None))
 
 
 async def moved(store: CleanupStore, session: Session, *states: SessionState) -> Session:
@@ -178,6 +184,96 @@ class TestDue:
         clock.pass_seconds(60)
         await store.remove_request(taken)
         assert await store.expired_requests(clock.now(), limit=5) == []
+
+
+class TestVariables:
+    """Variables may be long, and are secrets: who asks for one session has them, who lists has not."""
+
+    async def test_no_list_has_them(self, store: CleanupStore) -> None:
+        env = {"TOKEN": "x" * 60_000}
+        changes = {"state": S.RUNNING, "purge_at": NOON, "look_after": NOON, "ready_at": NOON}
+        made = await store.create(a_session(env=env, credentials_choice=("oauth2.txt",), **changes))
+        listed = dataclasses.replace(made, env={})
+        assert await store.list_sessions(made.owner, state=None, limit=5, after=None) == [listed]
+        assert await store.list_sessions(None, state=S.RUNNING, limit=5, after=None) == [listed]
+        assert await store.due_sessions(LATE, limit=5, after=None) == [listed]
+        assert await store.forgettable_sessions(LATE, limit=5) == [listed]
+        assert await store.sessions_on_cluster(*ONE_AND_ALL, limit=5) == [listed]
+        assert await store.get(made.id) == made
+
+
+class TestUnreadable:
+    """A document of a newer release, or one that somebody has changed, is left out of every list."""
+
+    async def test_due_sessions_and_those_that_can_be_forgotten(self, store: CleanupStore) -> None:
+        good: list[Session] = []
+        bad: list[Session] = []
+        for number in range(9):
+            session = await store.create(
+                a_session(purge_at=NOON, created_at=NOON - timedelta(seconds=number))
+            )
+            (bad if number % 3 else good).append(session)
+        for one in bad:
+            await store.update(spoiled(one))
+        for limit in (1, 2, 3, 9):
+            unreadable: set[str] = set()
+            seen: list[str] = []
+            old: list[str] = []
+            due_after = old_after = None
+            while page := await store.due_sessions(LATE, limit=limit, after=due_after, unreadable=unreadable):
+                assert len(page) == limit or len(seen) + len(page) == len(good)
+                seen += [one.id for one in page]
+                assert page[-1].check_at is not None
+                due_after = Cursor(page[-1].check_at, page[-1].id)
+            while forgettable := await store.forgettable_sessions(LATE, limit=limit, after=old_after):
+                old += [one.id for one in forgettable]
+                old_after = Cursor(NOON, old[-1])
+            assert seen == [one.id for one in reversed(good)]
+            assert sorted(old) == sorted(seen)
+            assert unreadable == {one.id for one in bad}
+
+    async def test_many_before_one_that_is_due(self, store: CleanupStore) -> None:
+        for number in range(260):
+            one = await store.create(a_session(created_at=NOON - timedelta(hours=1, seconds=number)))
+            await store.update(spoiled(one))
+        session = await store.create(a_session())
+        assert await store.due_sessions(LATE, limit=1, after=None) == [session]
+        assert (
+            await store.due_sessions(LATE, limit=1, after=Cursor(session.check_at or LATE, session.id)) == []
+        )
+
+    async def test_sessions_and_jobs_of_an_owner(self, store: CleanupStore) -> None:
+        sessions = [
+            await store.create(a_session(created_at=NOON - timedelta(seconds=age))) for age in range(4)
+        ]
+        await store.update(spoiled(sessions[0]))
+        await store.update(spoiled(sessions[2]))
+        for whose in ("alice@example.com", None):
+            assert await store.list_sessions(whose, state=None, limit=1, after=None) == [sessions[1]]
+            assert await store.list_sessions(whose, state=None, limit=9, after=None) == sessions[1::2]
+        with pytest.raises(InternalError) as caught:
+            await store.get(sessions[0].id)
+        assert caught.value.reason == "DOCUMENT_INVALID"
+        jobs = [
+            await store.create_job(a_job(session_id="s1", created_at=NOON - timedelta(seconds=age)))
+            for age in range(4)
+        ]
+        await store.update_job(dataclasses.replace(jobs[0], state=cast("JobState", "resting")))
+        assert await store.list_jobs("s1", limit=2, after=None) == jobs[1:3]
+
+    async def test_sessions_on_the_cluster(self, store: CleanupStore) -> None:
+        made = sorted([await store.create(a_session()) for _ in range(5)], key=lambda one: one.id)
+        for one in made[::2]:
+            await store.update(spoiled(one))
+        assert await store.count_on_cluster(*ONE_AND_ALL) == 5
+        assert await store.sessions_on_cluster(*ONE_AND_ALL, limit=1) == [made[1]]
+        assert await store.sessions_on_cluster(*ONE_AND_ALL, limit=9) == [made[1], made[3]]
+
+    async def test_expired_requests(self, store: CleanupStore) -> None:
+        records = [await store.begin_request(a_record(key=f"k{number}")) for number in range(3)]
+        await store.update_request(dataclasses.replace(records[0], lease_until=cast("datetime", "yesterday")))
+        assert await store.expired_requests(LATE, limit=1) == [records[1]]
+        assert await store.expired_requests(LATE, limit=9) == records[1:]
 
 
 class TestLive:

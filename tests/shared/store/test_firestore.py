@@ -18,8 +18,10 @@ import pytest
 from grpc import StatusCode
 
 from shared.errors import Conflict, GamguiError, InternalError, StoreUnavailable, VersionConflict
+from shared.store.documents import job_document, request_document, session_document
 from shared.store.firestore import FirestoreStore
-from tests.shared.store.samples import NOON, SetClock, a_record, a_session
+from shared.store.firestore_documents import FirestoreDocuments
+from tests.shared.store.samples import NOON, SetClock, a_job, a_record, a_session
 from tests.support.faulty_firestore import Fault, FaultyFirestore
 from tests.support.firestore_emulator import firestore_emulator
 from tests.support.patience import PATIENCE
@@ -310,3 +312,32 @@ asyncio.run(main())
         assert await named.get(created.id) is None
         await named.close()
         await default.close()
+
+
+async def test_what_a_newer_release_has_stored_beside_stays_when_an_older_one_writes(
+    store: FirestoreStore, firestore: FaultyFirestore, firestore_host: str, firestore_project: str
+) -> None:
+    """As in a deployment that goes from instance to instance: whose a session is must not be lost in it."""
+    newer = {"colour": "green", "owners": {"first": "ann"}, "since": NOON, "often": 7, "never": None}
+    raw = FirestoreDocuments(firestore_project, "(default)", firestore_host)
+    session, record, job = a_session(labels={"a": "1", "b": "2"}, reason="Pending"), a_record(), a_job()
+    documents = {
+        ("sessions", session.id): session_document(session),
+        ("requests", record.key): request_document(record),
+        ("jobs", job.id): job_document(job),
+    }
+    for (collection, name), document in documents.items():
+        await raw.write(collection, name, {**document, **newer})
+    stored = await store.get(session.id)
+    assert stored is not None
+    updated = await store.update(dataclasses.replace(stored, labels={"b": "3"}, reason=None))
+    assert await store.get(session.id) == updated and updated.labels == {"b": "3"}
+    taken = await store.begin_request(dataclasses.replace(record, resource_id="other"))
+    await store.update_request(dataclasses.replace(taken, response="{}"))
+    queued = await store.get_job(job.id)
+    assert queued is not None
+    await store.update_job(dataclasses.replace(queued, reason="none"))
+    for collection, name in documents:
+        found = await raw.read(collection, name)
+        assert found is not None and found[0].items() >= newer.items()
+    await raw.close()

@@ -16,7 +16,7 @@ import aiohttp
 import stamina
 
 from shared.errors import ClusterUnavailable
-from shared.kube.answers import body_of, decoded, lines, object_of
+from shared.kube.answers import decoded, lines, object_of, refusal_of
 from shared.kube.connection import Connection
 from shared.kube.errors import ApiError, public_message
 from shared.kube.retries import backoff, never
@@ -267,7 +267,8 @@ class KubeApi:
                     if response.status == 401 and not refresh:
                         continue
                     if response.status >= 300:
-                        raise ApiError.from_answer(response.status, await body_of(response), response.headers)
+                        refusal = await refusal_of(response)
+                        raise ApiError.from_answer(response.status, refusal, response.headers)
                     yield response
                     return
             except (aiohttp.ClientConnectionError, OSError) as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
 
@@ -13,9 +14,11 @@ from aiohttp import web
 from shared.errors import ClusterUnavailable
 from shared.kube.answers import MAX_OBJECT_BYTES, lines
 from shared.kube.api import KubeApi
+from shared.kube.errors import ApiError
 from tests.shared.kube.test_api import closing, watched
 from tests.support.exec_server import api_at
 from tests.support.growth import seconds
+from tests.support.kube_server import Answer, KubeServer, failure
 from tests.support.web_server import served
 
 MIB = 1024 * 1024
@@ -123,6 +126,16 @@ async def test_of_a_refusal_without_an_end_only_the_beginning_is_read() -> None:
             await get(api)
 
 
+@pytest.mark.parametrize("size", [1, 7, 60, 1000])
+async def test_a_refusal_is_read_whole_however_it_is_cut(size: int) -> None:
+    refusal = failure(409, "AlreadyExists", "x" * 50)
+    said = Answer(409, lines=cut(json.dumps(refusal.body).encode(), size))
+    async with KubeServer([said]).running() as server, closing(api_at(server.url)) as api:
+        with pytest.raises(ApiError) as refused:
+            await get(api)
+    assert (refused.value.kubernetes_reason, refused.value.message) == ("AlreadyExists", "x" * 50)
+
+
 DEEP = b"[" * 1_000_000
 ODD = [
     DEEP,
@@ -142,15 +155,9 @@ async def test_what_is_no_object_is_an_error_of_the_cluster(said: bytes, status:
 
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", answer)
-    runner = web.AppRunner(app, shutdown_timeout=0.1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    try:
-        async with closing(api_at(f"http://127.0.0.1:{runner.addresses[0][1]}")) as api:
+    async with served(app) as url, closing(api_at(url)) as api:
+        with pytest.raises(ClusterUnavailable):
+            await watched(api)
+        if not said.startswith(b'{"type"') or status != 200 or said.endswith(DEEP):
             with pytest.raises(ClusterUnavailable):
-                await watched(api)
-            if not said.startswith(b'{"type"') or status != 200 or said.endswith(DEEP):
-                with pytest.raises(ClusterUnavailable):
-                    await api.request("GET", "/x", timeout_seconds=0.3)
-    finally:
-        await runner.cleanup()
+                await api.request("GET", "/x", timeout_seconds=0.3)

@@ -320,6 +320,15 @@ def test_path_leads_the_command_but_not_the_supervisor(traps: Path, whose: str) 
     assert not list(traps.parent.glob("sprung-*"))
 
 
+@pytest.mark.parametrize("env", [{}, {"A": "b"}], ids=["no variables", "variables"])
+def test_a_container_without_a_path_has_its_programs_where_its_shell_looks(env: dict[str, str]) -> None:
+    # In a folder that shells look in by default, and execvp of the C library does not.
+    run = Run(["/bin/sh"], command("ldconfig", "--version", env=env), {})
+    code, out, err = run.result()
+    assert (code, err) == (0, b"")
+    assert out.startswith(b"ldconfig")
+
+
 def test_a_script_of_ours_finds_the_images_programs_first(traps: Path) -> None:
     given = command("/bin/sh", "-c", "printf x | cat; grep x </dev/null; sleep 0", internal=True)
     run = Run(["/bin/sh"], given, {"PATH": str(traps)})

@@ -23,6 +23,7 @@ from shared.web.json_pieces import content_pieces
 from shared.web.outbox import MAX_WAITING_BYTES
 from shared.web.request_body import RequestBody
 from shared.web.room import AnswerRoom
+from tests.support import virtual_time
 from tests.support.web_app import ask, serving
 
 FRAME = 32 * 1024
@@ -120,6 +121,21 @@ def test_where_there_is_no_room_head_and_tail_are_shorter_and_right(
     assert shared_room.take((room if room is not None else 100) * FREE_BYTES)
 
 
+def scope_of(accept: str) -> dict[str, Any]:
+    """A request's, as a server has it."""
+    headers = [(b"x-dev-user", b"alice@example.com"), (b"accept", accept.encode()), (b"host", b"localhost")]
+    return {
+        "type": "http",
+        "method": "POST",
+        "path": "/exec",
+        "query_string": b"",
+        "headers": headers,
+        "client": ("127.0.0.1", 50_000),
+        "server": ("localhost", 80),
+        "scheme": "http",
+    }
+
+
 @pytest.mark.parametrize("accept", ["application/x-ndjson", "text/event-stream", "application/json"])
 async def test_a_caller_that_does_not_read_and_then_leaves_costs_little_and_nothing_afterwards(
     accept: str,
@@ -140,20 +156,39 @@ async def test_a_caller_that_does_not_read_and_then_leaves_costs_little_and_noth
         return {"type": "http.disconnect"}
 
     served = application(room, MIB, b"x" * FRAME)
-    headers = [(b"x-dev-user", b"alice@example.com"), (b"accept", accept.encode()), (b"host", b"localhost")]
-    scope = {
-        "type": "http",
-        "method": "POST",
-        "path": "/exec",
-        "query_string": b"",
-        "headers": headers,
-        "client": ("127.0.0.1", 50_000),
-        "server": ("localhost", 80),
-        "scheme": "http",
-    }
     with contextlib.suppress(OSError):
-        await served(scope, receive, send)
+        await served(scope_of(accept), receive, send)
     assert stopped == 1
     assert room.held.now == 0
     if accept != "application/json":
         assert MAX_WAITING_BYTES <= room.held.peak <= MAX_WAITING_BYTES + 2 * FRAME
+
+
+@pytest.mark.parametrize("size", [1000, 2 * MIB], ids=["short", "long"])
+@pytest.mark.parametrize("reads", [0, 1, 30], ids=["nothing", "little", "slowly"])
+def test_who_stays_and_does_not_read_keeps_the_room_of_the_others_for_minutes_only(
+    size: int, reads: int
+) -> None:
+    """``reads``: pieces that are taken, one a minute."""
+    room, left, last = AnswerRoom(4 * MIB), reads, False
+
+    async def send(message: Message) -> None:
+        nonlocal left, last
+        if message["type"] == "http.response.body":
+            left -= 1
+            await asyncio.sleep(60 if left >= 0 else 100_000)
+            last = not message.get("more_body", False)
+
+    async def receive() -> Message:
+        await asyncio.sleep(100_000)
+        return {"type": "http.disconnect"}
+
+    async def asked() -> float:
+        served = application(room, size, b"x" * FRAME)
+        await served(scope_of("application/json"), receive, send)
+        return asyncio.get_running_loop().time()
+
+    assert virtual_time.run(asked()) <= 1200
+    assert last is (size == 1000 and reads > 0)
+    assert room.held.now == 0
+    assert room.take(4 * MIB)

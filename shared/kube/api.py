@@ -150,7 +150,7 @@ class KubeApi:
                             raise ApiError.from_answer(int(item.get("code", 500)), item, {})
                         if kind != "BOOKMARK":
                             yield kind, item
-        except (TimeoutError, aiohttp.ClientError, ValueError, KeyError, TypeError) as error:
+        except (TimeoutError, aiohttp.ClientError, ValueError, KeyError, TypeError, OverflowError) as error:
             raise ClusterUnavailable("the watch broke") from error
 
     async def websocket(

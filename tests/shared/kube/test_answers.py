@@ -141,6 +141,8 @@ ODD = [
     DEEP,
     b'{"type": "ADDED", "object": ' + DEEP,
     b'{"type": "ERROR", "object": [1]}',
+    b'{"type": "ERROR", "object": {"code": 1e999}}',
+    b'{"type": "ERROR", "object": {"code": ' + b"9" * 5000 + b"}}",
     b'"x"',
     b"7",
     b"\xff",

@@ -281,6 +281,9 @@ def test_a_command_that_is_too_long_is_refused_before_it_is_sent() -> None:
 def test_lines_that_are_not_the_supervisors_are_not_taken_for_it() -> None:
     for line in (b"", b"sh: setsid: not found", b"gamgui-ffff 1 2", TAG.encode(), TAG.encode() + b" x y"):
         assert supervisor.read_announcement(TAG, line) is None
+    for number in ("9" * 11, "9" * 500, "-1", "٣", "1.5"):
+        line = f"{TAG} 7 {number}".encode()
+        assert supervisor.read_announcement(TAG, line) is None
 
 
 def test_a_command_that_ends_at_once_leaves_no_timer_behind(start: Start) -> None:

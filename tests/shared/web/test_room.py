@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from starlette.responses import Response
 from starlette.types import Message
 
+from shared.errors import GamguiError
 from shared.sessions.execution import ExecEvent, ExecResult, Exit, Output, Started, Stream
 from shared.sessions.held import Held
 from shared.web.endpoint import Call, Route
@@ -24,6 +25,7 @@ from shared.web.outbox import MAX_WAITING_BYTES
 from shared.web.request_body import RequestBody
 from shared.web.room import AnswerRoom
 from tests.support import virtual_time
+from tests.support.patience import PATIENCE
 from tests.support.web_app import ask, serving
 
 FRAME = 32 * 1024
@@ -190,5 +192,44 @@ def test_who_stays_and_does_not_read_keeps_the_room_of_the_others_for_minutes_on
 
     assert virtual_time.run(asked()) <= 1200
     assert last is (size == 1000 and reads > 0)
+    assert room.held.now == 0
+    assert room.take(4 * MIB)
+
+
+@pytest.mark.parametrize("how", ["fault", "refusal", "no end", "caller leaves", "cancelled"])
+async def test_room_is_given_back_however_a_command_breaks_off(how: str) -> None:
+    room, waiting = AnswerRoom(4 * MIB), asyncio.Event()
+
+    async def broken() -> AsyncGenerator[ExecEvent, None]:
+        yield Started(1)
+        for at in range(0, MIB, FRAME):
+            yield Output("stdout", at, b"x" * FRAME)
+        assert not room.take(4 * MIB)
+        if how == "fault":
+            raise ValueError
+        if how == "refusal":
+            raise GamguiError("no more")
+        if how != "no end":
+            waiting.set()
+            await asyncio.Event().wait()
+
+    async def handler(call: Call) -> Response:
+        return await respond(call, broken(), RequestBody(), room)
+
+    async def send(message: Message) -> None:
+        await asyncio.sleep(0)
+
+    async def receive() -> Message:
+        await (waiting if how == "caller leaves" else asyncio.Event()).wait()
+        return {"type": "http.disconnect"}
+
+    served = serving([Route("POST", "/exec", handler)])
+    answering = asyncio.create_task(served(scope_of("application/json"), receive, send))
+    if how == "cancelled":
+        await waiting.wait()
+        answering.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        async with asyncio.timeout(PATIENCE):
+            await answering
     assert room.held.now == 0
     assert room.take(4 * MIB)

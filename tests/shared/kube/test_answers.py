@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import tracemalloc
+import zlib
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
 
@@ -124,6 +126,28 @@ async def test_of_a_refusal_without_an_end_only_the_beginning_is_read() -> None:
     async with Endless(b"x" * MIB, 404).running() as server, closing(api_at(server.url)) as api:
         with pytest.raises(ClusterUnavailable):
             await get(api)
+
+
+@pytest.mark.parametrize("status", [200, 404])
+async def test_an_answer_that_grows_when_it_is_unpacked_is_not_unpacked_to_its_end(status: int) -> None:
+    packer = zlib.compressobj(9, zlib.DEFLATED, 31)
+    bomb = b"".join(packer.compress(bytes(MIB)) for _ in range(128)) + packer.flush()
+
+    async def answer(request: web.Request) -> web.Response:
+        assert "gzip" in request.headers["Accept-Encoding"]
+        return web.Response(status=status, body=bomb, headers={"Content-Encoding": "gzip"})
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", answer)
+    async with served(app) as url, closing(api_at(url)) as api:
+        tracemalloc.start()
+        try:
+            with pytest.raises(ClusterUnavailable):
+                await get(api)
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert peak <= 2 * MAX_OBJECT_BYTES
 
 
 @pytest.mark.parametrize("size", [1, 7, 60, 1000])

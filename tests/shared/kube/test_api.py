@@ -129,7 +129,7 @@ async def test_an_answer_that_is_no_json_is_an_error_of_the_cluster() -> None:
 POD = {"metadata": {"name": "p"}}
 
 
-async def watched(api: KubeApi, seconds: float = 5) -> list[tuple[str, object]]:
+async def watched(api: KubeApi, seconds: float = PATIENCE) -> list[tuple[str, object]]:
     found: list[tuple[str, object]] = []
     async with contextlib.aclosing(api.watch("/x", params=(), timeout_seconds=seconds)) as stream:
         async for kind, item in stream:

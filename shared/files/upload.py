@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import re
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from collections.abc import Set as AbstractSet
 
@@ -17,6 +18,8 @@ _LONG_BYTES = 32 * 1024 * 1024
 _SHORT_BYTES = 64 * 1024
 """Up to here it is read before the pod is told anything, and its hash with it: that saves three
 of the processes that put.sh starts, which is most of what a small file costs."""
+
+_SIZE = re.compile("[0-9]{1,18}")
 
 _NO_HASH = b"!"
 """No data whatever that ends so ends with a hash."""
@@ -180,8 +183,8 @@ def read_result(words: Sequence[str]) -> Stored | Progress:
         TransferFailed: It makes no sense.
     """
     match words:
-        case ["have", size] if size.isdecimal():
+        case ["have", size] if _SIZE.fullmatch(size):
             return Progress(int(size))
-        case ["stored", size, sha256, result] if size.isdecimal() and SHA256.fullmatch(sha256):
+        case ["stored", size, sha256, result] if _SIZE.fullmatch(size) and SHA256.fullmatch(sha256):
             return Stored(int(size), sha256, result == "created")
     raise TransferFailed("the pod's answer cannot be read")

@@ -15,10 +15,23 @@ MAX_OBJECT_BYTES = 16 * 1024 * 1024
 
 TOO_LARGE = "CLUSTER_ANSWER_TOO_LARGE"
 
+_MAX_REFUSAL_BYTES = 64 * 1024
+"""A refusal is a Status object, which says in a few KiB why; a proxy's page in its place may be long."""
 
-async def body_of(response: aiohttp.ClientResponse) -> Any:
-    """The beginning of an answer's body: decoded JSON, or the text that is no JSON."""
-    text = (await response.content.read(64 * 1024)).decode(errors="replace")
+
+async def refusal_of(response: aiohttp.ClientResponse) -> Any:
+    """A refusal's body: decoded JSON, or the beginning of what is no JSON.
+
+    Raises:
+        aiohttp.ClientError: The connection broke.
+    """
+    body = bytearray()
+    # Not read(), which gives whatever has come already: a long refusal comes in several pieces.
+    async for chunk in response.content.iter_any():
+        body += chunk
+        if len(body) >= _MAX_REFUSAL_BYTES:
+            break
+    text = body[:_MAX_REFUSAL_BYTES].decode(errors="replace")
     try:
         return decoded(text)
     except ValueError:

@@ -16,7 +16,7 @@ import aiohttp
 import stamina
 
 from shared.errors import ClusterUnavailable
-from shared.kube.answers import body_of, decoded, lines, object_of
+from shared.kube.answers import decoded, lines, object_of, refusal_of
 from shared.kube.connection import Connection
 from shared.kube.errors import ApiError, public_message
 from shared.kube.retries import backoff, never
@@ -56,9 +56,7 @@ class KubeApi:
     def __init__(self, connector: Connector, telemetry: Telemetry = SILENT) -> None:
         self._connector = connector
         self._telemetry = telemetry
-        self._connection: Connection | None = None
         self._session: aiohttp.ClientSession | None = None
-        self._retired: list[aiohttp.ClientSession] = []
 
     async def connection(self) -> Connection:
         """The connection in use; connects if necessary.
@@ -152,7 +150,7 @@ class KubeApi:
                             raise ApiError.from_answer(int(item.get("code", 500)), item, {})
                         if kind != "BOOKMARK":
                             yield kind, item
-        except (TimeoutError, aiohttp.ClientError, ValueError, KeyError, TypeError) as error:
+        except (TimeoutError, aiohttp.ClientError, ValueError, KeyError, TypeError, OverflowError) as error:
             raise ClusterUnavailable("the watch broke") from error
 
     async def websocket(
@@ -175,9 +173,9 @@ class KubeApi:
 
     async def close(self) -> None:
         """Closes all connections."""
-        for session in [*self._retired, *([self._session] if self._session else [])]:
+        session, self._session = self._session, None
+        if session is not None:
             await session.close()
-        self._retired, self._session, self._connection = [], None, None
 
     async def _upgrade(
         self, path: str, params: Params, protocols: Sequence[str], max_message_bytes: int
@@ -208,14 +206,12 @@ class KubeApi:
 
     async def _open(self) -> tuple[aiohttp.ClientSession, Connection]:
         connection = await self._connector.connection()
-        if self._session is None or connection is not self._connection:
-            if self._session is not None:
-                # Streams over the old connection may still be alive: they end by themselves.
-                self._retired.append(self._session)
+        if self._session is None:
+            # One for all connections, one after the other: address, TLS and proxy are each request's own.
+            # While a cluster is away each try looks a connection up, and streams over old ones may live.
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=60), auto_decompress=True
             )
-            self._connection = connection
         return self._session, connection
 
     async def _once(
@@ -267,7 +263,8 @@ class KubeApi:
                     if response.status == 401 and not refresh:
                         continue
                     if response.status >= 300:
-                        raise ApiError.from_answer(response.status, await body_of(response), response.headers)
+                        refusal = await refusal_of(response)
+                        raise ApiError.from_answer(response.status, refusal, response.headers)
                     yield response
                     return
             except (aiohttp.ClientConnectionError, OSError) as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 import tarfile
 from collections.abc import AsyncIterator, Sequence
@@ -11,7 +10,7 @@ from shared.errors import ClusterUnavailable, NotFound, UnprocessableRequest
 from shared.kube.jobs import JOBS
 from shared.sessions.credential import Credentials
 from shared.sessions.execution import SHELL, Command, ExecResult, Exit
-from shared.sessions.held import bounded
+from shared.sessions.held import Held, short_answer
 from shared.sessions.model import Session
 from shared.sessions.ports import PodRuntime
 
@@ -74,11 +73,8 @@ class KubernetesCredentials:
             argv=argv, timeout_seconds=_REFRESH_SECONDS, stdin=_archive(credentials), internal=True
         )
         said = self._pods.execute(session, command)
-        bound = bounded(said, stdout=_MAX_SAID_BYTES, stderr=_MAX_SAID_BYTES)
-        async with contextlib.aclosing(bound) as events:
-            async for event in events:
-                if isinstance(event, Exit):
-                    _check(event, session)
+        _, end = await short_answer(said, Held(), stdout=_MAX_SAID_BYTES, stderr=_MAX_SAID_BYTES)
+        _check(end, session)
 
 
 def _check(end: Exit, session: Session) -> None:

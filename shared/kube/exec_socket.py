@@ -114,7 +114,8 @@ class ExecSocket:
     async def close(self) -> None:
         """Closes the connection, in a second even if the other end goes on sending."""
         self._closing = asyncio.get_running_loop().time() + (_CLOSE_SECONDS if self.patient else 0)
-        if self._receiving is not None:
+        # A wait that is over, though its task does not know yet, has no other end any more.
+        if self._receiving is not None and not self._receiving.expired():
             self._receiving.reschedule(self._closing)
         with contextlib.suppress(ConnectionError, ClusterUnavailable, TimeoutError):
             async with asyncio.timeout_at(self._closing):

@@ -110,7 +110,13 @@ class KubernetesInventory:
         for session in sessions:
             names.setdefault(session.namespace, set()).add(session.pod_name)
         waits = [self._wait_gone(namespace, waited, end) for namespace, waited in names.items()]
-        left = dict(zip(names, await asyncio.gather(*waits), strict=True))
+        left: dict[str, set[str]] = {}
+        # All are waited for: none goes on behind the fault of another.
+        answers = await asyncio.gather(*waits, return_exceptions=True)
+        for namespace, answer in zip(names, answers, strict=True):
+            if isinstance(answer, BaseException):
+                raise answer
+            left[namespace] = answer
         return {session.id for session in sessions if session.pod_name not in left[session.namespace]}
 
     async def _wait_gone(self, namespace: str, names: set[str], end: float) -> set[str]:

@@ -115,7 +115,6 @@ class JobLog:
         self._looked = 0
         self._wanted = 0
         self._silent = 0
-        self._timed = False
 
     @property
     def held_bytes(self) -> int:

@@ -63,6 +63,8 @@ case $gamgui_count:$gamgui_program in
 *)
   if ! command -v env >/dev/null; then fail 127 "env: executable file not found in \$PATH"; fi
   set -- env "$@"
+  # A container may have no PATH. Then a shell has one for itself, and env must find the program in the same.
+  export PATH
   ;;
 esac
 printf '%s %s %s\n' "$0" "$PPID" "$$" >&5

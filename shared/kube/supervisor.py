@@ -19,6 +19,7 @@ _LIMIT_MARGIN_SECONDS = 10
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """Where scripts of ours look for programs before the container's PATH. The scripts have it too."""
 
+_PID = re.compile("[0-9]{1,10}")
 _SPECIAL = re.compile(r'[\\"$`]|\n(?=([0-9])?)')
 
 STOP_SCRIPT = f"""\
@@ -128,6 +129,6 @@ def read_announcement(tag: str, line: bytes) -> Announcement | None:
         return None
     if words[1] == "!":
         return Announcement(None, None, words[2])
-    if words[1].isdecimal() and words[2].isdecimal():
+    if _PID.fullmatch(words[1]) and _PID.fullmatch(words[2]):
         return Announcement(int(words[1]), int(words[2]), None)
     return None

@@ -100,4 +100,5 @@ async def short_answer(
                     buffer.resize(len(answer))
                 elif isinstance(event, Exit):
                     end = event
+                    break
     return bytes(answer), end

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import time
 from collections.abc import AsyncGenerator
 
@@ -19,8 +20,13 @@ from shared.web.request_body import RequestBody
 from shared.web.room import AnswerRoom
 from shared.web.streaming import NO_BUFFERING, AttendedResponse, EventStream, after
 
+log = logging.getLogger(__name__)
+
 _AT_ONCE_BYTES = 256 * 1024
 """Of so much, an answer is made as a whole, and says how long it is."""
+
+_READ_SECONDS = 600.0
+"""So long a caller may take to read an answer in one object: what it is made of is kept in room for all."""
 
 
 class WholeResult(AttendedResponse):
@@ -60,7 +66,10 @@ class WholeResult(AttendedResponse):
                 response.headers["X-Request-Id"] = self._call.request_id
                 # Before the events are closed, so that nobody waits for what is done then. The server
                 # counts the request as running until this returns.
-                await response(scope, receive, send)
+                async with asyncio.timeout(_READ_SECONDS):
+                    await response(scope, receive, send)
+        except TimeoutError:
+            log.warning("a caller has not read an answer within %g s", _READ_SECONDS)
         finally:
             whole.close()
 

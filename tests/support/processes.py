@@ -28,6 +28,13 @@ def with_arguments(words: str) -> list[int]:
     return found
 
 
+def arguments_of(process: int) -> list[str]:
+    """The words of its command line; none when it is gone."""
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{process}/cmdline").read_text(errors="replace").split("\0")[:-1]
+    return []
+
+
 def end(words: str) -> None:
     """Ends all of them.
 

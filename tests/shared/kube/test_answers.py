@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
+import tracemalloc
+import zlib
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
 
@@ -13,9 +16,11 @@ from aiohttp import web
 from shared.errors import ClusterUnavailable
 from shared.kube.answers import MAX_OBJECT_BYTES, lines
 from shared.kube.api import KubeApi
+from shared.kube.errors import ApiError
 from tests.shared.kube.test_api import closing, watched
 from tests.support.exec_server import api_at
 from tests.support.growth import seconds
+from tests.support.kube_server import Answer, KubeServer, failure
 from tests.support.web_server import served
 
 MIB = 1024 * 1024
@@ -123,11 +128,45 @@ async def test_of_a_refusal_without_an_end_only_the_beginning_is_read() -> None:
             await get(api)
 
 
+@pytest.mark.parametrize("status", [200, 404])
+async def test_an_answer_that_grows_when_it_is_unpacked_is_not_unpacked_to_its_end(status: int) -> None:
+    packer = zlib.compressobj(9, zlib.DEFLATED, 31)
+    bomb = b"".join(packer.compress(bytes(MIB)) for _ in range(128)) + packer.flush()
+
+    async def answer(request: web.Request) -> web.Response:
+        assert "gzip" in request.headers["Accept-Encoding"]
+        return web.Response(status=status, body=bomb, headers={"Content-Encoding": "gzip"})
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", answer)
+    async with served(app) as url, closing(api_at(url)) as api:
+        tracemalloc.start()
+        try:
+            with pytest.raises(ClusterUnavailable):
+                await get(api)
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert peak <= 2 * MAX_OBJECT_BYTES
+
+
+@pytest.mark.parametrize("size", [1, 7, 60, 1000])
+async def test_a_refusal_is_read_whole_however_it_is_cut(size: int) -> None:
+    refusal = failure(409, "AlreadyExists", "x" * 50)
+    said = Answer(409, lines=cut(json.dumps(refusal.body).encode(), size))
+    async with KubeServer([said]).running() as server, closing(api_at(server.url)) as api:
+        with pytest.raises(ApiError) as refused:
+            await get(api)
+    assert (refused.value.kubernetes_reason, refused.value.message) == ("AlreadyExists", "x" * 50)
+
+
 DEEP = b"[" * 1_000_000
 ODD = [
     DEEP,
     b'{"type": "ADDED", "object": ' + DEEP,
     b'{"type": "ERROR", "object": [1]}',
+    b'{"type": "ERROR", "object": {"code": 1e999}}',
+    b'{"type": "ERROR", "object": {"code": ' + b"9" * 5000 + b"}}",
     b'"x"',
     b"7",
     b"\xff",
@@ -142,15 +181,9 @@ async def test_what_is_no_object_is_an_error_of_the_cluster(said: bytes, status:
 
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", answer)
-    runner = web.AppRunner(app, shutdown_timeout=0.1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    try:
-        async with closing(api_at(f"http://127.0.0.1:{runner.addresses[0][1]}")) as api:
+    async with served(app) as url, closing(api_at(url)) as api:
+        with pytest.raises(ClusterUnavailable):
+            await watched(api)
+        if not said.startswith(b'{"type"') or status != 200 or said.endswith(DEEP):
             with pytest.raises(ClusterUnavailable):
-                await watched(api)
-            if not said.startswith(b'{"type"') or status != 200 or said.endswith(DEEP):
-                with pytest.raises(ClusterUnavailable):
-                    await api.request("GET", "/x", timeout_seconds=0.3)
-    finally:
-        await runner.cleanup()
+                await api.request("GET", "/x", timeout_seconds=0.3)

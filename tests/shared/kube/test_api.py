@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
+import gc
 import time
 
+import aiohttp
 import pytest
 
 from shared.errors import ClusterUnavailable
 from shared.kube.api import KubeApi
 from shared.kube.connection import Connection
 from shared.kube.errors import ApiError
-from tests.support.exec_server import FixedConnector, api_at
+from tests.support.exec_server import FixedConnector, NoCredentials, api_at
 from tests.support.kube_server import Answer, KubeServer, events, failure
 from tests.support.patience import PATIENCE
 
@@ -126,7 +129,7 @@ async def test_an_answer_that_is_no_json_is_an_error_of_the_cluster() -> None:
 POD = {"metadata": {"name": "p"}}
 
 
-async def watched(api: KubeApi, seconds: float = 5) -> list[tuple[str, object]]:
+async def watched(api: KubeApi, seconds: float = PATIENCE) -> list[tuple[str, object]]:
     found: list[tuple[str, object]] = []
     async with contextlib.aclosing(api.watch("/x", params=(), timeout_seconds=seconds)) as stream:
         async for kind, item in stream:
@@ -194,3 +197,25 @@ async def closing(api: KubeApi):  # type: ignore[no-untyped-def]
     finally:
         await api.close()
         await asyncio.sleep(0)  # lets the transports end before the loop does
+
+
+class NewConnector(FixedConnector):
+    """Each look-up gives another connection, as it does while a cluster is away."""
+
+    async def connection(self) -> Connection:
+        return dataclasses.replace(await super().connection())
+
+
+async def test_a_cluster_that_stays_away_leaves_nothing_behind_however_often_it_is_looked_up() -> None:
+    def clients() -> int:
+        return sum(isinstance(one, aiohttp.ClientSession) for one in gc.get_objects())
+
+    before = clients()
+    connection = Connection(
+        method="kubeconfig", cluster="c", server="http://127.0.0.1:1", credentials=NoCredentials()
+    )
+    async with closing(KubeApi(NewConnector(connection))) as api:
+        for _ in range(20):
+            with pytest.raises(ClusterUnavailable):
+                await api.request("POST", "/x", body={})
+        assert clients() <= before + 1

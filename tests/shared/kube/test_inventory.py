@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import json
 from typing import Any
@@ -126,6 +127,18 @@ async def test_after_a_watch_that_broke_it_looks_again(broken: Answer) -> None:
 async def test_those_that_do_not_go_in_time_are_not_gone() -> None:
     watch = Answer(lines=deleted("gam-b"), hangs=True)
     assert (await gone(a_list("gam-a", "gam-b"), watch, timeout_seconds=0.5))[0] == {"b"}
+
+
+async def test_a_namespace_that_cannot_be_looked_at_leaves_no_wait_for_another_behind() -> None:
+    sessions = [a_session(id=name, namespace=name, pod_name=f"gam-{name}") for name in "ab"]
+    # The first look at one is refused while the other's watch, which says nothing, still goes on.
+    script = [a_list("gam-a", "gam-b"), failure(403, "Forbidden"), Answer(lines=[], hangs=True)]
+    async with KubeServer(script).running() as server, closing(api_at(server.url)) as api:
+        before = asyncio.all_tasks()
+        with pytest.raises(ClusterUnavailable):
+            await KubernetesInventory(api, "gamgui").gone(sessions, 0.3)
+        waits = [task for task in asyncio.all_tasks() - before if "_wait_gone" in repr(task)]
+    assert waits == []
 
 
 OWNER = "0829fb2e0b7cc0ea42c9fdaa2dd4e5ee"

@@ -281,6 +281,9 @@ def test_a_command_that_is_too_long_is_refused_before_it_is_sent() -> None:
 def test_lines_that_are_not_the_supervisors_are_not_taken_for_it() -> None:
     for line in (b"", b"sh: setsid: not found", b"gamgui-ffff 1 2", TAG.encode(), TAG.encode() + b" x y"):
         assert supervisor.read_announcement(TAG, line) is None
+    for number in ("9" * 11, "9" * 500, "-1", "٣", "1.5"):
+        line = f"{TAG} 7 {number}".encode()
+        assert supervisor.read_announcement(TAG, line) is None
 
 
 def test_a_command_that_ends_at_once_leaves_no_timer_behind(start: Start) -> None:
@@ -318,6 +321,15 @@ def test_path_leads_the_command_but_not_the_supervisor(traps: Path, whose: str) 
     assert run.announced is not None
     assert run.announced.supervisor_pid == run.process.pid
     assert not list(traps.parent.glob("sprung-*"))
+
+
+@pytest.mark.parametrize("env", [{}, {"A": "b"}], ids=["no variables", "variables"])
+def test_a_container_without_a_path_has_its_programs_where_its_shell_looks(env: dict[str, str]) -> None:
+    # In a folder that shells look in by default, and execvp of the C library does not.
+    run = Run(["/bin/sh"], command("ldconfig", "--version", env=env), {})
+    code, out, err = run.result()
+    assert (code, err) == (0, b"")
+    assert out.startswith(b"ldconfig")
 
 
 def test_a_script_of_ours_finds_the_images_programs_first(traps: Path) -> None:

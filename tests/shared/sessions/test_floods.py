@@ -129,7 +129,8 @@ async def endless() -> AsyncIterator[bytes]:
 async def leave(world: World) -> None:
     """The caller of a command with input leaves before it has begun."""
     running = asyncio.create_task(execute(world, stdin=endless()))
-    await asyncio.sleep(0.2)
+    while not world.held.peak:  # something has come
+        await asyncio.sleep(0.01)
     running.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await running

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from starlette.responses import Response
 from starlette.types import Message
 
+from shared.errors import GamguiError
 from shared.sessions.execution import ExecEvent, ExecResult, Exit, Output, Started, Stream
 from shared.sessions.held import Held
 from shared.web.endpoint import Call, Route
@@ -23,6 +24,8 @@ from shared.web.json_pieces import content_pieces
 from shared.web.outbox import MAX_WAITING_BYTES
 from shared.web.request_body import RequestBody
 from shared.web.room import AnswerRoom
+from tests.support import virtual_time
+from tests.support.patience import PATIENCE
 from tests.support.web_app import ask, serving
 
 FRAME = 32 * 1024
@@ -120,6 +123,21 @@ def test_where_there_is_no_room_head_and_tail_are_shorter_and_right(
     assert shared_room.take((room if room is not None else 100) * FREE_BYTES)
 
 
+def scope_of(accept: str) -> dict[str, Any]:
+    """A request's, as a server has it."""
+    headers = [(b"x-dev-user", b"alice@example.com"), (b"accept", accept.encode()), (b"host", b"localhost")]
+    return {
+        "type": "http",
+        "method": "POST",
+        "path": "/exec",
+        "query_string": b"",
+        "headers": headers,
+        "client": ("127.0.0.1", 50_000),
+        "server": ("localhost", 80),
+        "scheme": "http",
+    }
+
+
 @pytest.mark.parametrize("accept", ["application/x-ndjson", "text/event-stream", "application/json"])
 async def test_a_caller_that_does_not_read_and_then_leaves_costs_little_and_nothing_afterwards(
     accept: str,
@@ -140,20 +158,78 @@ async def test_a_caller_that_does_not_read_and_then_leaves_costs_little_and_noth
         return {"type": "http.disconnect"}
 
     served = application(room, MIB, b"x" * FRAME)
-    headers = [(b"x-dev-user", b"alice@example.com"), (b"accept", accept.encode()), (b"host", b"localhost")]
-    scope = {
-        "type": "http",
-        "method": "POST",
-        "path": "/exec",
-        "query_string": b"",
-        "headers": headers,
-        "client": ("127.0.0.1", 50_000),
-        "server": ("localhost", 80),
-        "scheme": "http",
-    }
     with contextlib.suppress(OSError):
-        await served(scope, receive, send)
+        await served(scope_of(accept), receive, send)
     assert stopped == 1
     assert room.held.now == 0
     if accept != "application/json":
         assert MAX_WAITING_BYTES <= room.held.peak <= MAX_WAITING_BYTES + 2 * FRAME
+
+
+@pytest.mark.parametrize("size", [1000, 2 * MIB], ids=["short", "long"])
+@pytest.mark.parametrize("reads", [0, 1, 30], ids=["nothing", "little", "slowly"])
+def test_who_stays_and_does_not_read_keeps_the_room_of_the_others_for_minutes_only(
+    size: int, reads: int
+) -> None:
+    """``reads``: pieces that are taken, one a minute."""
+    room, left, last = AnswerRoom(4 * MIB), reads, False
+
+    async def send(message: Message) -> None:
+        nonlocal left, last
+        if message["type"] == "http.response.body":
+            left -= 1
+            await asyncio.sleep(60 if left >= 0 else 100_000)
+            last = not message.get("more_body", False)
+
+    async def receive() -> Message:
+        await asyncio.sleep(100_000)
+        return {"type": "http.disconnect"}
+
+    async def asked() -> float:
+        served = application(room, size, b"x" * FRAME)
+        await served(scope_of("application/json"), receive, send)
+        return asyncio.get_running_loop().time()
+
+    assert virtual_time.run(asked()) <= 1200
+    assert last is (size == 1000 and reads > 0)
+    assert room.held.now == 0
+    assert room.take(4 * MIB)
+
+
+@pytest.mark.parametrize("how", ["fault", "refusal", "no end", "caller leaves", "cancelled"])
+async def test_room_is_given_back_however_a_command_breaks_off(how: str) -> None:
+    room, waiting = AnswerRoom(4 * MIB), asyncio.Event()
+
+    async def broken() -> AsyncGenerator[ExecEvent, None]:
+        yield Started(1)
+        for at in range(0, MIB, FRAME):
+            yield Output("stdout", at, b"x" * FRAME)
+        assert not room.take(4 * MIB)
+        if how == "fault":
+            raise ValueError
+        if how == "refusal":
+            raise GamguiError("no more")
+        if how != "no end":
+            waiting.set()
+            await asyncio.Event().wait()
+
+    async def handler(call: Call) -> Response:
+        return await respond(call, broken(), RequestBody(), room)
+
+    async def send(message: Message) -> None:
+        await asyncio.sleep(0)
+
+    async def receive() -> Message:
+        await (waiting if how == "caller leaves" else asyncio.Event()).wait()
+        return {"type": "http.disconnect"}
+
+    served = serving([Route("POST", "/exec", handler)])
+    answering = asyncio.create_task(served(scope_of("application/json"), receive, send))
+    if how == "cancelled":
+        await waiting.wait()
+        answering.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        async with asyncio.timeout(PATIENCE):
+            await answering
+    assert room.held.now == 0
+    assert room.take(4 * MIB)

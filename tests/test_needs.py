@@ -31,8 +31,6 @@ NAMED = {
 }
 STARTS = {"Popen", "check_output", "check_call", "create_subprocess_exec", "which"}
 OWN = {"tests/support/needs.py", "tests/test_needs.py"}
-# Root may do everything: that is no matter of packages.
-BARE_SKIPS = {"tests/contract/test_files.py"}
 
 
 def sources() -> Iterator[tuple[str, ast.Module]]:
@@ -82,7 +80,7 @@ def test_what_is_missing_is_said_by_the_table_and_in_no_other_way() -> None:
     for name, tree in sources():
         for node in ast.walk(tree):
             if isinstance(node, ast.Attribute) and node.attr in {"skip", "skipif", "importorskip"}:
-                assert name in BARE_SKIPS, f"{name}: use tests.support.needs"
+                raise AssertionError(f"{name}: use tests.support.needs")
 
 
 @pytest.mark.timeout(600)  # all tests are collected, on a machine that may be busy

@@ -6,13 +6,15 @@ READY := $(VENV)/ready
 CHECKOV := .local/checkov
 # kubeconfig: the cluster of KUBECONFIG or ~/.kube/config. Only whoever says so on the command line gets it.
 CLUSTER := local
+# Each of a test run's processes would compile all tests anew.
+unexport PYTHONDONTWRITEBYTECODE
 LOCKER := .local/locker
 # One lock serves every Python from 3.11 on and every platform. No settings of the machine's decide what is in it.
 COMPILE := $(LOCKER)/bin/uv pip compile --no-config --no-cache --quiet --generate-hashes --no-header \
 	--no-emit-index-url --no-emit-find-links --python-version 3.11
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run cluster gateway test fuzz test-cluster manifests prove-groups prove-faults prove-fuzzing prove-soak prove-races check check-infra lock bench docs format clean
+.PHONY: help demo run cluster gateway test fuzz test-cluster manifests prove-groups prove-faults prove-fuzzing prove-soak prove-races prove-files check check-infra lock bench docs format clean
 # More than cores, as many tests wait: for a process that is given time to end, or a limit to be reached.
 WORKERS ?= $(shell $(PYTHON) -c 'import os; print(min(8, 2 * (os.cpu_count() or 1)))')
 

@@ -69,6 +69,10 @@ prove-soak: $(READY) ## 2,000 commands, 200 at once; make test has 400 of them
 prove-races: $(READY) ## 100 rounds of each race for a file; make test has 40
 	@PROVE=1 $(BIN)/python -m pytest -q tests/shared/files/test_races.py
 
+prove-files: $(READY) ## 1,000 files one by one, and 5,000 in a tar; make test has a fifth of them
+	@$(BIN)/python -m local.images >/dev/null
+	@PROVE=1 $(BIN)/python -m pytest -q tests/contract/test_files.py tests/contract/test_large_files.py -k many
+
 test-cluster: $(READY) ## Contract tests on a real cluster, as a user with the Roles: KUBECONFIG=... SESSION_IMAGE=...
 	@test -n "$(KUBECONFIG)" || { echo "set KUBECONFIG and SESSION_IMAGE" >&2; exit 2; }
 	@CONTRACT_CLUSTER=real $(BIN)/python -m pytest -q tests/contract

@@ -116,4 +116,5 @@ docs: $(READY) ## Write README.md's tables: settings, and what tests need
 	@$(BIN)/python -m tests.support.needs >/dev/null
 
 clean: ## Remove what the targets made
-	rm -rf $(VENV) .local build *.egg-info
+	rm -rf $(VENV) .local build *.egg-info .hypothesis .schemathesis .*_cache
+	find . -name __pycache__ -prune -exec rm -rf {} +

@@ -59,7 +59,7 @@ prove-groups: $(READY) ## Demo, contract and cluster tests where the kernel refu
 prove-faults: $(READY) ## All faults at every call; make test tries a third of them
 	@PROVE=1 $(BIN)/python -m pytest -q --numprocesses 3 --dist loadfile tests/faults
 
-prove-fuzzing: $(READY) ## Three times the requests of make test's fuzzing
+prove-fuzzing: $(READY) ## Fuzzing with 40 examples of each operation; make test has 12
 	@PROVE=1 $(BIN)/python -m pytest -q tests/openapi/test_fuzzing.py
 
 prove-soak: $(READY) ## 2,000 commands, 200 at once; make test has 400 of them

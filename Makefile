@@ -6,13 +6,15 @@ READY := $(VENV)/ready
 CHECKOV := .local/checkov
 # kubeconfig: the cluster of KUBECONFIG or ~/.kube/config. Only whoever says so on the command line gets it.
 CLUSTER := local
+# Each of a test run's processes would compile all tests anew.
+unexport PYTHONDONTWRITEBYTECODE
 LOCKER := .local/locker
 # One lock serves every Python from 3.11 on and every platform. No settings of the machine's decide what is in it.
 COMPILE := $(LOCKER)/bin/uv pip compile --no-config --no-cache --quiet --generate-hashes --no-header \
 	--no-emit-index-url --no-emit-find-links --python-version 3.11
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run cluster gateway test fuzz test-cluster manifests prove-groups prove-faults prove-fuzzing prove-soak prove-races check check-infra lock bench docs format clean
+.PHONY: help demo run cluster gateway test fuzz test-cluster manifests prove-groups prove-faults prove-fuzzing prove-soak prove-races prove-files check check-infra lock bench docs format clean
 # More than cores, as many tests wait: for a process that is given time to end, or a limit to be reached.
 WORKERS ?= $(shell $(PYTHON) -c 'import os; print(min(8, 2 * (os.cpu_count() or 1)))')
 
@@ -57,7 +59,7 @@ prove-groups: $(READY) ## Demo, contract and cluster tests where the kernel refu
 prove-faults: $(READY) ## All faults at every call; make test tries a third of them
 	@PROVE=1 $(BIN)/python -m pytest -q --numprocesses 3 --dist loadfile tests/faults
 
-prove-fuzzing: $(READY) ## Three times the requests of make test's fuzzing
+prove-fuzzing: $(READY) ## Fuzzing with 40 examples of each operation; make test has 12
 	@PROVE=1 $(BIN)/python -m pytest -q tests/openapi/test_fuzzing.py
 
 prove-soak: $(READY) ## 2,000 commands, 200 at once; make test has 400 of them
@@ -66,6 +68,10 @@ prove-soak: $(READY) ## 2,000 commands, 200 at once; make test has 400 of them
 
 prove-races: $(READY) ## 100 rounds of each race for a file; make test has 40
 	@PROVE=1 $(BIN)/python -m pytest -q tests/shared/files/test_races.py
+
+prove-files: $(READY) ## 1,000 files one by one, and 5,000 in a tar; make test has a fifth of them
+	@$(BIN)/python -m local.images >/dev/null
+	@PROVE=1 $(BIN)/python -m pytest -q tests/contract/test_files.py tests/contract/test_large_files.py -k many
 
 test-cluster: $(READY) ## Contract tests on a real cluster, as a user with the Roles: KUBECONFIG=... SESSION_IMAGE=...
 	@test -n "$(KUBECONFIG)" || { echo "set KUBECONFIG and SESSION_IMAGE" >&2; exit 2; }
@@ -110,4 +116,5 @@ docs: $(READY) ## Write README.md's tables: settings, and what tests need
 	@$(BIN)/python -m tests.support.needs >/dev/null
 
 clean: ## Remove what the targets made
-	rm -rf $(VENV) .local build *.egg-info
+	rm -rf $(VENV) .local build *.egg-info .hypothesis .schemathesis .*_cache
+	find . -name __pycache__ -prune -exec rm -rf {} +

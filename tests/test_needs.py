@@ -16,6 +16,7 @@ import pytest
 from tests.support import processes
 from tests.support.laptop import ROOT
 from tests.support.needs import NUMBERS, THINGS, collected, table, with_table
+from tests.support.patience import PATIENCE
 
 # What every Debian has, and what the tests start by these names.
 ESSENTIAL = {"sh", "dash", "bash", "sleep", "true", "cat", "env", "stat", "tar", "make"}
@@ -31,8 +32,6 @@ NAMED = {
 }
 STARTS = {"Popen", "check_output", "check_call", "create_subprocess_exec", "which"}
 OWN = {"tests/support/needs.py", "tests/test_needs.py"}
-# Root may do everything: that is no matter of packages.
-BARE_SKIPS = {"tests/contract/test_files.py"}
 
 
 def sources() -> Iterator[tuple[str, ast.Module]]:
@@ -82,7 +81,7 @@ def test_what_is_missing_is_said_by_the_table_and_in_no_other_way() -> None:
     for name, tree in sources():
         for node in ast.walk(tree):
             if isinstance(node, ast.Attribute) and node.attr in {"skip", "skipif", "importorskip"}:
-                assert name in BARE_SKIPS, f"{name}: use tests.support.needs"
+                raise AssertionError(f"{name}: use tests.support.needs")
 
 
 @pytest.mark.timeout(600)  # all tests are collected, on a machine that may be busy
@@ -133,7 +132,7 @@ def test_processes_are_ended_by_their_words_and_no_others(how: str) -> None:
             processes.end(words)
         else:
             subprocess.run(["sh", "-c", processes.SHELL_KILL, "sh", words.replace(" ", "")], check=True)
-        assert child.wait(20) == -signal.SIGTERM
+        assert child.wait(PATIENCE) == -signal.SIGTERM
         assert bystander.poll() is None
     finally:
         for process in (child, bystander):

@@ -18,10 +18,12 @@ from tests.contract.test_sessions import pod_path
 from tests.support.client import Client, Json
 from tests.support.files_client import Files, digest_of, in_pieces
 from tests.support.patience import PATIENCE
+from tests.support.proofs import times
 from tests.support.tars import entry, tar_of, tar_with
 
 EVERY_BYTE = bytes(range(256)) * 33 + b"\r\n\x00"
 MIB = 1024 * 1024
+MANY = times(1000, 200)
 OLD = b"what was there before"
 
 
@@ -130,8 +132,6 @@ async def test_what_is_in_the_way_is_named(files: Files) -> None:
 
 
 async def test_permissions_in_the_pod_are_told_as_such(files: Files) -> None:
-    if (await files.sh("id -u")).strip() == "0":
-        pytest.skip("root may do everything")
     await files.sh("mkdir locked; echo x >locked/file; chmod 0 locked/file; chmod 500 locked")
     await files.sh("mkdir -m 0 shut")
     for answer in (
@@ -409,12 +409,12 @@ async def test_names_that_have_no_path_here_are_listed_all_the_same(files: Files
 
 
 @pytest.mark.timeout(300)
-async def test_a_thousand_small_files_go_up_are_listed_and_come_back_as_one_tar(client: Client) -> None:
-    # A thousand scripts are nothing for the sliver of a processor that other tests do with.
+async def test_many_small_files_go_up_are_listed_and_come_back_as_one_tar(client: Client) -> None:
+    # A script for each is nothing for the sliver of a processor that other tests do with.
     session = await client.create(resources={"cpu": "500m"})
     files = Files(client, session)
     chance = random.Random(20260303)
-    content = {f"folder/{number % 10}/file {number}": chance.randbytes(4096) for number in range(1000)}
+    content = {f"folder/{number % 10}/file {number}": chance.randbytes(4096) for number in range(MANY)}
     turns = asyncio.Semaphore(16)
 
     async def put(path: str, data: bytes) -> None:
@@ -423,7 +423,7 @@ async def test_a_thousand_small_files_go_up_are_listed_and_come_back_as_one_tar(
 
     await asyncio.gather(*(put(path, data) for path, data in content.items()))
     listed = (await files.call("GET", "folder/3/", query="?list=true&page_size=1000")).json
-    assert len(listed["entries"]) == 100
+    assert len(listed["entries"]) == MANY // 10
     packed = await files.call("GET", "folder/", Accept="application/x-tar")
     assert (packed.status, packed.headers["content-type"]) == (200, "application/x-tar")
     with tarfile.open(fileobj=io.BytesIO(packed.body)) as tar:
@@ -435,18 +435,18 @@ async def test_a_thousand_small_files_go_up_are_listed_and_come_back_as_one_tar(
     await client.delete(session)
 
 
-async def test_a_thousand_small_files_go_up_as_one_tar_and_come_back_as_one(files: Files) -> None:
+async def test_many_small_files_go_up_as_one_tar_and_come_back_as_one(files: Files) -> None:
     chance = random.Random(20260304)
-    content = {f"{number % 10}/file {number}": chance.randbytes(4096) for number in range(1000)}
+    content = {f"{number % 10}/file {number}": chance.randbytes(4096) for number in range(MANY)}
     data = tar_of(content)
     unpacked = await files.unpack("some/folder/", in_pieces(data), Content_Digest=digest_of(data))
     assert (unpacked.status, unpacked.json) == (
         201,
         {
             "path": "some/folder",
-            "files": 1000,
+            "files": MANY,
             "folders": 10,
-            "size": 4096 * 1000,
+            "size": 4096 * MANY,
             "sha256": hashlib.sha256(data).hexdigest(),
         },
     )

@@ -17,10 +17,12 @@ from tests.contract.conftest import Target, gateway_settings
 from tests.support import laptop
 from tests.support.client import Client
 from tests.support.files_client import Files
+from tests.support.proofs import times
 from tests.support.tars import tar_of
 
 MIB = 1024 * 1024
 LARGE_MIB = 300
+MANY = times(5000, 1000)
 FLAT_MIB = 30
 
 
@@ -84,7 +86,7 @@ async def test_a_tar_of_large_and_of_many_files_leaves_memory_flat(watched: Watc
     before = memory.resident_mib(watched.pid)
     memory.reset_peak(watched.pid)
     source = Source(LARGE_MIB - 50)
-    many = {f"{number % 7}/small file {number}": b"x" * 500 for number in range(5000)}
+    many = {f"{number % 7}/small file {number}": b"x" * 500 for number in range(MANY)}
 
     async def packed() -> AsyncIterator[bytes]:
         info = tarfile.TarInfo("large")
@@ -95,9 +97,9 @@ async def test_a_tar_of_large_and_of_many_files_leaves_memory_flat(watched: Watc
         yield tar_of(many)
 
     unpacked = await files.unpack("folder/", packed())
-    assert (unpacked.status, unpacked.json["files"]) == (201, 5001)
+    assert (unpacked.status, unpacked.json["files"]) == (201, MANY + 1)
     assert (await files.sh("sha256sum <folder/large")).split()[0] == source.hash.hexdigest()
-    assert int(await files.sh("find folder -name 'small file*' -size -2 | wc -l")) == 5000
+    assert int(await files.sh("find folder -name 'small file*' -size -2 | wc -l")) == MANY
     assert memory.peak_mib(watched.pid) - before < FLAT_MIB
 
 

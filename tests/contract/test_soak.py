@@ -32,6 +32,7 @@ from shared.web.exec_request import read_command
 from shared.web.exec_response import respond
 from shared.web.request_body import RequestBody
 from tests.contract.conftest import Target, gateway_settings
+from tests.support.patience import PATIENCE
 from tests.support.people import person
 from tests.support.proofs import seed, times
 
@@ -43,7 +44,7 @@ NDJSON, JSON = "application/x-ndjson", "application/json"
 RANDOM = random.Random(seed())
 DATA = RANDOM.randbytes(512 * 1024)
 TEXT = base64.b64encode(DATA)[: len(DATA)]
-SETTLE_SECONDS = 30.0
+SETTLE_SECONDS = PATIENCE
 MOST_UNKNOWN = IN_ALL // 50 if os.environ.get("CONTRACT_CLUSTER") == "real" else 0
 """A real node that is asked for too much at once loses some ("ttrpc: closed"); it must be said so."""
 Seen = TypeVar("Seen")

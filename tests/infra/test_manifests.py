@@ -220,5 +220,5 @@ async def test_kubectl_applies_them_twice_and_deletes_them(tmp_path: Path) -> No
         assert (await run("apply", "-f", str(file))).count(" unchanged\n") == count
         listed = await run("get", "-f", str(file), "-o", "name")
         assert len(listed.split()) == count
-        await run("delete", "-f", str(file), "--ignore-not-found", "--timeout=30s")
+        await run("delete", "-f", str(file), "--ignore-not-found", "--timeout=300s")
         assert await run("get", "-f", str(file), "--ignore-not-found") == ""

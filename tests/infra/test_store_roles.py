@@ -196,13 +196,15 @@ async def test_a_function_writes_if_and_only_if_it_may(function: str, tmp_path: 
     assert bool(used.writes) == may_write(function), sorted(set(used.writes))
 
 
-@pytest.mark.parametrize("function", [name for name in FUNCTIONS if not may_write(name)])
-async def test_who_may_only_read_answers_as_if_it_might_write(function: str, tmp_path: Path) -> None:
-    async with instance(function, tmp_path, refuses=False) as free:
-        expected = await free.use()
-    async with instance(function, tmp_path, refuses=True) as bound:
-        assert await bound.use() == expected
-    assert {200} <= {status for statuses in expected.values() for status in statuses}
+async def test_who_may_only_read_answers_as_if_it_might_write(tmp_path: Path) -> None:
+    readers = [name for name in FUNCTIONS if not may_write(name)]
+    assert readers
+    for function in readers:
+        async with instance(function, tmp_path / function, refuses=False) as free:
+            expected = await free.use()
+        async with instance(function, tmp_path / function, refuses=True) as bound:
+            assert await bound.use() == expected, function
+        assert {200} <= {status for statuses in expected.values() for status in statuses}
 
 
 def test_terraform_gives_the_roles_that_the_map_says() -> None:

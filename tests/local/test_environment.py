@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import time
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,32 +22,37 @@ from tests.support.laptop import ROOT, base_environment
 from tests.support.patience import PATIENCE
 
 _WHEEL = "Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
-_SECONDS = PATIENCE
 
 
-@pytest.fixture
-def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+@pytest.fixture(scope="module")
+def index(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The only place from which pip takes packages."""
-    folder = tmp_path / "index"
-    folder.mkdir()
-    monkeypatch.setenv("PIP_NO_INDEX", "1")
-    monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
-    return folder
+    folder = tmp_path_factory.mktemp("index")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PIP_NO_INDEX", "1")
+        patch.setenv("PIP_FIND_LINKS", str(folder))
+        yield folder
 
 
 def package(index: Path, name: str) -> str:
     """Puts a package there; its line of a lock."""
     wheel = index / f"{name}-1.0-py3-none-any.whl"
-    info = f"{name}-1.0.dist-info"
-    with zipfile.ZipFile(wheel, "w") as archive:
-        archive.writestr(f"{name}.py", "HERE = True\n")
-        archive.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
-        archive.writestr(f"{info}/WHEEL", _WHEEL)
-        archive.writestr(
-            f"{info}/RECORD", f"{name}.py,,\n{info}/METADATA,,\n{info}/WHEEL,,\n{info}/RECORD,,\n"
-        )
+    if not wheel.exists():
+        info = f"{name}-1.0.dist-info"
+        with zipfile.ZipFile(wheel, "w") as archive:
+            archive.writestr(f"{name}.py", "HERE = True\n")
+            archive.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+            archive.writestr(f"{info}/WHEEL", _WHEEL)
+            archive.writestr(
+                f"{info}/RECORD", f"{name}.py,,\n{info}/METADATA,,\n{info}/WHEEL,,\n{info}/RECORD,,\n"
+            )
     digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
     return f"{name}==1.0 \\\n    --hash=sha256:{digest}\n"
+
+
+def missing(index: Path) -> str:
+    """A lock's line of a package that is not to be had."""
+    return package(index, "second").replace("second", "third")
 
 
 def has(folder: Path, name: str) -> bool:
@@ -53,29 +60,38 @@ def has(folder: Path, name: str) -> bool:
     return ran.returncode == 0
 
 
-def test_what_broke_off_is_made_again_from_nothing(tmp_path: Path, index: Path) -> None:
-    lock = tmp_path / "some.lock"
-    lock.write_text(package(index, "first"))
-    folder = tmp_path / "environment"
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory, index: Path) -> Path:
+    """A whole environment with one package: it takes seconds to make, so tests copy it."""
+    folder = tmp_path_factory.mktemp("made") / "environment"
     # As Debian leaves it without python3-venv: a Python, and no pip.
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
     (folder / "rest").touch()
+    lock = folder.with_name("some.lock")
+    lock.write_text(package(index, "first"))
     prepare(folder, lock)
-    assert has(folder, "first")
-    assert not (folder / "rest").exists()
-    # pip breaks off: one package is not to be had any more.
-    lock.write_text(lock.read_text() + package(index, "second").replace("second", "third"))
-    with pytest.raises(InstallError, match="third"):
-        prepare(folder, lock)
-    assert not (folder / STAMP).exists()
+    return folder
+
+
+@pytest.fixture
+def folder(made: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(made, tmp_path / "images/gam-session", symlinks=True))
+
+
+def test_one_without_pip_is_made_again_from_nothing(made: Path) -> None:
+    assert has(made, "first")
+    assert (made / STAMP).exists()
+    assert not (made / "rest").exists()
+
+
+def test_what_is_whole_takes_what_has_changed_and_is_not_made_again(
+    tmp_path: Path, index: Path, folder: Path
+) -> None:
+    lock = tmp_path / "some.lock"
     lock.write_text(package(index, "first") + package(index, "second"))
+    (folder / "kept").touch()
     prepare(folder, lock)
     assert has(folder, "first") and has(folder, "second")
-    # What is whole takes what has changed, and nothing else is touched.
-    (folder / "kept").touch()
-    lock.write_text(lock.read_text() + package(index, "fourth"))
-    prepare(folder, lock)
-    assert has(folder, "fourth")
     assert (folder / "kept").exists()
 
 
@@ -85,7 +101,7 @@ def test_one_that_was_killed_is_made_again(tmp_path: Path, index: Path) -> None:
     folder = tmp_path / "environment"
     command = [sys.executable, ROOT / "local/environment.py", folder, lock]
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL, start_new_session=True)
-    deadline = time.monotonic() + _SECONDS
+    deadline = time.monotonic() + PATIENCE
     while not (folder / "bin/python").exists():
         assert process.poll() is None
         assert time.monotonic() < deadline
@@ -97,20 +113,26 @@ def test_one_that_was_killed_is_made_again(tmp_path: Path, index: Path) -> None:
     assert has(folder, "first")
 
 
-def test_an_image_that_broke_off_is_made_again_even_of_the_old_lock(tmp_path: Path, index: Path) -> None:
+def test_an_image_that_broke_off_is_made_again_from_nothing_even_of_the_old_lock(
+    tmp_path: Path, index: Path, folder: Path
+) -> None:
     lock = tmp_path / "some.lock"
-    old = package(index, "first")
+    old = package(index, "first") + package(index, "second")
     lock.write_text(old)
-    folder = prepare_image(tmp_path / "images", lock)
+    assert prepare_image(tmp_path / "images", lock) == folder
     made = (folder / "installed.txt").stat().st_mtime_ns
     assert prepare_image(tmp_path / "images", lock) == folder
     assert (folder / "installed.txt").stat().st_mtime_ns == made
-    lock.write_text(package(index, "second").replace("second", "third"))
-    with pytest.raises(InstallError):
+    # pip breaks off: one package is not to be had any more.
+    lock.write_text(package(index, "first") + missing(index))
+    with pytest.raises(InstallError, match="third"):
         prepare_image(tmp_path / "images", lock)
+    assert not (folder / STAMP).exists()
+    (folder / "rest").touch()
     lock.write_text(old)
     prepare_image(tmp_path / "images", lock)
-    assert has(folder, "first")
+    assert has(folder, "first") and has(folder, "second")
+    assert not (folder / "rest").exists()
     assert (folder / "installed.txt").stat().st_mtime_ns != made
 
 
@@ -123,12 +145,14 @@ def test_an_image_that_broke_off_is_made_again_even_of_the_old_lock(tmp_path: Pa
         ("hash", "do not match the hashes|hash"),
     ],
 )
-def test_why_none_can_be_made_is_told_in_a_line(tmp_path: Path, index: Path, without: str, told: str) -> None:
+def test_why_none_can_be_made_is_told_in_a_line(
+    tmp_path: Path, index: Path, folder: Path, without: str, told: str
+) -> None:
     lock = tmp_path / "some.lock"
-    lock.write_text(package(index, "first"))
+    lock.write_text(package(index, "first") + package(index, "second"))
     environment = base_environment(PIP_NO_INDEX="1", PIP_FIND_LINKS=str(index), HOME=str(tmp_path))
-    folder = tmp_path / "environment"
     if without == "ensurepip":
+        (folder / STAMP).unlink()
         hidden = tmp_path / "hidden/ensurepip.py"
         hidden.parent.mkdir()
         hidden.write_text("raise ImportError('not on this machine')\n")

@@ -23,7 +23,7 @@ from typing import IO
 from tests.support.patience import PATIENCE
 
 START_SECONDS = PATIENCE
-STOP_SECONDS = 10.0
+STOP_SECONDS = PATIENCE
 
 _FOLDER = Path("platform/cloud-firestore-emulator")
 _JAR = "cloud-firestore-emulator.jar"

@@ -14,8 +14,9 @@ import pytest
 
 from shared.files.scripts import Script, script_command
 from tests.support.needs import needs
+from tests.support.patience import PATIENCE
 
-SECONDS = 30
+SECONDS = PATIENCE
 APPLETS = "cat chmod date dd head mkdir mv readlink rm rmdir sed sh sha256sum stat tail tar"
 """What the scripts need of an image."""
 

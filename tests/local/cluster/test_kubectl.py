@@ -56,7 +56,7 @@ async def _apply_session(run: Kubectl, tmp_path: Path) -> None:
     manifest = _write(tmp_path, session_manifest("s1", _WAIT))
     applied = await run("apply", "-n", "rec", "-f", manifest)
     assert (applied.code, applied.out) == (0, "pod/s1 created\n"), applied
-    waited = await run("wait", "-n", "rec", "--for=condition=Ready", "pod/s1", "--timeout=10s")
+    waited = await run("wait", "-n", "rec", "--for=condition=Ready", "pod/s1", "--timeout=300s")
     assert (waited.code, waited.out) == (0, "pod/s1 condition met\n"), waited
 
 
@@ -69,7 +69,7 @@ async def test_apply_wait_get_describe_logs_delete(run: Kubectl, tmp_path: Path)
     for reason in ("Scheduled", "Pulled", "Created", "Started"):
         assert reason in described.out
     assert (await run("logs", "s1", "-n", "rec")).out == "up\n"
-    deleted = await run("delete", "pod", "s1", "-n", "rec", "--timeout=10s")
+    deleted = await run("delete", "pod", "s1", "-n", "rec", "--timeout=300s")
     assert deleted.code == 0
     gone = await run("get", "pod", "s1", "-n", "rec")
     assert (gone.code, gone.err) == (1, 'Error from server (NotFound): pods "s1" not found\n')
@@ -198,7 +198,7 @@ async def test_the_rest_of_kubectl_that_operators_use(run: Kubectl, tmp_path: Pa
     assert (await run("get", "pods", "-A", "-l", "x in (y,z)", "-o", "name")).out == "pod/s1\n"
     assert "Started" in (await run("get", "events", "-n", "rec")).out
     assert "Started" in (await run("events", "-n", "rec")).out
-    assert (await run("delete", "namespace", "rec", "--timeout=10s")).code == 0
+    assert (await run("delete", "namespace", "rec", "--timeout=300s")).code == 0
     assert (await run("get", "namespace", "rec")).code == 1
 
 

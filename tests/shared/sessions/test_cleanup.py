@@ -11,24 +11,18 @@ from typing import Any
 
 import pytest
 
-from shared.audit.masking import shown_command
 from shared.errors import ClusterUnavailable, StoreUnavailable
-from shared.sessions.access import SessionAccess
-from shared.sessions.auditor import Auditor
 from shared.sessions.cleanup import CleanupService
 from shared.sessions.cleanup_ports import Belonging, KeptCredentials
 from shared.sessions.cleanup_report import Action, Report
-from shared.sessions.jobs import JobService
 from shared.sessions.model import Session, SessionState
 from shared.sessions.ports import PodPhase, PodStatus
-from shared.sessions.states import SessionStates
-from shared.sessions.virtual import VirtualRuntime
-from shared.sessions.virtual_jobs import VirtualJobs
 from shared.store.sqlite import SqliteStore
 from shared.telemetry.port import SILENT
 from tests.shared.store.samples import NOON, RETENTION, SetClock, a_job, a_record, a_session
 from tests.shared.store.test_audit_contract import a_record as an_audit_record
 from tests.support.scripted_runtime import KeptAudit, ScriptedRuntime
+from tests.support.wiring import wired
 
 S = SessionState
 READY = PodStatus(PodPhase.READY)
@@ -133,30 +127,12 @@ def world(sqlite: SqliteStore, clock: SetClock) -> World:
 
 
 def make_world(sqlite: SqliteStore, clock: SetClock, seconds: float) -> World:
-    runtime, audit, virtual = ScriptedRuntime(goes=False), KeptAudit(), VirtualRuntime()
-    cluster, auditor = Cluster(runtime), Auditor(audit, clock)
-    states = SessionStates(sqlite, clock, RETENTION)
-    access = SessionAccess(
-        store=sqlite, runtime=runtime, virtual=virtual, states=states, clock=clock, audit=auditor
-    )
-    jobs = JobService(
-        store=sqlite,
-        access=access,
-        runtime=VirtualJobs(),
-        virtual=VirtualJobs(),
-        audit=auditor,
-        clock=clock,
-        shown=shown_command,
-    )
+    runtime, audit = ScriptedRuntime(goes=False), KeptAudit()
+    cluster = Cluster(runtime)
     service = CleanupService(
-        store=sqlite,
-        access=access,
-        states=states,
-        jobs=jobs,
+        **wired(sqlite, runtime, clock, audit),
         activity=cluster,
         inventory=cluster,
-        audit=auditor,
-        clock=clock,
         telemetry=SILENT,
         grace=GRACE,
         credentials_retention=CREDENTIALS_RETENTION,

@@ -12,28 +12,24 @@ from typing import Any
 
 import pytest
 
-from shared.audit.masking import shown_command
 from shared.errors import ClusterUnavailable
-from shared.sessions.access import SessionAccess
-from shared.sessions.auditor import Auditor
 from shared.sessions.cleanup import CleanupService
 from shared.sessions.concurrency import ExecSlots
 from shared.sessions.deadline import within
 from shared.sessions.job import JobReport, JobState
-from shared.sessions.jobs import JobService
 from shared.sessions.model import Session, SessionState
 from shared.sessions.ports import PodPhase, PodStatus
 from shared.sessions.service import SessionService
-from shared.sessions.states import SessionStates
 from shared.sessions.virtual import VirtualRuntime
 from shared.sessions.virtual_jobs import VirtualJobs
 from shared.store.sqlite import SqliteStore
 from shared.telemetry.port import SILENT
 from tests.shared.sessions.test_cleanup import GRACE, Cluster
-from tests.shared.store.samples import NOON, RETENTION, SetClock, a_job, a_session
+from tests.shared.store.samples import NOON, SetClock, a_job, a_session
 from tests.support import virtual_time
 from tests.support.people import ALICE, ROOT
 from tests.support.scripted_runtime import KeptAudit, ScriptedRuntime
+from tests.support.wiring import wired
 
 S = SessionState
 END_OF_TIME = datetime.max.replace(tzinfo=UTC)
@@ -137,33 +133,13 @@ def in_world(folder: Path, answer: Answer, test: Callable[[World], Awaitable[Non
         clock = SetClock()
         sqlite = SqliteStore(folder / "sessions.db", clock=clock)
         store: Any = virtual_time.Outside(sqlite)
-        pods, jobs, audit = ScriptedRuntime(), Jobs(answer), Auditor(KeptAudit(), clock)
-        cluster, virtual, states = Cluster(pods), VirtualRuntime(), SessionStates(store, clock, RETENTION)
-        access = SessionAccess(
-            store=store,
-            runtime=pods,
-            virtual=virtual,
-            states=states,
-            clock=clock,
-            audit=audit,
-            administrators=[ROOT.email],
-        )
-        service = JobService(
-            store=store,
-            access=access,
-            runtime=jobs,
-            virtual=VirtualJobs(),
-            audit=audit,
-            shown=shown_command,
-            clock=clock,
-        )
-        known = {"store": store, "access": access, "states": states, "jobs": service, "audit": audit}
+        pods, jobs = ScriptedRuntime(), Jobs(answer)
+        cluster, known = Cluster(pods), wired(store, pods, clock, KeptAudit(), jobs=jobs)
         sessions = SessionService(
             **known,
             runtime=pods,
-            virtual=virtual,
+            virtual=VirtualRuntime(),
             credentials=None,  # type: ignore[arg-type]
-            clock=clock,
             namespace="gamgui",
             fallback=False,
             slots=ExecSlots(9),
@@ -173,7 +149,6 @@ def in_world(folder: Path, answer: Answer, test: Callable[[World], Awaitable[Non
             **known,
             activity=cluster,
             inventory=cluster,
-            clock=clock,
             telemetry=SILENT,
             grace=GRACE,
             credentials_retention=timedelta(days=90),

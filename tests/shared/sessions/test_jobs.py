@@ -8,24 +8,19 @@ from datetime import timedelta
 
 import pytest
 
-from shared.audit.masking import shown_command
 from shared.errors import ClusterUnavailable, Conflict, GamguiError, NotFound, TooManyRequests
-from shared.sessions.access import SessionAccess
-from shared.sessions.auditor import Auditor
 from shared.sessions.execution import Output
 from shared.sessions.job import Gap, Job, JobCursor, JobRecord, JobReport, JobState, NewJob, Place
 from shared.sessions.jobs import JobService
 from shared.sessions.model import Session, SessionState
 from shared.sessions.names import new_job_id
 from shared.sessions.ports import PodPhase, PodStatus
-from shared.sessions.states import SessionStates
-from shared.sessions.virtual import VirtualRuntime
-from shared.sessions.virtual_jobs import VirtualJobs
 from shared.store.sqlite import SqliteStore
 from shared.web.jobs import job_json
-from tests.shared.store.samples import NOON, RETENTION, SetClock, a_session
+from tests.shared.store.samples import NOON, SetClock, a_session
 from tests.support.people import ALICE, person
 from tests.support.scripted_runtime import KeptAudit, ScriptedRuntime
+from tests.support.wiring import wired
 
 NEW = NewJob(name="", argv=["true"], command=["true"], env={}, workdir="", stdin=b"", timeout_seconds=None)
 RUNNING = JobReport(state=JobState.RUNNING, started_at=NOON + timedelta(seconds=1))
@@ -106,24 +101,7 @@ class World:
 @pytest.fixture
 async def world(sqlite: SqliteStore, clock: SetClock) -> World:
     pods, jobs, audit = ScriptedRuntime(journal=[]), ScriptedJobs(), KeptAudit()
-    auditor = Auditor(audit, clock)
-    access = SessionAccess(
-        audit=auditor,
-        store=sqlite,
-        runtime=pods,
-        virtual=VirtualRuntime(),
-        states=SessionStates(sqlite, clock, RETENTION),
-        clock=clock,
-    )
-    service = JobService(
-        store=sqlite,
-        access=access,
-        runtime=jobs,
-        virtual=VirtualJobs(),
-        audit=auditor,
-        clock=clock,
-        shown=shown_command,
-    )
+    service = wired(sqlite, pods, clock, audit, jobs=jobs)["jobs"]
     session = await sqlite.create(a_session(state=SessionState.RUNNING))
     return World(service, sqlite, pods, jobs, clock, audit, session)
 

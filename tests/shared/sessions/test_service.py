@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 
-from shared.audit.masking import shown_command
 from shared.errors import (
     ClusterUnavailable,
     Conflict,
@@ -24,30 +23,26 @@ from shared.errors import (
     TooManyRequests,
 )
 from shared.kube.manifest import pod_manifest
-from shared.sessions.access import SessionAccess
-from shared.sessions.auditor import Auditor
 from shared.sessions.concurrency import ExecSlots
 from shared.sessions.credential import CredentialFile, Credentials
 from shared.sessions.evidence import Evidence
 from shared.sessions.execution import Command, ExecEvent, ExecResult, Exit, Output, Started
-from shared.sessions.jobs import JobService
 from shared.sessions.model import Resources, Session, SessionState
 from shared.sessions.names import is_session_id, new_session_id
 from shared.sessions.new_session import NewSession
 from shared.sessions.person import Person
 from shared.sessions.ports import PodPhase, PodStatus
 from shared.sessions.service import SessionService
-from shared.sessions.states import SessionStates
 from shared.sessions.variables import MAX_COMMAND_BYTES
 from shared.sessions.virtual import NOT_EXECUTED, VirtualRuntime
 from shared.sessions.virtual_credentials import MemoryCredentials
-from shared.sessions.virtual_jobs import VirtualJobs
 from shared.store.sqlite import SqliteStore
 from shared.web.sessions import session_json
 from tests.shared.kube.test_manifest import OPTIONS
-from tests.shared.store.samples import NOON, RETENTION, SetClock
-from tests.support.people import ALICE, BOB, ROOT, person
+from tests.shared.store.samples import NOON, SetClock
+from tests.support.people import ALICE, BOB, person
 from tests.support.scripted_runtime import JournalingStore, KeptAudit, ScriptedRuntime
+from tests.support.wiring import wired
 
 GONE = PodStatus(PodPhase.GONE, "NotFound: the pod is gone", "POD_GONE")
 PULLING = PodStatus(PodPhase.PENDING, "ErrImagePull: the registry does not answer")
@@ -112,37 +107,12 @@ def make_world(
 ) -> World:
     journal: list[str] = []
     store, runtime, audit = JournalingStore(sqlite, journal), ScriptedRuntime(journal=journal), KeptAudit()
-    virtual, auditor = VirtualRuntime(), Auditor(audit, clock)
     credentials = credentials or MemoryCredentials()
-    states = SessionStates(store, clock, RETENTION)
-    access = SessionAccess(
-        store=store,
-        runtime=runtime,
-        virtual=virtual,
-        states=states,
-        clock=clock,
-        audit=auditor,
-        administrators=[ROOT.email],
-    )
-    jobs = JobService(
-        store=sqlite,
-        access=access,
-        runtime=VirtualJobs(),
-        virtual=VirtualJobs(),
-        audit=auditor,
-        shown=shown_command,
-        clock=clock,
-    )
     service = SessionService(
-        store=store,
+        **wired(store, runtime, clock, audit, job_store=sqlite),
         runtime=runtime,
-        virtual=virtual,
-        access=access,
-        states=states,
-        jobs=jobs,
+        virtual=VirtualRuntime(),
         credentials=credentials,
-        clock=clock,
-        audit=auditor,
         namespace="gamgui",
         fallback=fallback,
         slots=ExecSlots(slots),

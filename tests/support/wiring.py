@@ -1,0 +1,52 @@
+"""What use cases have in common, put together as ``shared/app.py`` does, around what a test gives."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from shared.audit.masking import shown_command
+from shared.sessions.access import SessionAccess
+from shared.sessions.auditor import Auditor
+from shared.sessions.job_ports import JobRuntime
+from shared.sessions.jobs import JobService
+from shared.sessions.ports import Clock, PodRuntime
+from shared.sessions.states import SessionStates
+from shared.sessions.virtual import VirtualRuntime
+from shared.sessions.virtual_jobs import VirtualJobs
+from tests.shared.store.samples import RETENTION
+from tests.support.people import ROOT
+from tests.support.scripted_runtime import KeptAudit
+
+
+def wired(
+    store: Any,
+    runtime: PodRuntime,
+    clock: Clock,
+    audit: KeptAudit,
+    *,
+    jobs: JobRuntime | None = None,
+    job_store: Any = None,
+) -> dict[str, Any]:
+    """The arguments that services take: store, clock, audit, states, access and jobs.
+
+    Args:
+        store: Of sessions.
+        runtime: Has their pods.
+        clock: Says what time it is.
+        audit: Takes all records.
+        jobs: Runs jobs; those of virtual sessions if none is given.
+        job_store: Where jobs are kept, if elsewhere.
+    """
+    made: dict[str, Any] = {"store": store, "clock": clock, "audit": Auditor(audit, clock)}
+    made["states"] = SessionStates(store, clock, RETENTION)
+    access = SessionAccess(**made, runtime=runtime, virtual=VirtualRuntime(), administrators=[ROOT.email])
+    made["jobs"] = JobService(
+        store=job_store or store,
+        access=access,
+        runtime=jobs or VirtualJobs(),
+        virtual=VirtualJobs(),
+        audit=made["audit"],
+        shown=shown_command,
+        clock=clock,
+    )
+    return {**made, "access": access}

@@ -8,6 +8,7 @@ from typing import Any
 from starlette.datastructures import QueryParams
 
 from shared.errors import InvalidRequest, PermissionDenied
+from shared.identity.claims import lowered
 from shared.sessions.cleanup_report import Action, Report
 from shared.sessions.person import Person
 from shared.settings import Settings
@@ -20,7 +21,7 @@ def require_caller(caller: Person, settings: Settings) -> None:
     Raises:
         PermissionDenied: He is not (reason ``CLEANUP_NOT_ALLOWED``).
     """
-    if caller.email not in settings.cleanup_callers:
+    if caller.email not in {lowered(email) for email in settings.cleanup_callers}:
         raise PermissionDenied("only CLEANUP_CALLERS may run cleanup", reason="CLEANUP_NOT_ALLOWED")
 
 

@@ -34,6 +34,7 @@ BOUNDS = {
     "shared.files.answer": 8192,
     "shared.files.opened": 8192,
     "shared.files.paths": HEADERS,
+    "shared.files.upload": 8192,
     "shared.files.tar_header": 64 * 1024,
     "shared.files.tar_header._OCTAL": 12,
     "shared.files.tar_header._UNUSED": BLOCK_BYTES,

@@ -67,7 +67,7 @@ prove-soak: $(READY) ## 2,000 commands, 200 at once; make test has 400 of them
 	@PROVE=1 $(BIN)/python -m pytest -q tests/contract/test_soak.py
 
 prove-races: $(READY) ## 100 rounds of each race for a file; make test has 40
-	@PROVE=1 $(BIN)/python -m pytest -q tests/shared/files/test_races.py
+	@PROVE=1 $(BIN)/python -m pytest -q tests/shared/core/files/test_races.py
 
 prove-files: $(READY) ## 1,000 files one by one, and 5,000 in a tar; make test has a fifth of them
 	@$(BIN)/python -m local.images >/dev/null
@@ -85,7 +85,7 @@ check: $(READY) ## Lint, types and layers
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
-	@$(BIN)/shellcheck shared/*/*.sh
+	@$(BIN)/shellcheck shared/*/*/*.sh
 	@$(BIN)/shellcheck -x -P . scripts/*
 
 check-infra: $(READY) $(CHECKOV)/ready ## Terraform, image and pipeline, without a cloud

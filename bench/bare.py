@@ -10,8 +10,8 @@ from typing import Any
 
 import aiohttp
 
-from shared.kube.connection import Connection
-from shared.kube.diagnosis import CONTAINER
+from shared.kube.api.connection import Connection
+from shared.kube.pods.diagnosis import CONTAINER
 from tests.support.client import Json
 
 _PROTOCOL = "v5.channel.k8s.io"

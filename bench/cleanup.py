@@ -15,14 +15,15 @@ from typing import Any
 from bench.laboratory import USER, Laboratory
 from bench.report import Ratio
 from local.gateway import ensure_namespace
-from shared.app import App
-from shared.kube.api import KubeApi
-from shared.kube.connector import ClusterConnector
-from shared.sessions.cleanup_ports import CleanupStore
-from shared.sessions.cleanup_report import Action
-from shared.sessions.model import Resources, Session, SessionState
-from shared.sessions.names import new_session_id, pod_name
-from shared.sessions.ports import PodPhase
+from shared.app.composition import App
+from shared.core.cleanup.ports import CleanupStore
+from shared.core.cleanup.report import Action
+from shared.core.ids import new_session_id
+from shared.core.sessions.model import Resources, Session, SessionState
+from shared.core.sessions.names import pod_name
+from shared.core.sessions.pod import PodPhase
+from shared.kube.api.client import KubeApi
+from shared.kube.connect.connector import ClusterConnector
 from shared.settings import Settings
 
 _SIZES = ((100, 50), (10_000, 50), (10_000, 500))

@@ -12,7 +12,7 @@ import aiohttp
 from bench.bare import BareExec
 from bench.kubectl import Kubectl
 from local.images import IMAGES, LOCAL_IMAGE
-from shared.kube.connection import resolve
+from shared.kube.connect.resolver import resolve
 from shared.settings import Settings
 from tests.support import laptop
 from tests.support.client import Client, Json

@@ -182,9 +182,9 @@ def _expect(holds: bool, found: object) -> None:
 
 async def _pods(namespace: str, pod: str) -> str:
     """What Kubernetes itself says of the pod, asked over the connection that the functions use."""
-    from shared.kube.api import KubeApi
-    from shared.kube.connector import ClusterConnector
-    from shared.kube.errors import ApiError
+    from shared.kube.api.client import KubeApi
+    from shared.kube.api.errors import ApiError
+    from shared.kube.connect.connector import ClusterConnector
     from shared.settings import Settings
 
     # What says who calls plays no part: main() has left nothing else that leads to a cluster.

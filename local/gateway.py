@@ -16,10 +16,10 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from shared.errors import GamguiError
-from shared.web.endpoint import Route, serve
+from shared.web.http.entry import Route, serve
 
 if TYPE_CHECKING:
-    from shared.app import App
+    from shared.app.composition import App
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -120,9 +120,9 @@ async def ensure_namespace(app: App) -> None:
     """
     if app.settings.use_mock_container_adapter:
         return
-    from shared.kube.api import KubeApi
-    from shared.kube.connector import ClusterConnector
-    from shared.kube.errors import ApiError
+    from shared.kube.api.client import KubeApi
+    from shared.kube.api.errors import ApiError
+    from shared.kube.connect.connector import ClusterConnector
 
     api = KubeApi(ClusterConnector(app.settings))
     metadata = {

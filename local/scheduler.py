@@ -8,7 +8,7 @@ import logging
 from collections.abc import AsyncGenerator
 from typing import Protocol
 
-from shared.sessions.cleanup_report import Report
+from shared.core.cleanup.report import Report
 
 log = logging.getLogger(__name__)
 

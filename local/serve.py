@@ -109,7 +109,7 @@ async def _tell_what_is_used(*, asked: bool) -> None:
     Raises:
         GamguiError: It was asked for, and no kubeconfig leads to one that answers.
     """
-    from shared.kube.connection import resolve
+    from shared.kube.connect.resolver import resolve
 
     settings = Settings.from_env(os.environ)
     if asked:
@@ -134,8 +134,8 @@ async def _tell_what_is_used(*, asked: bool) -> None:
 
 
 async def _ask(settings: Settings) -> None:
-    from shared.kube.api import KubeApi
-    from shared.kube.connector import ClusterConnector
+    from shared.kube.api.client import KubeApi
+    from shared.kube.connect.connector import ClusterConnector
 
     api = KubeApi(ClusterConnector(settings))
     try:
@@ -177,7 +177,7 @@ def _listen(port: str) -> socket.socket:
 async def _serve(listener: socket.socket, *, laptop: bool) -> int:
     from local.gateway import Gateway, load_functions
     from local.scheduler import scheduled
-    from shared.app import app
+    from shared.app.composition import app
 
     gateway = Gateway(load_functions(), app())
     config = uvicorn.Config(gateway, log_level="warning", timeout_graceful_shutdown=10, proxy_headers=False)

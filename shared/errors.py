@@ -26,7 +26,7 @@
         └── ConnectionFailed           no source of a cluster connection serves
 
 Adapters translate library errors into these at the edge, with the cause kept
-(``raise ... from error``); ``shared.web.problems`` turns them into RFC 9457
+(``raise ... from error``); ``shared.web.http.problems`` turns them into RFC 9457
 responses and is the only place that does.
 """
 

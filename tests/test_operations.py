@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 from starlette.responses import JSONResponse, Response
 
-from shared.audit.log import log_record
-from shared.sessions.audit_ports import AuditRecord
+from shared.core.audit.log import log_record
+from shared.core.audit.model import AuditRecord
 from shared.settings import Settings
-from shared.web import logs
-from shared.web.endpoint import Call, Route
+from shared.web.http import logs
+from shared.web.http.entry import Call, Route
 from tests.openapi.test_description import ROUTES, reasons_in
 from tests.support.gateway_process import ROOT
 from tests.support.web_app import ask, raising, serving

@@ -6,13 +6,13 @@ import functions_framework.aio
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from shared.app import app
-from shared.web.endpoint import Call, Route, serve
+from shared.app.composition import app
+from shared.web.http.entry import Call, Route, serve
 
 
 async def handle(call: Call) -> Response:
     """Runs cleanup once and answers what it did."""
-    from shared.web.cleanup import dry_run, report_json, require_caller
+    from shared.web.api.cleanup import dry_run, report_json, require_caller
 
     require_caller(call.caller, app().settings)
     return JSONResponse(report_json(await app().cleanup.run(dry_run=dry_run(call.request.query_params))))

@@ -6,15 +6,15 @@ import functions_framework.aio
 from starlette.requests import Request
 from starlette.responses import Response
 
-from shared.app import app
-from shared.web.endpoint import Call, Route, serve
+from shared.app.composition import app
+from shared.web.http.entry import Call, Route, serve
 
 
 async def handle(call: Call) -> Response:
     """Creates the session; a repeated Idempotency-Key gets the first answer again."""
-    from shared.web.creation import answer_once
-    from shared.web.schemas import CreateSessionBody, decode
-    from shared.web.sessions import session_creation
+    from shared.web.api.sessions import session_creation
+    from shared.web.http.idempotency import answer_once
+    from shared.web.http.schemas import CreateSessionBody, decode
 
     body = await call.json_body()
     new = decode(body, CreateSessionBody).to_new_session(app().settings)

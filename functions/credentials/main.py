@@ -6,13 +6,13 @@ import functions_framework.aio
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from shared.app import app
-from shared.web.endpoint import Call, Route, serve
+from shared.app.composition import app
+from shared.web.http.entry import Call, Route, serve
 
 
 async def put(call: Call) -> Response:
     """Keeps a file."""
-    from shared.web.credentials import file_body, file_json
+    from shared.web.api.credentials import file_body, file_json
 
     return JSONResponse(
         file_json(await app().credentials.put(call.caller, call.params["file"], await file_body(call)))
@@ -21,14 +21,14 @@ async def put(call: Call) -> Response:
 
 async def get(call: Call) -> Response:
     """Answers which files there are."""
-    from shared.web.credentials import credentials_json
+    from shared.web.api.credentials import credentials_json
 
     return JSONResponse(credentials_json(await app().credentials.get(call.caller)))
 
 
 async def delete(call: Call) -> Response:
     """Removes a file, or all, and answers what is left."""
-    from shared.web.credentials import credentials_json
+    from shared.web.api.credentials import credentials_json
 
     return JSONResponse(
         credentials_json(await app().credentials.delete(call.caller, call.params.get("file")))
@@ -37,7 +37,7 @@ async def delete(call: Call) -> Response:
 
 async def refresh(call: Call) -> Response:
     """Copies the files into a running session."""
-    from shared.web.credentials import refreshed_json
+    from shared.web.api.credentials import refreshed_json
 
     return JSONResponse(refreshed_json(await app().credentials.refresh(call.caller, **call.params)))
 

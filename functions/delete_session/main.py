@@ -6,13 +6,13 @@ import functions_framework.aio
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from shared.app import app
-from shared.web.endpoint import Call, Route, serve
+from shared.app.composition import app
+from shared.web.http.entry import Call, Route, serve
 
 
 async def handle(call: Call) -> Response:
     """Deletes the session; repeating it answers the same."""
-    from shared.web.sessions import session_json
+    from shared.web.api.sessions import session_json
 
     return JSONResponse(session_json(await app().sessions.delete(call.caller, call.params["session_id"])))
 

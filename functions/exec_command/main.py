@@ -6,15 +6,15 @@ import functions_framework.aio
 from starlette.requests import Request
 from starlette.responses import Response
 
-from shared.app import app
-from shared.web.endpoint import Call, Route, serve
+from shared.app.composition import app
+from shared.web.http.entry import Call, Route, serve
 
 
 async def handle(call: Call) -> Response:
     """Runs the command and answers in the format that the caller accepts."""
-    from shared.web.exec_request import read_command
-    from shared.web.exec_response import respond
-    from shared.web.request_body import RequestBody
+    from shared.web.api.exec_request import read_command
+    from shared.web.api.exec_response import respond
+    from shared.web.http.request_body import RequestBody
 
     body = RequestBody()
     command = await read_command(call, body, app().settings)

@@ -6,13 +6,13 @@ import functions_framework.aio
 from starlette.requests import Request
 from starlette.responses import Response
 
-from shared.app import app
-from shared.web.endpoint import Call, Route, serve
+from shared.app.composition import app
+from shared.web.http.entry import Call, Route, serve
 
 
 async def handle(call: Call) -> Response:
     """Answers the session."""
-    from shared.web.sessions import session_response
+    from shared.web.api.sessions import session_response
 
     return session_response(await app().sessions.get(call.caller, call.params["session_id"]))
 

@@ -6,8 +6,8 @@ import functions_framework.aio
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from shared.app import app
-from shared.web.endpoint import Call, Route, serve
+from shared.app.composition import app
+from shared.web.http.entry import Call, Route, serve
 
 
 async def healthz(call: Call) -> Response:
@@ -17,7 +17,7 @@ async def healthz(call: Call) -> Response:
 
 async def readyz(call: Call) -> Response:
     """Able to work: store and cluster answer; says how fast, and if not, why."""
-    from shared.readiness import readiness
+    from shared.app.readiness import readiness
 
     report = await readiness(app())
     return JSONResponse(report, status_code=200 if report["status"] == "ok" else 503)
@@ -25,7 +25,7 @@ async def readyz(call: Call) -> Response:
 
 async def status(call: Call) -> Response:
     """How this instance is set up."""
-    from shared.readiness import status as report
+    from shared.app.readiness import status as report
 
     return JSONResponse(await report(app()))
 

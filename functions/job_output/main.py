@@ -6,13 +6,13 @@ import functions_framework.aio
 from starlette.requests import Request
 from starlette.responses import Response
 
-from shared.app import app
-from shared.web.endpoint import Call, Route, serve
+from shared.app.composition import app
+from shared.web.http.entry import Call, Route, serve
 
 
 async def handle(call: Call) -> Response:
     """Streams it from a cursor on, in the format that the caller accepts."""
-    from shared.web.job_output import respond
+    from shared.web.api.job_output import respond
 
     return await respond(call, app().jobs)
 

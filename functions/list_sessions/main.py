@@ -6,13 +6,13 @@ import functions_framework.aio
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from shared.app import app
-from shared.web.endpoint import Call, Route, serve
+from shared.app.composition import app
+from shared.web.http.entry import Call, Route, serve
 
 
 async def handle(call: Call) -> Response:
     """Answers one page."""
-    from shared.web.sessions import listing_of, page_json
+    from shared.web.api.sessions import listing_of, page_json
 
     asked = listing_of(call.request.query_params, call.caller)
     page = await app().sessions.list_sessions(

@@ -6,13 +6,13 @@ import functions_framework.aio
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from shared.app import app
-from shared.web.endpoint import Call, Route, serve
+from shared.app.composition import app
+from shared.web.http.entry import Call, Route, serve
 
 
 async def remove(call: Call) -> Response:
     """Removes the credentials that are kept under the address."""
-    from shared.web.owners import owner_of, removed_json
+    from shared.web.api.owners import owner_of, removed_json
 
     # The service asks again; here, a stranger learns nothing of addresses and bodies.
     app().access.require_administrator(call.caller)
@@ -22,7 +22,7 @@ async def remove(call: Call) -> Response:
 
 async def rebind(call: Call) -> Response:
     """Passes what was made under the address on to the person who has it now."""
-    from shared.web.owners import owner_of, passed_on_json, subject_of
+    from shared.web.api.owners import owner_of, passed_on_json, subject_of
 
     app().access.require_administrator(call.caller)
     owner, subject = owner_of(call.params), subject_of(await call.json_body())

@@ -6,13 +6,13 @@ import functions_framework.aio
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from shared.app import app
-from shared.web.endpoint import Call, Route, serve
+from shared.app.composition import app
+from shared.web.http.entry import Call, Route, serve
 
 
 async def handle(call: Call) -> Response:
     """Answers one page."""
-    from shared.web.audit import audit_json, audit_query
+    from shared.web.api.audit import audit_json, audit_query
 
     page = audit_query(call.request.query_params)
     found = await app().session_audit.records(call.caller, **call.params, limit=page.size, after=page.after)

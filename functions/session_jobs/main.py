@@ -6,16 +6,16 @@ import functions_framework.aio
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from shared.app import app
-from shared.web.endpoint import Call, Route, serve
+from shared.app.composition import app
+from shared.web.http.entry import Call, Route, serve
 
 
 async def start(call: Call) -> Response:
     """Starts a job; a repeated Idempotency-Key gets the first answer again."""
-    from shared.web.commands import JobBody
-    from shared.web.creation import answer_once
-    from shared.web.jobs import job_creation
-    from shared.web.schemas import decode
+    from shared.web.api.commands import JobBody
+    from shared.web.api.jobs import job_creation
+    from shared.web.http.idempotency import answer_once
+    from shared.web.http.schemas import decode
 
     new = decode(body := await call.json_body(), JobBody).to_new_job(app().settings)
     creation = job_creation(app().jobs, call.caller, new, **call.params)
@@ -24,7 +24,7 @@ async def start(call: Call) -> Response:
 
 async def list_jobs(call: Call) -> Response:
     """Answers one page."""
-    from shared.web.jobs import jobs_json, jobs_query
+    from shared.web.api.jobs import jobs_json, jobs_query
 
     page = jobs_query(call.request.query_params)
     found = await app().jobs.list_jobs(call.caller, **call.params, limit=page.size, after=page.after)
@@ -33,14 +33,14 @@ async def list_jobs(call: Call) -> Response:
 
 async def get(call: Call) -> Response:
     """Answers the job as it is now."""
-    from shared.web.jobs import job_json
+    from shared.web.api.jobs import job_json
 
     return JSONResponse(job_json(await app().jobs.get(call.caller, **call.params)))
 
 
 async def cancel(call: Call) -> Response:
     """Ends the job and answers how it ended."""
-    from shared.web.jobs import job_json
+    from shared.web.api.jobs import job_json
 
     return JSONResponse(job_json(await app().jobs.cancel(call.caller, **call.params)))
 

@@ -6,15 +6,15 @@ import functions_framework.aio
 from starlette.requests import Request
 from starlette.responses import Response
 
-from shared.app import app
-from shared.web.endpoint import Call, Route, serve
+from shared.app.composition import app
+from shared.web.http.entry import Call, Route, serve
 
 
 async def change(call: Call) -> Response:
     """Changes name, labels or times."""
-    from shared.web.schemas import ChangeSessionBody, decode
-    from shared.web.sessions import session_response
-    from shared.web.upkeep import if_match
+    from shared.web.api.sessions import session_response
+    from shared.web.http.preconditions import if_match
+    from shared.web.http.schemas import ChangeSessionBody, decode
 
     changes = decode(await call.json_body(), ChangeSessionBody).to_changes(app().settings)
     session_id, etags = call.params["session_id"], if_match(call.request.headers)
@@ -23,7 +23,7 @@ async def change(call: Call) -> Response:
 
 async def keepalive(call: Call) -> Response:
     """Begins the idle time anew."""
-    from shared.web.sessions import session_response
+    from shared.web.api.sessions import session_response
 
     return session_response(await app().upkeep.keepalive(call.caller, call.params["session_id"]))
 

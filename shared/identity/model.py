@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Protocol
 
-from shared.sessions.person import Person
+from shared.core.person import Person
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,1 +1,1 @@
-"""Adapter to Kubernetes: connection, REST, exec, pod manifests."""
+"""Adapter to Kubernetes."""

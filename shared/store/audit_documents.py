@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from shared.sessions.audit_ports import AuditRecord
+from shared.core.audit.model import AuditRecord
 from shared.store import documents
 from shared.store.documents import Document
 

@@ -14,10 +14,10 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, TypeAlias, get_type_hints
 
+from shared.core.jobs.model import Job, JobState
+from shared.core.sessions.model import Resources, Session, SessionState
+from shared.core.sessions.ports import RequestRecord
 from shared.errors import InternalError
-from shared.sessions.job import Job, JobState
-from shared.sessions.model import Resources, Session, SessionState
-from shared.sessions.ports import RequestRecord
 
 Document: TypeAlias = dict[str, Any]
 

@@ -8,11 +8,13 @@ import inspect
 from collections.abc import AsyncGenerator
 from typing import Any, TypeVar, cast
 
+from shared.core.clock import Clock
+from shared.core.commands import Command, ExecEvent
+from shared.core.sessions.model import Session, SessionState
+from shared.core.sessions.pod import PodPhase, PodStatus
+from shared.core.sessions.ports import PodRuntime, SessionStore
+from shared.core.telemetry import Telemetry
 from shared.errors import GamguiError
-from shared.sessions.execution import Command, ExecEvent
-from shared.sessions.model import Session, SessionState
-from shared.sessions.ports import Clock, PodPhase, PodRuntime, PodStatus, SessionStore
-from shared.telemetry.port import Telemetry
 
 _Store = TypeVar("_Store", bound=SessionStore)
 _SILENT_METHODS = ("close",)

@@ -28,10 +28,10 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace import Span, SpanKind, StatusCode, set_span_in_context
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
+from shared.core.telemetry import RequestSpan, Work
 from shared.errors import GamguiError
 from shared.telemetry.flusher import Flusher
 from shared.telemetry.kubernetes_paths import path_template
-from shared.telemetry.port import RequestSpan, Work
 
 _SCOPE = "gamgui"
 _METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH")

@@ -19,8 +19,8 @@ import aiohttp
 import pytest
 
 from local.cluster import UNPRIVILEGED_USER
-from shared.kube.api import KubeApi
-from shared.kube.connector import ClusterConnector
+from shared.kube.api.client import KubeApi
+from shared.kube.connect.connector import ClusterConnector
 from shared.settings import Settings
 from tests.support import laptop
 from tests.support.client import Client, Json

@@ -12,11 +12,11 @@ from typing import Any
 import aiohttp
 import pytest
 
-from shared.kube.api import KubeApi
-from shared.kube.errors import ApiError
-from shared.sessions.model import Session
-from shared.sessions.names import credentials_name
-from shared.store.sqlite import SqliteStore
+from shared.core.sessions.model import Session
+from shared.core.sessions.names import credentials_name
+from shared.kube.api.client import KubeApi
+from shared.kube.api.errors import ApiError
+from shared.store.sqlite.store import SqliteStore
 from tests.contract.conftest import Target, gateway_settings, target_in
 from tests.contract.test_sessions import is_gone, pod_path
 from tests.support import laptop

@@ -9,10 +9,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from shared.kube.api import KubeApi
-from shared.kube.credentials import MOUNTED
-from shared.kube.errors import ApiError
-from shared.sessions.names import credentials_name, owner_hash
+from shared.core.sessions.names import credentials_name, owner_hash
+from shared.kube.api.client import KubeApi
+from shared.kube.api.errors import ApiError
+from shared.kube.credentials.copying import MOUNTED
 from tests.contract.conftest import Target
 from tests.support.client import Client, Json
 from tests.support.gam_files import CLIENT_ID, gam_files

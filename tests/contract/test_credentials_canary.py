@@ -12,9 +12,9 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from shared.kube.api import KubeApi
-from shared.kube.credentials import COPIED
-from shared.kube.jobs import JOBS
+from shared.kube.api.client import KubeApi
+from shared.kube.credentials.copying import COPIED
+from shared.kube.jobs.runtime import JOBS
 from tests.contract.conftest import Target, gateway_settings
 from tests.support import laptop
 from tests.support.client import Client, Json

@@ -13,7 +13,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from shared.kube.api import KubeApi
+from shared.kube.api.client import KubeApi
 from tests.contract.conftest import Target, gateway_settings
 from tests.contract.test_sessions import pod_path
 from tests.support import laptop

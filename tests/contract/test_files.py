@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator
 import aiohttp
 import pytest
 
-from shared.kube.api import KubeApi
+from shared.kube.api.client import KubeApi
 from tests.contract.test_sessions import pod_path
 from tests.support.client import Client, Json
 from tests.support.files_client import Files, digest_of, in_pieces

@@ -14,16 +14,16 @@ from typing import Any
 import pytest
 from starlette.responses import Response
 
-from shared.app import App
-from shared.kube.api import KubeApi
-from shared.kube.transcript import MAX_UNEXPLAINED_BYTES
-from shared.sessions.execution import Command
-from shared.sessions.model import Resources, Session, SessionState
-from shared.sessions.new_session import NewSession
+from shared.app.composition import App
+from shared.core.commands import Command
+from shared.core.sessions.model import Resources, Session, SessionState
+from shared.core.sessions.new_session import NewSession
+from shared.kube.api.client import KubeApi
+from shared.kube.exec.transcript import MAX_UNEXPLAINED_BYTES
 from shared.settings import Settings
-from shared.web.endpoint import Call, Route
-from shared.web.exec_response import respond
-from shared.web.request_body import RequestBody
+from shared.web.api.exec_response import respond
+from shared.web.http.entry import Call, Route
+from shared.web.http.request_body import RequestBody
 from tests.contract.conftest import Target, gateway_settings, target_in
 from tests.support.needs import needs
 from tests.support.people import ALICE, ROOT

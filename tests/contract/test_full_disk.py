@@ -11,8 +11,8 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from shared.kube.api import KubeApi
-from shared.kube.diagnosis import CONTAINER
+from shared.kube.api.client import KubeApi
+from shared.kube.pods.diagnosis import CONTAINER
 from tests.contract.conftest import Target, gateway_settings
 from tests.support import laptop
 from tests.support.client import Client

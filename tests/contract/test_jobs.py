@@ -13,7 +13,7 @@ from datetime import datetime
 
 import pytest
 
-from shared.kube.api import KubeApi
+from shared.kube.api.client import KubeApi
 from tests.contract.conftest import Target
 from tests.contract.test_exec import marked, processes, wait_until_running
 from tests.contract.test_sessions import pod_path

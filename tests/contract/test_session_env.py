@@ -8,8 +8,8 @@ from pathlib import Path
 
 import aiohttp
 
-from shared.kube.api import KubeApi
-from shared.kube.credentials import MOUNTED
+from shared.kube.api.client import KubeApi
+from shared.kube.credentials.copying import MOUNTED
 from tests.contract.conftest import Target, gateway_settings
 from tests.support import laptop
 from tests.support.client import Client

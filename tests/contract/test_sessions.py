@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from shared.kube.api import KubeApi
-from shared.kube.errors import ApiError
+from shared.kube.api.client import KubeApi
+from shared.kube.api.errors import ApiError
 from tests.contract.conftest import Target, gateway_settings
 from tests.support import laptop
 from tests.support.client import Client, Json

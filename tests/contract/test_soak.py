@@ -23,14 +23,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from shared.app import App
-from shared.sessions.model import Resources, Session
-from shared.sessions.new_session import NewSession
+from shared.app.composition import App
+from shared.core.sessions.model import Resources, Session
+from shared.core.sessions.new_session import NewSession
 from shared.settings import Settings
-from shared.web.endpoint import Call, Route, serve
-from shared.web.exec_request import read_command
-from shared.web.exec_response import respond
-from shared.web.request_body import RequestBody
+from shared.web.api.exec_request import read_command
+from shared.web.api.exec_response import respond
+from shared.web.http.entry import Call, Route, serve
+from shared.web.http.request_body import RequestBody
 from tests.contract.conftest import Target, gateway_settings
 from tests.support.patience import PATIENCE
 from tests.support.people import person

@@ -6,12 +6,13 @@ import dataclasses
 from datetime import UTC, datetime, timedelta
 from typing import ClassVar
 
-from shared.app import App
-from shared.sessions.cleanup_report import Report
-from shared.sessions.job import Job, JobState
-from shared.sessions.model import Session, SessionState
-from shared.sessions.names import new_job_id, pod_labels
-from shared.sessions.ports import RequestRecord
+from shared.app.composition import App
+from shared.core.cleanup.report import Report
+from shared.core.ids import new_job_id
+from shared.core.jobs.model import Job, JobState
+from shared.core.sessions.model import Session, SessionState
+from shared.core.sessions.names import pod_labels
+from shared.core.sessions.ports import RequestRecord
 from tests.faults.operations import Operation, Request, Subject
 from tests.faults.world import CLEANUP_SECONDS, GRACE_SECONDS, NEW, World
 from tests.support.people import person

@@ -17,19 +17,18 @@ from typing import Any
 import functions_framework.aio
 import uvicorn
 
-import shared.kube.activity
-import shared.kube.api
-import shared.kube.connector
-import shared.kube.credentials
-import shared.kube.inventory
-import shared.kube.jobs
-import shared.kube.runtime
-import shared.sessions.cleanup
-import shared.store.sqlite
-import shared.web.cleanup
-import shared.web.creation
-import shared.web.credentials  # noqa: F401
-from shared.app import app
+import shared.core.cleanup.service
+import shared.kube.api.client
+import shared.kube.connect.connector
+import shared.kube.credentials.copying
+import shared.kube.jobs.runtime
+import shared.kube.pods.activity
+import shared.kube.pods.inventory
+import shared.kube.pods.runtime
+import shared.store.sqlite.store
+import shared.web.api.cleanup
+import shared.web.api.credentials  # noqa: F401
+from shared.app.composition import app
 from tests.faults.gate import guarded
 
 

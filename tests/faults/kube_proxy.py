@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from shared.kube.api import KubeApi
+from shared.kube.api.client import KubeApi
 from tests.faults.line import Fault, Kind, Line
 from tests.support import kubeconfigs
 

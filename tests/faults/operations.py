@@ -8,12 +8,12 @@ import json
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-from shared.app import App
-from shared.sessions.credential import CredentialFile, Credentials
-from shared.sessions.execution import Command, Output
-from shared.sessions.model import Session, SessionState
-from shared.sessions.names import credentials_name
-from shared.sessions.person import Person
+from shared.app.composition import App
+from shared.core.commands import Command, Output
+from shared.core.credentials.model import CredentialFile, Credentials
+from shared.core.person import Person
+from shared.core.sessions.model import Session, SessionState
+from shared.core.sessions.names import credentials_name
 from tests.faults.world import NEW, World
 from tests.support.gam_files import gam_files
 from tests.support.people import person

@@ -9,9 +9,9 @@ from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from typing import Any, TypeAlias
 
-from shared.app import App
+from shared.app.composition import App
+from shared.core.sessions.model import SessionState
 from shared.errors import GamguiError, TooManyRequests
-from shared.sessions.model import SessionState
 from shared.settings import Settings
 from tests.faults.gate import gated
 from tests.faults.line import Fault, Kind, Line

@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from local.gateway import ensure_namespace
-from shared.app import App
-from shared.kube.diagnosis import diagnose
-from shared.sessions.cleanup_report import Report
-from shared.sessions.model import Resources, Session, SessionState
-from shared.sessions.names import SESSION_LABEL, new_session_id, pod_labels, pod_name
-from shared.sessions.new_session import NewSession
-from shared.sessions.ports import PodPhase
+from shared.app.composition import App
+from shared.core.cleanup.report import Report
+from shared.core.ids import new_session_id
+from shared.core.sessions.model import Resources, Session, SessionState
+from shared.core.sessions.names import SESSION_LABEL, pod_labels, pod_name
+from shared.core.sessions.new_session import NewSession
+from shared.core.sessions.pod import PodPhase
+from shared.kube.pods.diagnosis import diagnose
 from shared.settings import Settings
 from tests.faults.kube_proxy import KubeProxy, Upstream
 from tests.faults.line import Line

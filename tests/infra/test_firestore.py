@@ -20,13 +20,14 @@ import grpc.aio
 import pytest
 from google.cloud.firestore_v1 import types
 
-from shared.adapters import SystemClock
+from shared.app.adapters import SystemClock
+from shared.core.jobs.model import Job
+from shared.core.paging import Cursor
+from shared.core.sessions.model import Session, SessionState
+from shared.core.sessions.ports import RequestRecord
 from shared.errors import GamguiError
-from shared.sessions.job import Job
-from shared.sessions.model import Session, SessionState
-from shared.sessions.ports import Cursor, RequestRecord
-from shared.store import firestore, firestore_documents
-from shared.store.firestore import FirestoreStore
+from shared.store.firestore import documents, store
+from shared.store.firestore.store import FirestoreStore
 from tests.support.laptop import ROOT
 from tests.support.terraform import PLATFORM, local_values
 
@@ -182,7 +183,7 @@ def test_every_query_has_its_index(queries: list[types.StructuredQuery]) -> None
     assert len(asked) >= 3
     for query in asked:
         assert any(provided(index, query) for index in indexes.values()), (
-            f"Add an index to local.indexes in infra/terraform/platform/firestore.tf: {query}"
+            f"Add an index to local.indexes in infra/terraform/platform/store.tf: {query}"
         )
 
 
@@ -207,18 +208,18 @@ def test_fields_without_index_are_fields_of_the_code() -> None:
     for collection, fields in local_values(PLATFORM)["unindexed"].items():
         if collection in DOCUMENTS:
             known = {field.name for field in dataclasses.fields(DOCUMENTS[collection])}
-            known.add(firestore_documents._WRITE_ID)
+            known.add(documents._WRITE_ID)
             assert set(fields) <= known, collection
 
 
 def test_collections_are_those_of_the_code() -> None:
-    code = {firestore.SESSIONS, firestore.JOBS, firestore.REQUESTS}
+    code = {store.SESSIONS, store.JOBS, store.REQUESTS}
     assert code <= set(local_values(PLATFORM)["unindexed"])
 
 
 def test_what_expires_is_forgotten() -> None:
     ttl = local_values(PLATFORM)["ttl"]
     assert ttl["requests"] in {field.name for field in dataclasses.fields(RequestRecord)}
-    for collection, module in ("audit", "firestore_audit.py"), ("jobs", "firestore.py"):
+    for collection, module in ("audit", "firestore_audit.py"), ("jobs", "store.py"):
         assert f'"{ttl[collection]}"' in (ROOT / "shared" / "store" / module).read_text()
     assert ttl["sessions"] in {field.name for field in dataclasses.fields(Session)}

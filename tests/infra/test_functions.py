@@ -11,7 +11,7 @@ import yaml
 
 from local.gateway import Function, load_functions
 from shared.settings import Settings
-from shared.web.endpoint import Route
+from shared.web.http.entry import Route
 from tests.support.laptop import ROOT
 from tests.support.terraform import PLATFORM, blocks, functions, local_values
 

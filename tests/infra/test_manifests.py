@@ -15,8 +15,8 @@ from local.cluster import LocalCluster
 from local.cluster.objects.podsecurity import restricted_violations
 from local.cluster.objects.quantities import parse_quantity
 from local.cluster.objects.shapes import check_shape
-from shared.kube.manifest import PodOptions, pod_manifest
-from shared.sessions.model import Resources, Session, SessionState
+from shared.core.sessions.model import Resources, Session, SessionState
+from shared.kube.pods.manifest import PodOptions, pod_manifest
 from shared.settings import Settings
 from tests.support.installation import path, resource_of
 from tests.support.kubectl import kubectl, needs_kubectl

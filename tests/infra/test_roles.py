@@ -23,8 +23,8 @@ import pytest
 from local import manifests
 from local.cluster import LocalCluster
 from local.cluster.api.access import Attributes, User
-from shared.adapters import SystemClock
-from shared.store.sqlite import SqliteStore
+from shared.app.adapters import SystemClock
+from shared.store.sqlite.store import SqliteStore
 from tests.support import installation
 from tests.support.client import Client, Json
 from tests.support.files_client import Files

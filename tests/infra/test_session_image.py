@@ -16,8 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from shared.kube.credentials import COPIED, GAM_FOLDER, MOUNTED
-from shared.kube.manifest import START_SCRIPT, USER_ID
+from shared.kube.credentials.copying import COPIED, GAM_FOLDER, MOUNTED
+from shared.kube.pods.manifest import START_SCRIPT, USER_ID
 from tests.support.laptop import ROOT
 from tests.support.needs import needs
 from tests.support.patience import PATIENCE

@@ -19,15 +19,16 @@ from typing import Any
 import httpx
 import pytest
 
-from shared.adapters import SystemClock
-from shared.app import App
+from shared.app.adapters import SystemClock
+from shared.app.composition import App
+from shared.core import ids
+from shared.core.jobs.model import Job, JobState
+from shared.core.sessions import names
+from shared.core.sessions.model import Resources, Session, SessionState
 from shared.errors import StoreUnavailable
-from shared.sessions import names
-from shared.sessions.job import Job, JobState
-from shared.sessions.model import Resources, Session, SessionState
 from shared.settings import Settings
-from shared.store.sqlite import SqliteStore
-from shared.web.endpoint import Route
+from shared.store.sqlite.store import SqliteStore
+from shared.web.http.entry import Route
 from tests.support.laptop import ROOT
 from tests.support.terraform import PLATFORM, functions, resources
 from tests.support.web_app import ask, serving
@@ -125,7 +126,7 @@ class Instance:
 
     async def _seed(self, state: SessionState) -> tuple[Session, Job]:
         """A session in this state that was not used lately, with a job of which the end is not known."""
-        session_id, before = names.new_session_id(), datetime.now(UTC) - LONG_AGO
+        session_id, before = ids.new_session_id(), datetime.now(UTC) - LONG_AGO
         session = await self.store.create(
             Session(
                 id=session_id,
@@ -148,7 +149,7 @@ class Instance:
         if state is not SessionState.PENDING:
             session = await self.store.update(dataclasses.replace(session, state=state))
         job = Job(
-            id=names.new_job_id(),
+            id=ids.new_job_id(),
             session_id=session_id,
             owner=OWNER,
             name="job",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from local.scheduler import scheduled
-from shared.sessions.cleanup_report import Report
+from shared.core.cleanup.report import Report
 from tests.support.patience import PATIENCE
 
 

@@ -19,17 +19,17 @@ import pytest
 import yaml
 
 import shared
+from shared.core.credentials.model import NAMES, checked_file
+from shared.core.jobs.model import JobState
+from shared.core.sessions.model import Resources, Session, SessionState
 from shared.errors import GamguiError
-from shared.sessions.credential import NAMES, checked_file
-from shared.sessions.job import JobState
-from shared.sessions.model import Resources, Session, SessionState
 from shared.settings import Settings
-from shared.web.commands import ExecBody, ExecOptions, JobBody
-from shared.web.credentials import file_json
-from shared.web.jobs import job_json
-from shared.web.problems import problem
-from shared.web.schemas import CreateSessionBody
-from shared.web.sessions import session_json
+from shared.web.api.commands import ExecBody, ExecOptions, JobBody
+from shared.web.api.credentials import file_json
+from shared.web.api.jobs import job_json
+from shared.web.api.sessions import session_json
+from shared.web.http.problems import problem
+from shared.web.http.schemas import CreateSessionBody
 from tests.shared.store.samples import a_job
 from tests.support.gateway_process import ROOT
 

@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 
 import shared
-from shared.audit.masking import _SEARCHED
-from shared.files.tar_header import BLOCK_BYTES
+from shared.core.audit.masking import _SEARCHED
+from shared.core.files.tar_header import BLOCK_BYTES
 from tests.support.growth import attacks, repeated, require_linear
 
 ROOT = Path(shared.__path__[0]).parent
@@ -31,36 +31,36 @@ SETTING = 128 * 1024
 
 BOUNDS = {
     "shared.audit.": _SEARCHED,
-    "shared.files.answer": 8192,
-    "shared.files.opened": 8192,
-    "shared.files.paths": HEADERS,
-    "shared.files.upload": 8192,
-    "shared.files.tar_header": 64 * 1024,
-    "shared.files.tar_header._OCTAL": 12,
-    "shared.files.tar_header._UNUSED": BLOCK_BYTES,
+    "shared.core.files.script_output": 8192,
+    "shared.core.files.download": 8192,
+    "shared.core.files.paths": HEADERS,
+    "shared.core.files.upload": 8192,
+    "shared.core.files.tar_header": 64 * 1024,
+    "shared.core.files.tar_header._OCTAL": 12,
+    "shared.core.files.tar_header._UNUSED": BLOCK_BYTES,
     "shared.identity.": HEADERS,
     "shared.images": 512,
     "shared.setting_values": SETTING,
-    "shared.kube.addresses": SETTING,
-    "shared.kube.channels": 64 * 1024,
-    "shared.kube.diagnosis": JSON,
-    "shared.kube.errors": JSON,
-    "shared.kube.gke": SETTING,
-    "shared.kube.kubeconfig_fields": JSON,
-    "shared.kube.runtime": JSON,
-    "shared.kube.supervisor": SETTING,
+    "shared.kube.connect.urls": SETTING,
+    "shared.kube.exec.channels": 64 * 1024,
+    "shared.kube.pods.diagnosis": JSON,
+    "shared.kube.api.errors": JSON,
+    "shared.kube.connect.gke.connection": SETTING,
+    "shared.kube.connect.kubeconfig.fields": JSON,
+    "shared.kube.pods.runtime": JSON,
+    "shared.kube.exec.supervisor": SETTING,
     "shared.quantities": HEADERS,
-    "shared.sessions.credential": 64 * 1024,
-    "shared.sessions.google_urls": 64 * 1024,
-    "shared.sessions.names": JSON,
+    "shared.core.credentials.model": 64 * 1024,
+    "shared.core.credentials.google_urls": 64 * 1024,
+    "shared.core.sessions.names": JSON,
     "shared.settings": SETTING,
     "shared.web.": HEADERS,
-    "shared.web.schemas": JSON,
+    "shared.web.http.schemas": JSON,
 }
 """The longest text in characters, by the beginning of an expression's name; the longest beginning counts."""
 
 METHODS = ("search", "match", "fullmatch", "sub", "finditer", "findall", "split")
-MADE = {"shared/web/endpoint.py": "a route's template, of which all are in the code"}
+MADE = {"shared/web/http/entry.py": "a route's template, of which all are in the code"}
 """Where an expression is made while a request is answered, and of what."""
 
 

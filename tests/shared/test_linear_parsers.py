@@ -11,32 +11,35 @@ import pytest
 from starlette.datastructures import Headers, QueryParams
 
 from shared import images
-from shared.audit.masking import masked, masked_words
+from shared.core import ids
+from shared.core.audit.evidence import Evidence
+from shared.core.audit.masking import masked, masked_words
+from shared.core.commands import Command
+from shared.core.credentials.google_urls import foreign_address
+from shared.core.credentials.model import checked_file
+from shared.core.files.listing import first_entries
+from shared.core.files.paths import WorkspacePath
+from shared.core.files.tar_header import BLOCK_BYTES, read_header
+from shared.core.files.tar_reader import TarReader
+from shared.core.jobs.model import JobCursor, Place
+from shared.core.sessions import names, variables
 from shared.errors import ConnectionFailed, GamguiError
-from shared.files.entries import first_entries
-from shared.files.paths import WorkspacePath
-from shared.files.tar_header import BLOCK_BYTES, read_header
-from shared.files.tar_reader import TarReader
 from shared.identity import claims, forwarded
 from shared.identity.keys import KeySet
 from shared.identity.model import Person
 from shared.identity.tokens import TokenRules, verified_claims
-from shared.kube import channels, diagnosis, supervisor
-from shared.kube.errors import public_message
-from shared.kube.job_log import JobLog, read_status
-from shared.kube.kubeconfig import parse
-from shared.kube.kubeconfig_fields import Origin
-from shared.kube.transcript import Transcript
+from shared.kube.api.errors import public_message
+from shared.kube.connect.kubeconfig.fields import Origin
+from shared.kube.connect.kubeconfig.model import parse
+from shared.kube.exec import channels, supervisor
+from shared.kube.exec.transcript import Transcript
+from shared.kube.jobs.log import JobLog, read_status
+from shared.kube.pods import diagnosis
 from shared.quantities import quantity
-from shared.sessions import names, variables
-from shared.sessions.credential import checked_file
-from shared.sessions.evidence import Evidence
-from shared.sessions.execution import Command
-from shared.sessions.google_urls import foreign_address
-from shared.sessions.job import JobCursor, Place
 from shared.settings import Settings
-from shared.web import commands, events, exec_request, jobs, paging, ranges, schemas, sessions, upkeep
-from shared.web.text import TextSplitter
+from shared.web.api import commands, events, exec_request, jobs, sessions
+from shared.web.http import paging, preconditions, ranges, schemas
+from shared.web.http.encoding import TextSplitter
 from tests.shared.test_linear import HEADERS, JSON, SETTING
 from tests.support.growth import repeated, require_linear
 
@@ -153,17 +156,17 @@ PARSERS: dict[str, tuple[int, tuple[str, ...], Callable[[str], object]]] = {
     ),
     "Content-Digest": (HEADERS, LISTS, lambda text: ranges.sha256_of(text, "Content-Digest")),
     "If-None-Match": (HEADERS, LISTS, lambda text: ranges.names_tag(text, '"x"')),
-    "If-Match": (HEADERS, LISTS, lambda text: upkeep.if_match(Headers({"if-match": text}))),
+    "If-Match": (HEADERS, LISTS, lambda text: preconditions.if_match(Headers({"if-match": text}))),
     "a job's cursor": (HEADERS, ("0-", "0", "-"), jobs.read_cursor),
     "a page of sessions": (
         HEADERS,
         ("a", "W1tb", "=", "-_"),
-        lambda text: paging.page_of({"page_token": text}, names.is_session_id),
+        lambda text: paging.page_of({"page_token": text}, ids.is_session_id),
     ),
     "a page of records": (
         HEADERS,
         ("a", "W1tb"),
-        lambda text: paging.page_of({"page_token": text}, names.is_record_id),
+        lambda text: paging.page_of({"page_token": text}, ids.is_record_id),
     ),
     "parameters": (HEADERS, ("page_size=1&", "a&", "a=b&"), lambda text: jobs.jobs_query(QueryParams(text))),
     "parameters of a listing": (

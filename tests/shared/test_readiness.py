@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from shared.app.readiness import readiness, status
+from shared.core.sessions.pod import ConnectionInfo
 from shared.errors import ClusterUnavailable, ConnectionFailed, StoreUnavailable
-from shared.readiness import readiness, status
-from shared.sessions.ports import ConnectionInfo
 from shared.settings import Settings
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from shared.kube import exec as execution
+from shared.kube.exec import execution
 from shared.shutdown import shutdown_event
 from shared.telemetry import flusher
 from tests.support.patience import PATIENCE

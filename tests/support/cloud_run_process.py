@@ -13,8 +13,8 @@ import sys
 from typing import Any
 
 from shared.errors import GamguiError
-from shared.kube.api import KubeApi
-from shared.kube.connector import ClusterConnector
+from shared.kube.api.client import KubeApi
+from shared.kube.connect.connector import ClusterConnector
 from shared.settings import Settings
 
 

@@ -13,8 +13,8 @@ from typing import Any
 
 from aiohttp import WSMsgType, web
 
-from shared.kube.api import KubeApi
-from shared.kube.connection import Connection
+from shared.kube.api.client import KubeApi
+from shared.kube.api.connection import Connection
 from tests.support.web_server import served
 
 RECORDINGS = Path(__file__).resolve().parent.parent / "kubernetes-recordings"

@@ -12,9 +12,9 @@ import yaml
 
 from local import manifests
 from local.cluster.objects.resources import RESOURCES, Resource
-from shared.kube.api import KubeApi
-from shared.kube.connector import ClusterConnector
-from shared.kube.errors import ApiError
+from shared.kube.api.client import KubeApi
+from shared.kube.api.errors import ApiError
+from shared.kube.connect.connector import ClusterConnector
 from shared.settings import Settings
 from tests.support.kubectl import kubectl
 

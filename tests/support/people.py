@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shared.sessions.person import Person
+from shared.core.person import Person
 
 
 def person(email: str) -> Person:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.files.scripts import Script, script_command
+from shared.core.files.scripts import Script, script_command
 from tests.support.needs import needs
 from tests.support.patience import PATIENCE
 

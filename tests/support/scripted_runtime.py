@@ -6,11 +6,13 @@ import dataclasses
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from typing import Any
 
+from shared.core.audit.model import AuditRecord
+from shared.core.commands import Command, ExecEvent, ExecResult, Exit, Started
+from shared.core.paging import Cursor
+from shared.core.sessions.model import Session, SessionState
+from shared.core.sessions.pod import ConnectionInfo, PodPhase, PodStatus
+from shared.core.sessions.ports import RequestRecord, SessionStore
 from shared.errors import GamguiError
-from shared.sessions.audit_ports import AuditRecord
-from shared.sessions.execution import Command, ExecEvent, ExecResult, Exit, Started
-from shared.sessions.model import Session, SessionState
-from shared.sessions.ports import ConnectionInfo, Cursor, PodPhase, PodStatus, RequestRecord, SessionStore
 
 READY = PodStatus(PodPhase.READY)
 Hook = Callable[[Session], Awaitable[Any]]

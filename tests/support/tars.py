@@ -6,8 +6,8 @@ import io
 import tarfile
 from collections.abc import AsyncIterator, Iterable, Mapping
 
-from shared.files.paths import WorkspacePath
-from shared.files.unpack import FolderUpload
+from shared.core.files.paths import WorkspacePath
+from shared.core.files.unpack import FolderUpload
 
 FORMATS = {"ustar": tarfile.USTAR_FORMAT, "gnu": tarfile.GNU_FORMAT, "pax": tarfile.PAX_FORMAT}
 

@@ -10,12 +10,12 @@ import httpx
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from shared.core.telemetry import SILENT, Telemetry
 from shared.errors import GamguiError
 from shared.identity.dev import DevVerifier
 from shared.settings import Settings
-from shared.telemetry.port import SILENT, Telemetry
-from shared.web.endpoint import Route, serve
-from shared.web.rates import RequestRates
+from shared.web.http.entry import Route, serve
+from shared.web.http.rates import RequestRates
 
 
 @dataclasses.dataclass(slots=True)

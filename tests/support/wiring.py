@@ -1,18 +1,19 @@
-"""What use cases have in common, put together as ``shared/app.py`` does, around what a test gives."""
+"""What use cases have in common, put together as ``app/composition.py`` does, around what a test gives."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from shared.audit.masking import shown_command
-from shared.sessions.access import SessionAccess
-from shared.sessions.auditor import Auditor
-from shared.sessions.job_ports import JobRuntime
-from shared.sessions.jobs import JobService
-from shared.sessions.ports import Clock, PodRuntime
-from shared.sessions.states import SessionStates
-from shared.sessions.virtual import VirtualRuntime
-from shared.sessions.virtual_jobs import VirtualJobs
+from shared.core.audit.auditor import Auditor
+from shared.core.audit.masking import shown_command
+from shared.core.clock import Clock
+from shared.core.jobs.ports import JobRuntime
+from shared.core.jobs.service import JobService
+from shared.core.sessions.access import SessionAccess
+from shared.core.sessions.ports import PodRuntime
+from shared.core.sessions.states import SessionStates
+from shared.virtual.jobs import VirtualJobs
+from shared.virtual.runtime import VirtualRuntime
 from tests.shared.store.samples import RETENTION
 from tests.support.people import ROOT
 from tests.support.scripted_runtime import KeptAudit

@@ -1,5 +1,5 @@
 # What tells that something is wrong; dashboard.tf is where to look. Log-based metrics count audit records
-# (shared/audit/log.py); the others are Google's own.
+# (shared/core/audit/log.py); the others are Google's own.
 
 locals {
   scheduled_functions = [for function in local.functions : function.service if function.caller == "scheduler"]

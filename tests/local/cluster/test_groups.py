@@ -14,8 +14,8 @@ from local.cluster import LocalCluster
 from local.cluster.runtime.rewriting import Rewriter
 from local.cluster.streams.descriptors import Descriptor, pipe
 from local.cluster.streams.firstline import FirstLine
-from shared.kube.supervisor import command_line, supervisor_argv
-from shared.sessions.execution import Command
+from shared.core.commands import Command
+from shared.kube.exec.supervisor import command_line, supervisor_argv
 from tests.support.laptop import ROOT
 from tests.support.needs import needs
 

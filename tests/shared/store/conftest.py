@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from shared.sessions.ports import SessionStore
-from shared.store.firestore import FirestoreStore
-from shared.store.sqlite import SqliteStore
+from shared.core.sessions.ports import SessionStore
+from shared.store.firestore.store import FirestoreStore
+from shared.store.sqlite.store import SqliteStore
 from tests.shared.store.samples import SetClock
 from tests.support.firestore_fixtures import firestore_host, firestore_project
 from tests.support.needs import needs

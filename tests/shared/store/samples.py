@@ -8,11 +8,12 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from shared.sessions.credential import NAMES
-from shared.sessions.job import Job, JobState
-from shared.sessions.model import Resources, Session, SessionState
-from shared.sessions.names import new_job_id, new_session_id, pod_name
-from shared.sessions.ports import RequestRecord
+from shared.core.credentials.model import NAMES
+from shared.core.ids import new_job_id, new_session_id
+from shared.core.jobs.model import Job, JobState
+from shared.core.sessions.model import Resources, Session, SessionState
+from shared.core.sessions.names import pod_name
+from shared.core.sessions.ports import RequestRecord
 
 NOON = datetime(2026, 3, 1, 12, 0, 0, 123457, tzinfo=UTC)
 RETENTION = timedelta(days=30)

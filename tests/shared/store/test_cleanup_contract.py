@@ -10,12 +10,13 @@ from typing import cast
 
 import pytest
 
+from shared.core.cleanup.ports import CleanupStore, OwnerUse
+from shared.core.jobs.model import JobState
+from shared.core.paging import Cursor
+from shared.core.sessions.model import LIVE, Resources, Session, SessionState
+from shared.core.sessions.names import owner_hash
+from shared.core.sessions.ports import SessionStore
 from shared.errors import Conflict, InternalError, TooManyRequests, VersionConflict
-from shared.sessions.cleanup_ports import CleanupStore, OwnerUse
-from shared.sessions.job import JobState
-from shared.sessions.model import LIVE, Resources, Session, SessionState
-from shared.sessions.names import owner_hash
-from shared.sessions.ports import Cursor, SessionStore
 from tests.shared.store.samples import NOON, RETENTION, SetClock, a_job, a_record, a_session
 
 S = SessionState

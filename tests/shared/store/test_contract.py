@@ -11,9 +11,10 @@ from typing import TypeVar
 import pytest
 from hypothesis import HealthCheck, given, settings
 
+from shared.core.paging import Cursor
+from shared.core.sessions.model import Session, SessionState
+from shared.core.sessions.ports import RequestRecord, SessionStore
 from shared.errors import Conflict, StoreUnavailable, VersionConflict
-from shared.sessions.model import Session, SessionState
-from shared.sessions.ports import Cursor, RequestRecord, SessionStore
 from tests.shared.store.samples import NOON, SetClock, a_record, a_session, records, sessions
 
 T = TypeVar("T")

@@ -8,9 +8,9 @@ from datetime import timedelta
 import pytest
 from hypothesis import given
 
+from shared.core.sessions.model import Session
+from shared.core.sessions.ports import RequestRecord
 from shared.errors import InternalError
-from shared.sessions.model import Session
-from shared.sessions.ports import RequestRecord
 from shared.store import documents
 from tests.shared.store.samples import NOON, a_session, records, sessions
 

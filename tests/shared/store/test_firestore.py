@@ -19,8 +19,8 @@ from grpc import StatusCode
 
 from shared.errors import Conflict, GamguiError, InternalError, StoreUnavailable, VersionConflict
 from shared.store.documents import job_document, request_document, session_document
-from shared.store.firestore import FirestoreStore
-from shared.store.firestore_documents import FirestoreDocuments
+from shared.store.firestore.documents import FirestoreDocuments
+from shared.store.firestore.store import FirestoreStore
 from tests.shared.store.samples import NOON, SetClock, a_job, a_record, a_session
 from tests.support.faulty_firestore import Fault, FaultyFirestore
 from tests.support.firestore_emulator import firestore_emulator

@@ -10,11 +10,11 @@ from datetime import timedelta
 import pytest
 from hypothesis import given
 
+from shared.core.ids import new_session_id
+from shared.core.jobs.model import Job, JobState
+from shared.core.jobs.ports import JobStore
+from shared.core.paging import Cursor
 from shared.errors import Conflict, VersionConflict
-from shared.sessions.job import Job, JobState
-from shared.sessions.job_ports import JobStore
-from shared.sessions.names import new_session_id
-from shared.sessions.ports import Cursor
 from tests.shared.store.samples import NOON, a_job, jobs
 from tests.shared.store.test_contract import failures, many, succeeded
 

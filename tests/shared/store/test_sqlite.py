@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from shared.errors import InternalError, StoreUnavailable
-from shared.store.sqlite import SqliteStore
+from shared.store.sqlite.store import SqliteStore
 from tests.shared.store.samples import SetClock, a_record, a_session
 from tests.support.needs import needs
 from tests.support.patience import PATIENCE

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from shared.errors import StoreUnavailable
-from shared.kube.errors import ApiError
+from shared.kube.api.errors import ApiError
 from shared.telemetry.flusher import Flusher
 from shared.telemetry.otel import OtelTelemetry
 from tests.support.collector import Collector, collector

@@ -18,12 +18,12 @@ from starlette.types import ASGIApp
 
 import functions.exec_command.main as execs
 import functions.session_jobs.main as jobs
-from shared.app import App
-from shared.sessions.model import SessionState
-from shared.sessions.names import new_session_id
-from shared.sessions.variables import MAX_COMMAND_BYTES
+from shared.app.composition import App
+from shared.core.ids import new_session_id
+from shared.core.sessions.model import SessionState
+from shared.core.sessions.variables import MAX_COMMAND_BYTES
 from shared.settings import Settings
-from shared.web.endpoint import MAX_JSON_BYTES
+from shared.web.http.entry import MAX_JSON_BYTES
 from tests.shared.store.samples import a_session
 from tests.shared.test_linear_parsers import SHELL
 from tests.support.people import ALICE

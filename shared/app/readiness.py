@@ -1,0 +1,91 @@
+"""Whether what an instance depends on answers, how fast, and if not, why."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from shared.errors import GamguiError
+from shared.settings import Settings
+from shared.web.http import logs
+
+if TYPE_CHECKING:
+    from shared.app.composition import App
+
+Report: TypeAlias = dict[str, Any]
+
+_CHECK_SECONDS = 8.0
+
+
+async def readiness(app: App) -> Report:
+    """Asks the store and the cluster, both at once.
+
+    Returns:
+        ``status`` (``ok`` or ``unavailable``) and, in ``checks``, for each its ``status``,
+        ``latency_ms``, and where it fails ``reason`` and ``detail``. In ``warnings``, if there are
+        any, what the settings refuse that the operator may not expect; it names no value.
+    """
+    store, cluster = await asyncio.gather(_check(_ping_store(app)), _check(_ping_cluster(app)))
+    healthy = store["status"] == cluster["status"] == "ok"
+    if not healthy:
+        logs.failed(store.get("reason") or cluster["reason"])
+    report: Report = {
+        "status": "ok" if healthy else "unavailable",
+        "checks": {"store": store, "cluster": cluster},
+    }
+    if warnings := _warnings(app.settings):
+        report["warnings"] = warnings
+    return report
+
+
+def _warnings(settings: Settings) -> list[Report]:
+    if settings.session_store == "sqlite" or settings.allowed_images:
+        return []
+    detail = "ALLOWED_IMAGES is not set: a session that asks for another image than SESSION_IMAGE is refused"
+    if not settings.session_image:
+        detail = "neither ALLOWED_IMAGES nor SESSION_IMAGE is set: every new session is refused"
+    return [{"variable": "ALLOWED_IMAGES", "detail": detail}]
+
+
+async def status(app: App) -> Report:
+    """Version, store, namespace, and how the cluster is connected to."""
+    try:
+        async with asyncio.timeout(_CHECK_SECONDS):
+            info = await app.runtime.connect()
+        connection: Report = {"method": info.method, "cluster": info.cluster}
+    except GamguiError as error:
+        connection = {"method": None, "reason": error.reason, "detail": error.detail}
+    except TimeoutError:
+        connection = {"method": None, "reason": "TIMEOUT", "detail": "no connection in time"}
+    return {
+        "version": app.version,
+        "revision": app.settings.k_revision or None,
+        "connection": connection,
+        "store": app.settings.session_store,
+        "namespace": app.settings.k8s_namespace,
+        "auth_mode": app.settings.auth_mode,
+    }
+
+
+async def _ping_store(app: App) -> None:
+    await app.store.ping()
+
+
+async def _ping_cluster(app: App) -> None:
+    await app.runtime.ping()
+
+
+async def _check(ping: Awaitable[None]) -> Report:
+    started = time.monotonic()
+    fault: Report = {}
+    try:
+        async with asyncio.timeout(_CHECK_SECONDS):
+            await ping
+    except GamguiError as error:
+        fault = {"reason": error.reason, "detail": error.detail}
+    except TimeoutError:
+        fault = {"reason": "TIMEOUT", "detail": f"no answer within {_CHECK_SECONDS:g} s"}
+    latency = round((time.monotonic() - started) * 1000, 1)
+    return {"status": "unavailable" if fault else "ok", "latency_ms": latency, **fault}

@@ -1,1 +1,0 @@
-"""Adapters that record who did what."""

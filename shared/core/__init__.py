@@ -1,0 +1,1 @@
+"""Rules and use cases. Nothing here imports a third party's package or an adapter."""

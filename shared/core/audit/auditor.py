@@ -1,0 +1,159 @@
+"""Who did what to which session: the records of all use cases."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Final, TypeAlias
+
+from shared.core import ids
+from shared.core.audit.evidence import Evidence
+from shared.core.audit.model import NO_SESSION, AuditRecord
+from shared.core.audit.ports import AuditLog
+from shared.core.clock import Clock
+from shared.core.person import Person
+from shared.core.sessions.model import Session
+from shared.errors import GamguiError, InternalError
+
+Detail: TypeAlias = Mapping[str, str | int | None]
+
+STARTED = "started"
+CANCELLED = "cancelled"
+
+
+class Act:
+    """Something that somebody does: recorded once, however the block that it is ends.
+
+    The block ends when its record is kept, also when whoever waits for it is cancelled: a server
+    that is told to end waits for what still runs, and an instance that has answered may get no
+    CPU time until the next request (https://cloud.google.com/run/docs/configuring/billing-settings).
+
+    To keep a record takes milliseconds, which a short command would be slower by. So its record
+    is announced: kept as ``started`` while the command runs, and once more with the outcome,
+    which nobody waits for but the end of the block. An instance that dies in between leaves a
+    record that says ``started``, and none is missing.
+
+    Attributes:
+        detail: What else there is to say; never stdin, credentials or tokens.
+        outcome: How it ends if nothing is raised.
+    """
+
+    def __init__(self, log: AuditLog, record: AuditRecord) -> None:
+        self.detail = dict(record.detail)
+        self.outcome = record.outcome
+        self._log = log
+        self._record = record
+        self._announcing: asyncio.Task[None] | None = None
+        self._keeping: asyncio.Task[None] | None = None
+
+    def announce(self) -> None:
+        """Keeps that it has begun, while the block goes on."""
+        self._announcing = asyncio.create_task(
+            self._log.announce(dataclasses.replace(self._record, outcome=STARTED))
+        )
+
+    async def end(self, outcome: str) -> None:
+        """Says how it ended before the block does. What was announced is kept when this returns."""
+        if self._keeping is not None:
+            return
+        if self._announcing is not None:
+            await _done(self._announcing)
+        record = dataclasses.replace(self._record, outcome=outcome, detail=self.detail)
+        self._keeping = asyncio.create_task(self._log.record(record))
+
+    async def __aenter__(self) -> Act:
+        """The act itself."""
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Records the end, unless ``end`` has, and waits until the record is kept."""
+        await _done(asyncio.create_task(self._kept(self.outcome if error is None else _outcome_of(error))))
+
+    async def _kept(self, outcome: str) -> None:
+        await self.end(outcome)
+        assert self._keeping is not None, "end() makes it"
+        await self._keeping
+
+
+CLEANUP: Final = Person(subject="cleanup", email="cleanup")
+"""The actor of what nobody asked for."""
+
+
+class Auditor:
+    """Writes audit records.
+
+    Args:
+        log: Where to.
+        clock: The time of day.
+    """
+
+    def __init__(self, log: AuditLog, clock: Clock) -> None:
+        self._log = log
+        self._clock = clock
+
+    def act(self, session: Session | None, actor: Person, action: str, detail: Detail | None = None) -> Act:
+        """An act that begins now, to be used with ``async with``.
+
+        Args:
+            session: What is acted on; None when it is what an owner has beside sessions.
+            actor: Who does it.
+            action: Such as ``session.exec``.
+            detail: What else there is to say; never stdin, credentials or tokens.
+        """
+        return Act(self._log, self._new(session, actor, action, "done", detail or {}))
+
+    async def evidence(self) -> Evidence:
+        """For the record of a command, which is about to run."""
+        return Evidence(await self._log.digest_key())
+
+    async def record(
+        self, session: Session | None, actor: Person, action: str, outcome: str, **detail: str | int | None
+    ) -> None:
+        """Records an act that is over; see ``act``.
+
+        Args:
+            session: What was acted on.
+            actor: Who did it.
+            action: What was done.
+            outcome: How it ended.
+            detail: What else there is to say.
+        """
+        record = self._new(session, actor, action, outcome, detail)
+        await _done(asyncio.create_task(self._log.record(record)))
+
+    def _new(
+        self, session: Session | None, actor: Person, action: str, outcome: str, detail: Detail
+    ) -> AuditRecord:
+        return AuditRecord(
+            id=ids.new_record_id(),
+            at=self._clock.now(),
+            actor=actor.email,
+            actor_subject=actor.subject,
+            action=action,
+            session_id=session.id if session else NO_SESSION,
+            outcome=outcome,
+            detail=detail,
+        )
+
+
+def _outcome_of(error: BaseException) -> str:
+    if isinstance(error, GamguiError):
+        return error.reason
+    return InternalError.default_reason if isinstance(error, Exception) else CANCELLED
+
+
+async def _done(task: asyncio.Task[None]) -> None:
+    """Waits for the end of a task that is short, even when cancelled meanwhile."""
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.wait({task})
+        except asyncio.CancelledError as error:
+            cancelled = error
+    task.result()
+    if cancelled is not None:
+        raise cancelled

@@ -1,0 +1,1 @@
+"""What ends, finishes, deletes and forgets sessions whose time has come."""

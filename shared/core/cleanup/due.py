@@ -1,0 +1,269 @@
+"""Sessions whose time has come: ended, or brought to where they were going.
+
+Each step may be the last one that is taken. What ends a session comes in the order of a
+delete - the state, the pod, the jobs, the state - and begins by a compare-and-set, so that two
+runs, or a run and its user, never both believe that they were first.
+
+Only an idle session's pod is asked something. Those that are certain - expired, failed, or being
+deleted - have slots of their own, so that pods that hang do not hold them up. What fails is looked
+at later, each time by twice as much; owners take turns.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+from datetime import datetime, timedelta
+from typing import TypeAlias
+
+from shared.core.audit.auditor import CLEANUP, Auditor
+from shared.core.cleanup.guard import guarded
+from shared.core.cleanup.ports import Activity, CleanupStore
+from shared.core.cleanup.report import Action, Report
+from shared.core.clock import Clock
+from shared.core.deadline import within
+from shared.core.jobs.service import JobService
+from shared.core.paging import Cursor
+from shared.core.sessions.access import SessionAccess
+from shared.core.sessions.model import Because, Session, SessionState
+from shared.core.sessions.pod import PodPhase
+from shared.core.sessions.states import SessionStates
+from shared.core.turns import in_turns
+from shared.errors import GamguiError, NotFound, VersionConflict
+
+_PAGE = 100
+_MOST = 20_000
+"""So many due sessions a run looks at; those that were due first.
+
+Only their ids are kept: the variables of one may have 64 KiB. Each is read when its turn comes.
+"""
+
+_AT_ONCE, _OF_ONE_OWNER = 16, 4
+_ONE_SECONDS = 30.0
+_ASK_SECONDS = 5.0
+"""A pod that hangs must not take the time of the others."""
+
+_CERTAIN_AGAIN, _ASKED_AGAIN = timedelta(minutes=5), timedelta(hours=1)
+"""A look that fails is repeated after so long at most. What is certain fails by the cluster, not by a pod."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Leaving:
+    """A session that is being deleted, whose pod was told to go and may still be there."""
+
+    session: Session
+    because: str
+
+
+_Found: TypeAlias = tuple[str, str]
+"""The owner of a session, and its id."""
+
+
+class DueSessions:
+    """Does what is due.
+
+    Args:
+        store: Finds it.
+        access: Knows what runs a session.
+        states: Moves sessions through their states.
+        jobs: Told when a session's pod is deleted.
+        activity: Looks into pods.
+        audit: Told of every act.
+        clock: The time of day.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: CleanupStore,
+        access: SessionAccess,
+        states: SessionStates,
+        jobs: JobService,
+        activity: Activity,
+        audit: Auditor,
+        clock: Clock,
+    ) -> None:
+        self._store = store
+        self._access = access
+        self._states = states
+        self._jobs = jobs
+        self._activity = activity
+        self._audit = audit
+        self._clock = clock
+
+    async def run(self, report: Report, until: float) -> list[Leaving]:
+        """Goes through all that is due.
+
+        Args:
+            report: Takes what became of it.
+            until: Time on the loop's clock at which it must be over.
+
+        Returns:
+            What is to be waited for.
+        """
+        leaving: list[Leaving] = []
+
+        async def do(session_id: str) -> None:
+            left = await self._one(session_id, report, until)
+            if left is not None:
+                leaving.append(left)
+
+        certain, asked = await self._found(report, until)
+        queues = (
+            in_turns(work, do, at_once=_AT_ONCE, of_one_owner=_OF_ONE_OWNER) for work in (certain, asked)
+        )
+        for fault in await asyncio.gather(*queues, return_exceptions=True):  # each to its end
+            if fault is not None:
+                raise fault
+        return leaving
+
+    async def _found(self, report: Report, until: float) -> tuple[list[_Found], list[_Found]]:
+        """What is due: what is certain, and what must be asked for. It takes half the time at most."""
+        loop = asyncio.get_running_loop()
+        enough = (loop.time() + until) / 2
+        now = self._clock.now()
+        certain: list[_Found] = []
+        asked: list[_Found] = []
+        after: Cursor | None = None
+        unreadable: set[str] = set()
+        while True:
+            page = await self._store.due_sessions(now, limit=_PAGE, after=after, unreadable=unreadable)
+            for session in page:
+                work = certain if _is_certain(session, now) else asked
+                work.append((session.owner, session.id))
+            if len(page) < _PAGE:
+                break
+            if len(certain) + len(asked) >= _MOST or loop.time() >= enough:
+                report.faults.append("more sessions are due than there was time for")
+                break
+            last = page[-1]
+            assert last.check_at is not None  # it was found by it
+            after = Cursor(last.check_at, last.id)
+        for session_id in sorted(unreadable):
+            report.note("session", session_id, Action.LEFT, "its document cannot be read")
+        return certain, asked
+
+    async def _one(self, session_id: str, report: Report, until: float) -> Leaving | None:
+        begun = asyncio.get_running_loop().time()
+        if begun >= until:
+            report.note("session", session_id, Action.LEFT, "the time of this run is over")
+            return None
+        session: Session | None = None
+        failed = True
+        async with guarded(report, "session", session_id, min(begun + _ONE_SECONDS, until)):
+            session = await self._still_due(session_id)
+            try:
+                return await self._handle(session, report) if session else None
+            except VersionConflict:
+                report.note("session", session_id, Action.LEFT, "it was changed at the same time")
+                failed = False
+        if failed and session is not None and not report.dry_run:
+            await self._look_later(session)
+        return None
+
+    async def _still_due(self, session_id: str) -> Session | None:
+        session, now = await self._store.get(session_id), self._clock.now()
+        return session if session and session.check_at and session.check_at <= now else None
+
+    async def _look_later(self, session: Session) -> None:
+        """Of the version that was looked at: one that was changed since is due by what it is now."""
+        now = self._clock.now()
+        asked = session.state is SessionState.RUNNING and not session.expired(now)
+        later = session.look_failed(now, _ASKED_AGAIN if asked else _CERTAIN_AGAIN)
+        with contextlib.suppress(GamguiError):
+            await self._store.update(later)
+
+    async def _handle(self, session: Session, report: Report) -> Leaving | None:
+        if session.state is SessionState.DELETING:
+            return await self._finish(session, report, "its deletion had been begun")
+        if session.expired(self._clock.now()):
+            return await self._end(session, report, Because.EXPIRED)
+        if session.state is SessionState.PENDING:
+            await self._look(session, report)
+            return None
+        if session.state is SessionState.FAILED or not await self._in_use(session, report):
+            return await self._end(session, report, Because.IDLE)
+        return None
+
+    async def _look(self, session: Session, report: Report) -> None:
+        """Brings a session to what its pod says; who created it may be gone."""
+        runtime = self._access.runtime_of(session)
+        status = await runtime.status(session)
+        if report.dry_run:
+            action = {PodPhase.READY: Action.STARTED, PodPhase.PENDING: Action.WAITING}
+            words = status.reason or "its pod is not ready yet"
+            report.note("session", session.id, action.get(status.phase, Action.FAILED), words)
+            return
+        seen = await self._states.settle(session, status)
+        match seen.state:
+            case SessionState.FAILED:
+                await runtime.delete(seen, 0)
+                await self._audit.record(seen, CLEANUP, "session.fail", seen.state)
+                await self._jobs.conclude(seen)
+                report.note("session", seen.id, Action.FAILED, seen.reason or "its pod is gone")
+            case SessionState.RUNNING:
+                report.note("session", seen.id, Action.STARTED, "its pod is ready")
+            case _:
+                report.note("session", seen.id, Action.WAITING, seen.reason or "its pod is not ready yet")
+
+    async def _in_use(self, session: Session, report: Report) -> bool:
+        """Whether an idle session is not idle at all, or has no pod to be idle in."""
+        if session.virtual:
+            return False
+        try:
+            processes = await within(_ASK_SECONDS, self._activity.processes(session))
+        except NotFound:
+            await self._look(session, report)
+            return True
+        if processes:
+            if not report.dry_run:
+                await self._access.touch(session)
+            report.note("session", session.id, Action.IN_USE, f"{processes} processes run in its pod")
+            return True
+        ended_at = None
+        if not report.dry_run:
+            ended_at = await within(_ASK_SECONDS, self._jobs.settle_ended(session))
+        if ended_at is None or ended_at + timedelta(seconds=session.idle_seconds) <= self._clock.now():
+            return False
+        await self._store.update(session.used(ended_at))
+        report.note("session", session.id, Action.IN_USE, "a job has ended since")
+        return True
+
+    async def _end(self, session: Session, report: Report, because: Because) -> Leaving | None:
+        words = {
+            Because.EXPIRED: "Expired: its time is over",
+            Because.IDLE: f"Idle: no work for {session.idle_seconds} seconds",
+        }[because]
+        if report.dry_run:
+            report.note("session", session.id, Action.DELETED, words)
+            return None
+        # Of exactly the version that was found: whoever begins to work in it changes that.
+        reason = session.reason or words
+        ending = await self._store.update(session.to(SessionState.DELETING, self._clock.now(), reason))
+        return await self._finish(ending, report, words)
+
+    async def _finish(self, session: Session, report: Report, because: str) -> Leaving | None:
+        """The rest of a deletion; None when there is nothing left to wait for."""
+        if report.dry_run:
+            report.note("session", session.id, Action.DELETED, because)
+            return None
+        gone = await self._access.runtime_of(session).delete(session, 0)
+        await self._audit.record(session, CLEANUP, "session.delete", session.state, because=because)
+        await self._jobs.conclude(session)
+        leaving = Leaving(session, because)
+        if not gone:
+            return leaving
+        await self.gone(leaving, report)
+        return None
+
+    async def gone(self, leaving: Leaving, report: Report) -> None:
+        """The last step: the pod of a session that is being deleted is gone."""
+        await self._states.move(leaving.session, SessionState.DELETED, None)
+        report.note("session", leaving.session.id, Action.DELETED, leaving.because)
+
+
+def _is_certain(session: Session, now: datetime) -> bool:
+    """Whether a session ends whatever its pod would say."""
+    ending = session.state in (SessionState.DELETING, SessionState.FAILED)
+    return ending or session.virtual or session.expired(now)

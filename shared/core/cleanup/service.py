@@ -1,0 +1,174 @@
+"""One run of cleanup: what is due, what has strayed, what is gone, what can be forgotten.
+
+Any number of runs may go on at once and each may die anywhere: nothing is remembered but in the
+sessions themselves, every step can be repeated, and one that two take is a success for both.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable
+from datetime import timedelta
+
+from shared.core.audit.auditor import Auditor
+from shared.core.cleanup.due import DueSessions, Leaving
+from shared.core.cleanup.guard import guarded
+from shared.core.cleanup.ports import Activity, CleanupStore, Inventory
+from shared.core.cleanup.report import Action, Report
+from shared.core.cleanup.retention import Old
+from shared.core.cleanup.strays import Strays
+from shared.core.cleanup.unused_credentials import UnusedCredentials
+from shared.core.clock import Clock
+from shared.core.jobs.service import JobService
+from shared.core.sessions.access import SessionAccess
+from shared.core.sessions.states import SessionStates
+from shared.core.telemetry import Telemetry
+from shared.core.turns import in_turns
+from shared.errors import GamguiError
+
+log = logging.getLogger(__name__)
+
+_DUE, _STRAYS, _GONE, _CREDENTIALS = 0.6, 0.8, 0.9, 0.95
+"""Parts of the run's time at which each step must be over: none starves those behind it."""
+
+_GONE_SECONDS = 15.0
+"""Longest wait for pods to go; each has 5 s for its processes."""
+
+_AT_ONCE = 16
+
+
+class CleanupService:
+    """Runs cleanup.
+
+    Args:
+        store: Knows the sessions, and finds what is due.
+        access: Knows what runs a session.
+        states: Moves sessions through their states.
+        jobs: Told when a session's pod is deleted.
+        activity: Looks into pods.
+        inventory: Knows the cluster.
+        audit: Told of every act.
+        clock: The time of day.
+        telemetry: Told what each run did.
+        grace: How old an orphan must be.
+        credentials_retention: How long credentials are kept unused.
+        seconds: How long a run may take.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: CleanupStore,
+        access: SessionAccess,
+        states: SessionStates,
+        jobs: JobService,
+        activity: Activity,
+        inventory: Inventory,
+        audit: Auditor,
+        clock: Clock,
+        telemetry: Telemetry,
+        grace: timedelta,
+        credentials_retention: timedelta,
+        seconds: float,
+    ) -> None:
+        self._due = DueSessions(
+            store=store,
+            access=access,
+            states=states,
+            jobs=jobs,
+            activity=activity,
+            audit=audit,
+            clock=clock,
+        )
+        self._strays = Strays(
+            store=store,
+            inventory=inventory,
+            access=access,
+            states=states,
+            jobs=jobs,
+            audit=audit,
+            clock=clock,
+            grace=grace,
+        )
+        self._credentials = UnusedCredentials(
+            store=store, inventory=inventory, audit=audit, clock=clock, retention=credentials_retention
+        )
+        self._old = Old(store=store, clock=clock)
+        self._inventory = inventory
+        self._seconds = seconds
+        self._telemetry = telemetry
+
+    async def run(self, *, dry_run: bool) -> Report:
+        """Does what there is to do, within its time.
+
+        Args:
+            dry_run: Only says what would be done.
+
+        Returns:
+            What was done and what is left. What could not be reached is in it, not raised.
+        """
+        report = Report(dry_run=dry_run)
+        begun = asyncio.get_running_loop().time()
+        leaving: list[Leaving] = []
+
+        async def due() -> None:
+            leaving.extend(await self._due.run(report, begun + _DUE * self._seconds))
+
+        await self._step("the sessions that are due", due(), report, begun + self._seconds)
+        strays = self._strays.run(report, begun + _STRAYS * self._seconds)
+        await self._step("what is in the cluster", strays, report, begun + self._seconds)
+        if leaving:
+            gone = self._wait(leaving, report, begun + _GONE * self._seconds)
+            await self._step("the pods that are being deleted", gone, report, begun + _GONE * self._seconds)
+        unused = self._credentials.run(report)
+        await self._step("unused credentials", unused, report, begun + _CREDENTIALS * self._seconds)
+        if not dry_run:
+            await self._step("what is old", self._old.run(report), report, begun + self._seconds)
+            self._telemetry.cleanup(_counts(report))
+        return report
+
+    async def _step(self, what: str, work: Awaitable[None], report: Report, until: float) -> None:
+        """One step; what goes wrong in it is no reason to leave out the others."""
+        try:
+            async with asyncio.timeout_at(until):
+                await work
+        except GamguiError as error:
+            log.warning("cleanup of %s failed", what, exc_info=True)
+            report.faults.append(f"{what}: {error.reason}: {error.detail}")
+        except TimeoutError:
+            report.faults.append(f"{what}: the time of this run is over")
+        except Exception:
+            log.exception("cleanup of %s failed", what)
+            report.faults.append(f"{what}: a fault of ours: see the log")
+
+    async def _wait(self, leaving: list[Leaving], report: Report, until: float) -> None:
+        """Waits for pods that were told to go, all at once, and notes which are gone."""
+        left = max(0.0, until - asyncio.get_running_loop().time())
+        gone: set[str] = set()
+        try:
+            gone = await self._inventory.gone([one.session for one in leaving], min(_GONE_SECONDS, left))
+        finally:
+            for one in leaving:
+                if one.session.id not in gone:
+                    report.note("session", one.session.id, Action.LEFT, "its pod is not gone yet")
+        await in_turns(
+            ((one.session.owner, one) for one in leaving if one.session.id in gone),
+            lambda one: self._gone(one, report, until),
+            at_once=_AT_ONCE,
+            of_one_owner=_AT_ONCE,
+        )
+
+    async def _gone(self, leaving: Leaving, report: Report, until: float) -> None:
+        async with guarded(report, "session", leaving.session.id, until):
+            await self._due.gone(leaving, report)
+
+
+def _counts(report: Report) -> dict[str, int]:
+    kinds = ("session", "pod", "secret", "credentials")
+    return {
+        "deleted": report.count("session", Action.DELETED),
+        "failed": report.count("session", Action.FAILED),
+        "orphans": report.count("pod", Action.DELETED) + report.count("secret", Action.DELETED),
+        "left": sum(report.count(kind, Action.LEFT) for kind in kinds) + len(report.faults),
+    }

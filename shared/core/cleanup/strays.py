@@ -1,0 +1,168 @@
+"""What is in the cluster and in no session, and the sessions of which nothing is there any more."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import random
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from functools import partial
+
+from shared.core.audit.auditor import CLEANUP, Auditor
+from shared.core.cleanup.guard import guarded
+from shared.core.cleanup.ports import Belonging, CleanupStore, Inventory
+from shared.core.cleanup.reconciliation import differences
+from shared.core.cleanup.report import Action, Report
+from shared.core.clock import Clock
+from shared.core.ids import is_session_id
+from shared.core.jobs.service import JobService
+from shared.core.sessions.access import SessionAccess
+from shared.core.sessions.model import Session, SessionState
+from shared.core.sessions.pod import PodPhase, PodStatus
+from shared.core.sessions.states import SessionStates
+from shared.core.turns import in_turns
+
+_AT_ONCE, _OF_ONE_OWNER = 16, 4
+_ONE_SECONDS = 30.0
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Work:
+    """What is to be done about one thing, and whose it is, or of which session."""
+
+    owner: str
+    kind: str
+    name: str
+    do: Callable[[], Awaitable[None]]
+
+
+class Strays:
+    """Deletes orphans, and fails sessions whose pods have ended or are gone.
+
+    Args:
+        store: Knows the sessions.
+        inventory: Knows the cluster.
+        access: Asks a session's pod.
+        states: Moves sessions through their states.
+        jobs: Told when a session's pod is gone.
+        audit: Told of every act.
+        clock: The time of day.
+        grace: How old an orphan must be: its session may be just in the making.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: CleanupStore,
+        inventory: Inventory,
+        access: SessionAccess,
+        states: SessionStates,
+        jobs: JobService,
+        audit: Auditor,
+        clock: Clock,
+        grace: timedelta,
+    ) -> None:
+        self._store = store
+        self._inventory = inventory
+        self._access = access
+        self._states = states
+        self._jobs = jobs
+        self._audit = audit
+        self._clock = clock
+        self._grace = grace
+
+    async def run(self, report: Report, until: float) -> None:
+        """Goes through the cluster once.
+
+        Args:
+            report: Takes what became of what was found.
+            until: Time on the loop's clock after which nothing more is begun.
+        """
+        ended: list[Belonging] = []
+        present: dict[str, Belonging] = {}
+        async for pod in self._inventory.pods():
+            over = pod.status is not None and pod.status.phase is PodPhase.FAILED
+            if pod.leaving:
+                continue  # mostly of sessions that were ended a moment ago
+            if over or not is_session_id(pod.session_id):
+                ended.append(pod)
+            else:
+                present[pod.session_id] = pod
+        found = await differences(list(present), self._store)
+        secrets = [secret async for secret in self._inventory.secrets()]
+        strangers = [present[session_id] for session_id in found.unknown]
+        work = [
+            *(_Work(one.session_id, "pod", one.name, partial(self._ended, one, report)) for one in ended),
+            *(
+                _Work(one.session_id, one.kind, one.name, partial(self._orphan, one, report))
+                for one in [*strangers, *secrets]
+            ),
+            *(
+                _Work(one.owner, "session", one.id, partial(self._missing, one, report))
+                for one in found.missing
+            ),
+        ]
+        random.shuffle(work)  # nobody remembers which failed last time: those must not be first for ever
+        await in_turns(
+            ((one.owner, one) for one in work),
+            lambda one: self._guarded(one, report, until),
+            at_once=_AT_ONCE,
+            of_one_owner=_OF_ONE_OWNER,
+        )
+
+    async def _guarded(self, work: _Work, report: Report, until: float) -> None:
+        until = min(until, asyncio.get_running_loop().time() + _ONE_SECONDS)
+        async with guarded(report, work.kind, work.name, until, late="there was not enough time for it"):
+            await work.do()
+
+    async def _ended(self, pod: Belonging, report: Report) -> None:
+        """A pod that runs no more: its session has failed, for Kubernetes' reason."""
+        session = await self._store.get(pod.session_id)
+        if session is None or not session.live or session.pod_name != pod.name:
+            await self._orphan(pod, report)
+            return
+        assert pod.status is not None  # it is a pod
+        failed = await self._fail(session, pod.status, report)
+        if not report.dry_run:
+            await self._inventory.delete(pod)
+        if failed is not None:
+            await self._jobs.conclude(failed)
+
+    async def _missing(self, session: Session, report: Report) -> None:
+        """A session without a pod, as it seemed. It may have been made, or ended, since."""
+        current = await self._store.get(session.id)
+        if current is None or current.state is not SessionState.RUNNING:
+            return  # it is looked at when it is due
+        session = current
+        status = await self._access.runtime_of(session).status(session)
+        if status.phase is PodPhase.GONE:
+            failed = await self._fail(session, status, report)
+            if failed is not None:
+                await self._jobs.conclude(failed)
+
+    async def _fail(self, session: Session, status: PodStatus, report: Report) -> Session | None:
+        """The session that has failed; None where nothing is to be changed."""
+        words = status.reason or "its pod has ended"
+        if report.dry_run:
+            report.note("session", session.id, Action.FAILED, words)
+            return None
+        session = await self._states.settle(session, status)
+        if session.state is not SessionState.FAILED:
+            return None
+        await self._audit.record(session, CLEANUP, "session.fail", session.state)
+        report.note("session", session.id, Action.FAILED, words)
+        return session
+
+    async def _orphan(self, belonging: Belonging, report: Report) -> None:
+        if self._clock.now() - belonging.created_at < self._grace:
+            return
+        session = await self._store.get(belonging.session_id)
+        if session is not None and (session.live or session.state is SessionState.DELETING):
+            return  # made meanwhile, or on its way out already
+        if not report.dry_run:
+            await self._inventory.delete(belonging)
+            action = f"{belonging.kind}.delete"
+            await self._audit.record(session, CLEANUP, action, "orphan", name=belonging.name)
+        because = f"its session is {session.state}" if session else "there is no such session"
+        report.note(belonging.kind, belonging.name, Action.DELETED, because)

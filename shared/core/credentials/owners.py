@@ -1,0 +1,159 @@
+"""What administrators do when an e-mail address is given to another person.
+
+What was made under the address stays its first owner's until one of these is called. Each can be
+repeated, and goes on where an earlier call broke off.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
+
+from shared.core.audit.auditor import Auditor
+from shared.core.credentials.ports import CredentialStore
+from shared.core.paging import Cursor
+from shared.core.person import Person
+from shared.core.sessions.access import AS_ADMINISTRATOR, SessionAccess
+from shared.core.sessions.model import Session
+from shared.core.sessions.ports import SessionStore
+from shared.core.turns import in_turns
+from shared.errors import GamguiError, VersionConflict
+
+_T = TypeVar("_T")
+
+_TRIES = 32
+_PAGE = 100
+_AT_ONCE = 16
+_MOST = 500
+"""So many sessions one call passes on."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class PassedOn:
+    """What one call has passed on.
+
+    Attributes:
+        sessions: How many sessions.
+        credentials: Names of the files.
+        complete: Nothing is left; else the call is to be repeated.
+    """
+
+    sessions: int
+    credentials: Sequence[str]
+    complete: bool
+
+
+class OwnerService:
+    """Removes what is kept under an e-mail address, or passes it on.
+
+    Args:
+        store: Keeps the sessions.
+        credentials: Keeps the credentials.
+        access: Knows the administrators.
+        audit: Told of every act.
+    """
+
+    def __init__(
+        self, *, store: SessionStore, credentials: CredentialStore, access: SessionAccess, audit: Auditor
+    ) -> None:
+        self._store = store
+        self._credentials = credentials
+        self._access = access
+        self._audit = audit
+
+    async def remove_credentials(self, caller: Person, email: str) -> Sequence[str]:
+        """Removes all credential files of an address, whoever's they are. Running sessions keep their copies.
+
+        Args:
+            caller: Who asks.
+            email: The address, lower case.
+
+        Returns:
+            Names of the files that were there.
+
+        Raises:
+            PermissionDenied: The caller is no administrator (``NOT_AN_ADMINISTRATOR``).
+            VersionConflict: Too many others change the credentials.
+        """
+        self._access.require_administrator(caller)
+        detail = {"owner": email, "file": "all", **AS_ADMINISTRATOR}
+        async with self._audit.act(None, caller, "credentials.delete", detail) as act:
+            removed = await _tried(lambda: self._credentials.remove(email))
+            act.detail["files"] = " ".join(removed)
+        return removed
+
+    async def rebind(self, caller: Person, email: str, subject: str) -> PassedOn:
+        """Passes sessions and credentials of an address on to the person who has it now.
+
+        Args:
+            caller: Who asks.
+            email: The address, lower case.
+            subject: ``Person.subject`` of the person.
+
+        Raises:
+            PermissionDenied: The caller is no administrator (``NOT_AN_ADMINISTRATOR``).
+            VersionConflict: Too many others change the credentials or a session. The rest is passed on.
+        """
+        self._access.require_administrator(caller)
+        detail = {"owner": email, "subject": subject, **AS_ADMINISTRATOR}
+        async with self._audit.act(None, caller, "owner.rebind", detail) as act:
+            files = await _tried(lambda: self._credentials.rebind(email, subject))
+            act.detail["files"] = " ".join(files)
+            found, complete = await self._others(email, subject)
+            passed: list[str] = []
+            errors: list[GamguiError] = []
+
+            async def pass_on(session: Session) -> None:
+                try:
+                    if await self._pass_on(caller, session, subject):
+                        passed.append(session.id)
+                except GamguiError as error:
+                    errors.append(error)  # it holds up no other
+
+            await in_turns(
+                ((session.id, session) for session in found), pass_on, at_once=_AT_ONCE, of_one_owner=1
+            )
+            act.detail["sessions"] = len(passed)
+            if errors:
+                raise errors[0]
+            return PassedOn(len(passed), files, complete)
+
+    async def _others(self, email: str, subject: str) -> tuple[list[Session], bool]:
+        """The address's sessions that are not this person's, and whether those are all."""
+        found: list[Session] = []
+        after: Cursor | None = None
+        while True:
+            page = await self._store.list_sessions(email, state=None, limit=_PAGE, after=after)
+            found += [session for session in page if session.subject != subject]
+            if len(found) > _MOST:
+                return found[:_MOST], False
+            if len(page) < _PAGE:
+                return found, True
+            after = Cursor(page[-1].created_at, page[-1].id)
+
+    async def _pass_on(self, caller: Person, session: Session, subject: str) -> bool:
+        """Whether the session is the person's by this call."""
+        for _ in range(_TRIES):
+            current = await self._store.get(session.id)  # a list gives no session whole
+            if current is None or current.subject == subject:
+                return False
+            try:
+                passed = await self._store.update(dataclasses.replace(current, subject=subject))
+            except VersionConflict:
+                continue
+            await self._audit.record(
+                passed, caller, "owner.rebind", "done", subject=subject, **AS_ADMINISTRATOR
+            )
+            return True
+        raise VersionConflict("a session is being changed by others; try again", session=session.id)
+
+
+async def _tried(change: Callable[[], Awaitable[_T]]) -> _T:
+    """The change, repeated when somebody else was faster."""
+    for _ in range(_TRIES - 1):
+        try:
+            return await change()
+        except VersionConflict:
+            continue
+    return await change()

@@ -1,0 +1,171 @@
+"""The use cases of credentials: put, list, delete, and copy into a running session.
+
+An owner's credentials are one document that is replaced as a whole: read, change, compare
+and set. A repetition of any of them does the same once more, and nothing else.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+
+from shared.core.audit.auditor import Auditor
+from shared.core.clock import Clock
+from shared.core.credentials.model import CredentialFile, Credentials, checked_file, require_name
+from shared.core.credentials.ports import CredentialRuntime, CredentialStore
+from shared.core.person import Person
+from shared.core.sessions.access import SessionAccess
+from shared.core.sessions.model import Session
+from shared.core.sessions.ports import SessionStore
+from shared.errors import VersionConflict
+
+_TRIES = 32
+"""Of many who change at once, one gets through each time."""
+
+_Change = Callable[[Mapping[str, CredentialFile]], Mapping[str, CredentialFile]]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Refreshed:
+    """What was done in a session: names of files."""
+
+    copied: Sequence[str]
+    removed: Sequence[str]
+
+
+class CredentialService:
+    """Everything that callers do to their credentials.
+
+    Args:
+        store: Keeps the credentials.
+        runtime: Brings them into pods.
+        virtual: Does nothing for virtual sessions.
+        sessions: Keeps the sessions.
+        access: Finds a caller's sessions.
+        audit: Told of every change.
+        clock: The time of day.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: CredentialStore,
+        runtime: CredentialRuntime,
+        virtual: CredentialRuntime,
+        sessions: SessionStore,
+        access: SessionAccess,
+        audit: Auditor,
+        clock: Clock,
+    ) -> None:
+        self._store = store
+        self._runtime = runtime
+        self._virtual = virtual
+        self._sessions = sessions
+        self._access = access
+        self._audit = audit
+        self._clock = clock
+
+    async def get(self, owner: Person) -> Credentials:
+        """The owner's credentials.
+
+        Raises:
+            ClusterUnavailable: The store is not reached.
+            Conflict: They are another's who had this e-mail address before (reason ``OWNER_CHANGED``).
+        """
+        return await self._bound(owner)
+
+    async def _bound(self, owner: Person) -> Credentials:
+        """The credentials, which are this person's from now on if it was not stored whose they are."""
+        for _ in range(_TRIES):
+            found = await self._store.get(owner)
+            if found.subject or not found.version:
+                return found
+            with contextlib.suppress(VersionConflict):
+                await self._store.replace(owner, found)
+                await self._audit.record(None, owner, "owner.bind", "done", subject=owner.subject)
+        raise VersionConflict("the credentials are being changed by others; try again")
+
+    async def put(self, owner: Person, name: str, data: bytes) -> CredentialFile:
+        """Keeps a file, in the place of the one with this name if there is one.
+
+        Raises:
+            NotFound: GAM has no such file.
+            InvalidRequest: It has not the shape that GAM expects.
+            VersionConflict: Too many others change the credentials.
+            TooManyRequests: The namespace's quota is used up.
+        """
+        file = checked_file(require_name(name), data, self._clock.now())
+        await self._change(owner, "credentials.put", name, lambda files: {**files, name: file})
+        return file
+
+    async def delete(self, owner: Person, name: str | None) -> Credentials:
+        """Removes a file, or all. One that is not there is a success: repeating changes nothing.
+
+        Returns:
+            What is left.
+
+        Raises:
+            NotFound: GAM has no such file.
+            VersionConflict: Too many others change the credentials.
+        """
+        gone = None if name is None else require_name(name)
+
+        def without(files: Mapping[str, CredentialFile]) -> Mapping[str, CredentialFile]:
+            return {} if gone is None else {key: file for key, file in files.items() if key != gone}
+
+        return await self._change(owner, "credentials.delete", gone or "all", without)
+
+    async def refresh(self, owner: Person, session_id: str) -> Refreshed:
+        """Copies those credentials into a running session that its creator has chosen for it.
+
+        Files that the session had from the credentials and that are no longer there are
+        removed from it; those that GAM made in the session itself stay.
+
+        Raises:
+            NotFound: The session is absent, another owner's, or without a running pod.
+            Conflict: The session is not running.
+            ClusterUnavailable: It is not known whether they were copied.
+            UnprocessableRequest: The pod could not write them.
+        """
+        session = await self._access.running(owner, session_id)
+        async with self._audit.act(session, owner, "credentials.refresh") as act:
+            act.outcome = "copied"
+            credentials = (await self._bound(owner)).only(session.credentials_choice)
+            copied = credentials.names
+            act.detail["files"] = " ".join(copied)
+            removed = tuple(name for name in session.credentials if name not in copied)
+            # Before, so that whatever may have got there can be removed by a later refresh.
+            session = await self._note(session, tuple(sorted({*session.credentials, *copied})))
+            await (self._virtual if session.virtual else self._runtime).copy(session, credentials, removed)
+            await self._note(session, copied)
+        return Refreshed(copied, removed)
+
+    async def _change(self, owner: Person, action: str, name: str, change: _Change) -> Credentials:
+        async with self._audit.act(None, owner, action, {"file": name}):
+            return await self._changed(owner, change)
+
+    async def _changed(self, owner: Person, change: _Change) -> Credentials:
+        for _ in range(_TRIES):
+            current = await self._bound(owner)
+            changed = Credentials(change(current.files), current.version)
+            if not changed.files and not changed.version:
+                return changed
+            try:
+                await self._store.replace(owner, changed)
+            except VersionConflict:
+                continue
+            return changed
+        raise VersionConflict("the credentials are being changed by others; try again")
+
+    async def _note(self, session: Session, names: tuple[str, ...]) -> Session:
+        """The session says which credentials it has."""
+        current: Session | None = session
+        for _ in range(_TRIES):
+            if current is None or current.credentials == names:
+                return current or session
+            try:
+                return await self._sessions.update(dataclasses.replace(current, credentials=names))
+            except VersionConflict:
+                current = await self._sessions.get(session.id)
+        raise VersionConflict("the session is being changed by others; try again", session=session.id)

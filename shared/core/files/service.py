@@ -1,0 +1,295 @@
+"""The use cases of a session's files: store, unpack, read, list, pack, delete.
+
+All of it is done by short scripts in the session's pod (shared/files), through the same port
+as commands: their supervision, their end with the caller and their backpressure are files' too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from typing import Literal, TypeAlias
+
+from shared.core.audit.auditor import Act, Auditor
+from shared.core.files.download import FileFacts, OpenFile
+from shared.core.files.listing import Entry, first_entries
+from shared.core.files.paths import WorkspacePath
+from shared.core.files.script_output import Answer
+from shared.core.files.scripts import Script, script_command
+from shared.core.files.unpack import FolderUpload, Unpacked
+from shared.core.files.upload import Piece, Progress, Stored, Upload, read_result, too_large
+from shared.core.held import Held
+from shared.core.person import Person
+from shared.core.sessions.access import SessionAccess
+from shared.core.sessions.model import Session
+from shared.errors import Conflict, GamguiError, TransferFailed
+
+Action: TypeAlias = Literal["put", "unpack", "get", "list", "archive", "delete"]
+
+_OPEN_SECONDS = 60.0
+"""To open a file takes no time; but what was a file a moment ago may be a pipe that nobody writes to."""
+
+
+class SessionFiles:
+    """Files in callers' sessions.
+
+    Args:
+        access: Which sessions a caller may use.
+        audit: Told of every transfer and deletion.
+        timeout_seconds: Longest that one request may take in the pod.
+        max_bytes: Largest file that is taken, and most that a tar of many may hold.
+        held: Counts the bytes that are held of what pods answer; None: nobody asks.
+    """
+
+    def __init__(
+        self,
+        *,
+        access: SessionAccess,
+        audit: Auditor,
+        timeout_seconds: float,
+        max_bytes: int,
+        held: Held | None = None,
+    ) -> None:
+        self._held = held
+        self._access = access
+        self._audit = audit
+        self._timeout_seconds = timeout_seconds
+        self._max_bytes = max_bytes
+
+    async def put(
+        self, owner: Person, session_id: str, path: WorkspacePath, upload: Upload, piece: Piece | None = None
+    ) -> Stored | Progress:
+        """Stores a file, or adds a piece to a resumable upload.
+
+        Args:
+            owner: The caller.
+            session_id: The session.
+            path: Where; folders are made. What is there stays until the new file is whole.
+            upload: The body.
+            piece: Which part of the file the body is; None: all of it.
+
+        Returns:
+            The file, once the pod has read back what it wrote and has got the same hash as we;
+            or how much of a resumable upload is there.
+
+        Raises:
+            NotFound: No such session, or its pod is lost.
+            Conflict: The session is not running, or a folder is in the way.
+            PayloadTooLarge: The file is larger than may be.
+            InsufficientStorage: The session's disk is full.
+            InvalidRequest: The body is not what the caller announced.
+            TransferFailed: It did not get through; nothing has changed, unless the end was lost.
+        """
+        session = await self._session(owner, session_id)
+        announced = piece.total if piece is not None else upload.length
+        if announced is not None and announced > self._max_bytes:
+            raise too_large(self._max_bytes)
+        described = piece.arguments(path) if piece is not None else [""] * 4
+        asks_only = piece is not None and piece.first is None
+        async with self._act(session, owner, "put", path) as act:
+            known = ["", ""] if asks_only else await upload.begin(self._max_bytes)
+            body = None if asks_only else upload.sealed(self._max_bytes)
+            arguments = [secrets.token_hex(8), *described, *known, *path.name_first()]
+            answer = self._run(session, path, "put", *arguments, stdin=body)
+            try:
+                words = await answer.line()
+                await answer.end_quietly()
+            except GamguiError as error:
+                # The script says that its input broke off; what broke it is the reason.
+                raise upload.fault or error from None
+            finally:
+                await answer.aclose()
+            result = read_result(words)
+            if piece is None and not (isinstance(result, Stored) and upload.accepts(result)):
+                raise TransferFailed("what the pod stored is not what was sent", path=str(path))
+            act.detail["size"] = result.size
+            if isinstance(result, Stored):
+                act.detail["sha256"] = result.sha256
+        return result
+
+    async def unpack(
+        self, owner: Person, session_id: str, path: WorkspacePath, upload: FolderUpload
+    ) -> Unpacked:
+        """Stores the files of a tar in a folder.
+
+        Args:
+            owner: The caller.
+            session_id: The session.
+            path: The folder, which is made. What else is in it stays.
+            upload: The tar.
+
+        Returns:
+            What has come, once the pod has read all of it back, has got the same hashes as we, and
+            has moved each file to its place.
+
+        Raises:
+            NotFound: No such session, or its pod is lost.
+            Conflict: The session is not running, or something is in the way; nothing has changed.
+            PayloadTooLarge: There is more in it than may be; nothing has changed.
+            InsufficientStorage: The session's disk is full.
+            InvalidRequest: It is no tar of files and folders, or not what was announced; nothing has changed.
+            TransferFailed: It did not get through; some files may have been replaced, none in part.
+        """
+        session = await self._session(owner, session_id)
+        body = upload.script(self._max_bytes)
+        async with self._act(session, owner, "unpack", path) as act:
+            answer = self._run(session, path, "unpack", secrets.token_hex(8), *path.parts, stdin=body)
+            try:
+                words = await answer.line()
+                await answer.end_quietly()
+            except GamguiError as error:
+                raise upload.fault or error from None
+            finally:
+                await answer.aclose()
+            result = upload.result(words)
+            act.detail |= {"files": result.files, "size": result.size, "sha256": result.sha256}
+        return result
+
+    async def open(self, owner: Person, session_id: str, path: WorkspacePath) -> OpenFile:
+        """Opens a file in the pod.
+
+        Raises:
+            NotFound: No such session or file.
+            Conflict: The session is not running, or it is no file.
+            PermissionDenied: The path leads out of the workspace, or the file may not be read.
+        """
+        session = await self._session(owner, session_id)
+        wish: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        answer = self._run(session, path, "read", *path.name_first(), stdin=_once(wish))
+        try:
+            facts = await _facts(answer, path)
+        except GamguiError as error:
+            await answer.aclose()
+            await self._audit.record(session, owner, "session.file.get", error.reason, path=str(path))
+            raise
+
+        async def record(outcome: str, size: int) -> None:
+            await self._access.touch(session)
+            await self._audit.record(session, owner, "session.file.get", outcome, path=str(path), size=size)
+
+        return OpenFile(answer, facts, wish, record)
+
+    async def entries(
+        self, owner: Person, session_id: str, path: WorkspacePath, *, limit: int, after: bytes
+    ) -> tuple[Sequence[Entry], bool]:
+        """A page of a folder's entries, in the order of their names' bytes.
+
+        Args:
+            owner: The caller.
+            session_id: The session.
+            path: The folder.
+            limit: Most entries.
+            after: Name behind which the page begins.
+
+        Returns:
+            The entries, and whether there are more.
+
+        Raises:
+            NotFound: No such session or folder.
+            Conflict: The session is not running, or it is no folder.
+        """
+        session = await self._session(owner, session_id)
+        async with self._act(session, owner, "list", path):
+            answer = self._run(session, path, "list", *path.parts)
+            try:
+                await answer.line()
+                found = await first_entries(answer.chunks(), limit=limit + 1, after=after)
+            finally:
+                await answer.aclose()
+        return found[:limit], len(found) > limit
+
+    async def archive(
+        self, owner: Person, session_id: str, path: WorkspacePath
+    ) -> AsyncGenerator[bytes, None]:
+        """A folder as a tar, as the pod's own tar makes it. It is passed on, never unpacked.
+
+        Raises:
+            NotFound: No such session or folder.
+            Conflict: The session is not running, or it is no folder.
+            TransferFailed: (while iterating) It is not whole: a file changed, or the connection broke.
+        """
+        session = await self._session(owner, session_id)
+        answer = self._run(session, path, "archive", *path.parts)
+        try:
+            await answer.line()
+        except BaseException as error:
+            await answer.aclose()
+            if isinstance(error, GamguiError):
+                await self._audit.record(session, owner, "session.file.archive", error.reason, path=str(path))
+            raise
+        return self._packed(session, owner, path, answer)
+
+    async def delete(self, owner: Person, session_id: str, path: WorkspacePath) -> None:
+        """Removes a file, a link, or an empty folder.
+
+        Raises:
+            NotFound: No such session or file.
+            Conflict: The session is not running, or the folder is not empty.
+        """
+        session = await self._session(owner, session_id)
+        async with self._act(session, owner, "delete", path):
+            answer = self._run(session, path, "delete", *path.name_first())
+            try:
+                await answer.line()
+                await answer.end_quietly()
+            finally:
+                await answer.aclose()
+
+    async def _packed(
+        self, session: Session, owner: Person, path: WorkspacePath, answer: Answer
+    ) -> AsyncGenerator[bytes, None]:
+        async with self._act(session, owner, "archive", path) as act:
+            sent = 0
+            try:
+                async for data in answer.chunks():
+                    sent += len(data)
+                    yield data
+            finally:
+                act.detail["size"] = sent
+                await answer.aclose()
+
+    async def _session(self, owner: Person, session_id: str) -> Session:
+        session = await self._access.running(owner, session_id)
+        if session.virtual:
+            raise Conflict(
+                "a virtual session has no pod and no files", reason="SESSION_VIRTUAL", session=session.id
+            )
+        return session
+
+    def _run(
+        self,
+        session: Session,
+        path: WorkspacePath,
+        script: Script,
+        *arguments: str,
+        stdin: AsyncIterator[bytes] | None = None,
+    ) -> Answer:
+        command = script_command(script, *arguments, timeout_seconds=self._timeout_seconds, stdin=stdin)
+        return Answer(self._access.runtime_of(session).execute(session, command), str(path), self._held)
+
+    @contextlib.asynccontextmanager
+    async def _act(
+        self, session: Session, owner: Person, action: Action, path: WorkspacePath
+    ) -> AsyncGenerator[Act, None]:
+        act = self._audit.act(session, owner, f"session.file.{action}", {"path": str(path)})
+        async with self._access.used(session), act:
+            yield act
+
+
+async def _facts(answer: Answer, path: WorkspacePath) -> FileFacts:
+    """What the script says of the file that it has opened.
+
+    Raises:
+        GamguiError: It says why it has not, or nothing in time.
+    """
+    try:
+        async with asyncio.timeout(_OPEN_SECONDS):
+            return FileFacts.read(" ".join(await answer.line()))
+    except TimeoutError as error:
+        raise TransferFailed("the file cannot be opened", path=str(path)) from error
+
+
+async def _once(wish: asyncio.Future[bytes]) -> AsyncGenerator[bytes, None]:
+    yield await wish

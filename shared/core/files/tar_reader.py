@@ -1,0 +1,204 @@
+"""The members of a tar, as its bytes go by. What is not plainly a file or a folder is refused."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+
+from shared.core.files.paths import fault_of_name
+from shared.core.files.tar_header import BLOCK_BYTES, Extension, Header, invalid, read_extension, read_header
+from shared.errors import PayloadTooLarge
+
+MAX_ENTRIES = 50_000
+"""Files and folders of one tar; they are remembered until its end."""
+
+MAX_PATHS_BYTES = 8 * 1024 * 1024
+"""Their paths, together."""
+
+_MAX_EXTENSION_BYTES = 64 * 1024
+_ZEROS = bytes(BLOCK_BYTES)
+_SHOWN_CHARACTERS = 200
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Member:
+    """A file or folder.
+
+    Attributes:
+        path: Its path; empty for the folder that is unpacked into.
+        folder: It is one.
+        size: Of the content that follows, in bytes; it comes in as many pieces as it comes in.
+        executable: Its owner may execute it.
+    """
+
+    path: str
+    folder: bool
+    size: int
+    executable: bool
+
+
+class TarReader:
+    """Reads a tar.
+
+    Args:
+        max_path_bytes: Longest path of a member.
+
+    Attributes:
+        size: Content of all files so far, in bytes; of the last one as its header says.
+        files: How many of them there are.
+    """
+
+    def __init__(self, max_path_bytes: int) -> None:
+        self._max_path_bytes = max_path_bytes
+        self._block = bytearray()
+        self._wanted = BLOCK_BYTES
+        self._extension: Header | None = None
+        self._next = Extension()
+        self._extended = False
+        self._content = 0
+        self._padding = 0
+        self._zero_blocks = 0
+        self._is_folder = {"": True}
+        self._paths_bytes = 0
+        self.size = 0
+        self.files = 0
+
+    @property
+    def folders(self) -> int:
+        """How many of them there are, with those that only stand in paths."""
+        return len(self._is_folder) - 1 - self.files
+
+    def feed(self, data: bytes) -> Iterator[Member | memoryview]:
+        """Reads on.
+
+        Yields:
+            Each member, and then its content.
+
+        Raises:
+            InvalidRequest: It is no tar, or not one that is unpacked (reason ``TAR_INVALID``).
+            PayloadTooLarge: There are more entries than may be.
+        """
+        rest = memoryview(data)
+        while rest:
+            if self._content:
+                piece, rest = rest[: self._content], rest[self._content :]
+                self._content -= len(piece)
+                yield piece
+            elif self._padding:
+                skipped = min(self._padding, len(rest))
+                self._padding -= skipped
+                rest = rest[skipped:]
+            elif self._zero_blocks == 2:
+                if bytes(rest).strip(b"\0"):
+                    raise invalid("something follows its end")
+                return
+            else:
+                missing = self._wanted - len(self._block)
+                self._block += rest[:missing]
+                rest = rest[missing:]
+                if len(self._block) == self._wanted:
+                    block, self._block = bytes(self._block), bytearray()
+                    yield from self._take(block)
+
+    def end(self) -> None:
+        """Says that there is no more.
+
+        Raises:
+            InvalidRequest: It is not whole.
+        """
+        if self._zero_blocks < 2:
+            raise invalid("it ends before its end")
+
+    def _take(self, block: bytes) -> Iterator[Member]:
+        """Takes a header, or what an extension says."""
+        if self._extension is not None:
+            said = read_extension(self._extension, block[: self._extension.size])
+            if self._extension.kind != b"g":
+                self._next, self._extended = said, True
+            self._extension, self._wanted = None, BLOCK_BYTES
+        elif block == _ZEROS:
+            self._zero_blocks += 1
+            if self._extended:
+                raise invalid("an extended header in it is of nothing")
+        elif self._zero_blocks:
+            raise invalid("something follows its end")
+        else:
+            header = read_header(block)
+            if header.is_extension:
+                self._begin_extension(header)
+            else:
+                yield self._member(header)
+
+    def _begin_extension(self, header: Header) -> None:
+        if self._extended:
+            raise invalid("an entry in it has several extended headers")
+        if not 0 < header.size <= _MAX_EXTENSION_BYTES:
+            raise invalid("an extended header in it is empty, or too long")
+        self._extension, self._wanted = header, _padded(header.size)
+
+    def _member(self, header: Header) -> Member:
+        said, self._next, self._extended = self._next, Extension(), False
+        size = header.size if said.size is None else said.size
+        if header.is_folder and size:
+            raise invalid("a folder in it has content")
+        self.size += size
+        path = _path(header.name if said.name is None else said.name, header.is_folder, self._max_path_bytes)
+        self._remember(path, header.is_folder)
+        self._content, self._padding = size, _padded(size) - size
+        return Member(path, header.is_folder, size, header.executable)
+
+    def _remember(self, path: str, folder: bool) -> None:
+        """A folder may come twice, and after what is in it; a file comes once, and is no folder."""
+        known = self._is_folder.get(path)
+        if known is False and not folder:
+            raise invalid(f"it holds {_shown(path)} twice")
+        self._add(path, folder)
+        while known is None and path:
+            path = path.rpartition("/")[0]
+            known = self._is_folder.get(path)
+            self._add(path, folder=True)
+
+    def _add(self, path: str, folder: bool) -> None:
+        if path not in self._is_folder:
+            self._is_folder[path] = folder
+            self._paths_bytes += len(path)
+            self.files += not folder
+        if len(self._is_folder) > MAX_ENTRIES or self._paths_bytes > MAX_PATHS_BYTES:
+            raise PayloadTooLarge(
+                f"the tar holds more than {MAX_ENTRIES} files and folders, or their paths more than "
+                f"{MAX_PATHS_BYTES} bytes",
+                reason="TOO_MANY_FILES",
+                max_files=MAX_ENTRIES,
+            )
+        if self._is_folder[path] is not folder:
+            raise invalid(f"{_shown(path)} is a file and a folder in it")
+
+
+def _padded(size: int) -> int:
+    return -(-size // BLOCK_BYTES) * BLOCK_BYTES
+
+
+def _path(name: bytes, folder: bool, max_bytes: int) -> str:
+    """A member's path, of names that files may have.
+
+    Raises:
+        InvalidRequest: It is not below the folder that is unpacked into, or not one of ours.
+    """
+    if name.startswith(b"/"):
+        raise invalid(f"the path {_shown(name)} is not below its folder")
+    names = [part for part in (name.rstrip(b"/") if folder else name).split(b"/") if part != b"."]
+    for part in names:
+        fault = fault_of_name(part)
+        if fault:
+            raise invalid(f"the path {_shown(name)} {fault}")
+    path = b"/".join(names)
+    if len(path) > max_bytes:
+        raise invalid(f"the path {_shown(name)} is too long")
+    if not path and not folder:
+        raise invalid(f"{_shown(name)} is no file's name")
+    return path.decode()
+
+
+def _shown(path: bytes | str) -> str:
+    text = path if isinstance(path, str) else path.decode(errors="replace")
+    return repr(text[:_SHOWN_CHARACTERS])

@@ -1,0 +1,1 @@
+"""Jobs: commands that outlive the request that started them."""

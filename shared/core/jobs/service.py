@@ -1,0 +1,260 @@
+"""The use cases of jobs: start, get, list, cancel, follow.
+
+Order of writes on start: the document first (queued), then the pod. What happens then is
+known to the pod alone; the document learns of it when somebody looks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from datetime import datetime
+
+from shared.core import ids
+from shared.core.audit.auditor import Auditor
+from shared.core.clock import Clock
+from shared.core.jobs.endings import ASKED, JobEnds
+from shared.core.jobs.model import Job, JobCursor, JobRecord, JobReport, JobState, NewJob, afterwards, lost
+from shared.core.jobs.ports import JobRuntime, JobStore, Shown, ShownCommand
+from shared.core.paging import Cursor
+from shared.core.person import Person
+from shared.core.sessions import variables
+from shared.core.sessions.access import SessionAccess
+from shared.core.sessions.model import Session, SessionState
+from shared.errors import Conflict, GamguiError, NotFound
+
+_STARTING_SECONDS = 60
+"""Between a job's document and the job lies one exec, which is given up before."""
+
+_LONG_CHARACTERS = 1024
+"""To mask a longer command takes so long that others' requests must go on meanwhile."""
+
+
+class JobService(JobEnds):
+    """Everything that callers do to jobs. For a caller, others' jobs do not exist.
+
+    Args:
+        store: Keeps sessions and jobs.
+        access: Finds a caller's sessions.
+        runtime: Runs jobs in pods.
+        virtual: Runs the jobs of virtual sessions.
+        audit: Told of every act.
+        shown: Makes of a command what may be stored and shown: secrets masked, bounded.
+        clock: The time of day.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: JobStore,
+        access: SessionAccess,
+        runtime: JobRuntime,
+        virtual: JobRuntime,
+        audit: Auditor,
+        shown: ShownCommand,
+        clock: Clock,
+    ) -> None:
+        super().__init__(store=store, runtime=runtime, virtual=virtual, audit=audit, clock=clock)
+        self._access = access
+        self._shown = shown
+
+    async def start(self, owner: Person, session_id: str, new: NewJob, job_id: str) -> Job:
+        """Starts a job.
+
+        Args:
+            owner: The caller.
+            session_id: Where to.
+            new: What is asked for.
+            job_id: Its id. With the id of an earlier request, nothing is started twice.
+
+        Raises:
+            NotFound: The session is absent, another owner's, or without a running pod.
+            Conflict: The session is not running.
+            InvalidRequest: Command and variables are too long.
+            TooManyRequests: Too many jobs of the session are unfinished.
+            ClusterUnavailable: It is not known whether the job was started.
+        """
+        session = await self._access.running(owner, session_id)
+        variables.require_room(new.argv, new.workdir, new.env)
+        job = await self._document(session, new, job_id)
+        if job.state is not JobState.QUEUED:
+            return (await self._refreshed(session, [job]))[0]
+        evidence = await self._audit.evidence()
+        evidence.count(new.stdin)
+        detail = {"job": job.id, **evidence.of_command(new.argv, new.env), **evidence.of_input()}
+        new = dataclasses.replace(new, env=variables.of_command(session.env, new.env))
+        async with self._audit.act(session, owner, "job.start", detail) as act:
+            act.announce()
+            act.outcome = "started"
+            try:
+                report = await self._runtime_of(session).start(session, job, new)
+            except GamguiError as error:
+                await act.end(error.reason)
+                if error.status < 500:
+                    await self._store.remove_job(job)  # refused: it has never been
+                raise
+        return await self._settled(session, job, report)
+
+    async def get(self, owner: Person, session_id: str, job_id: str) -> Job:
+        """The job, with what its pod says now.
+
+        Raises:
+            NotFound: Session or job are absent, or another owner's.
+            ClusterUnavailable: The pod cannot be asked.
+        """
+        session = await self._access.owned(owner, session_id)
+        return (await self._refreshed(session, [await self._job(session, job_id)]))[0]
+
+    async def list_jobs(
+        self, owner: Person, session_id: str, *, limit: int, after: Cursor | None
+    ) -> tuple[Sequence[Job], Cursor | None]:
+        """A page of the session's jobs, newest first, and where the next one begins.
+
+        Raises:
+            NotFound: The session is absent, or another owner's.
+            ClusterUnavailable: The pod cannot be asked.
+        """
+        session = await self._access.owned(owner, session_id)
+        found = await self._store.list_jobs(session.id, limit=limit + 1, after=after)
+        page = found[:limit]
+        more = Cursor(page[-1].created_at, page[-1].id) if len(found) > limit else None
+        return await self._refreshed(session, page), more
+
+    async def cancel(self, owner: Person, session_id: str, job_id: str) -> Job:
+        """Ends a job: TERM to its process group and after 5 s KILL. Repeating it changes nothing.
+
+        Returns:
+            The job as it ended, which may have been before.
+
+        Raises:
+            NotFound: Session or job are absent, or another owner's.
+            ClusterUnavailable: The pod cannot be asked.
+        """
+        session = await self._access.owned(owner, session_id)
+        job = await self._job(session, job_id)
+        async with self._audit.act(session, owner, "job.cancel", {"job": job.id}) as act:
+            if not job.state.over and session.state is SessionState.RUNNING:
+                with contextlib.suppress(NotFound):
+                    report = await self._runtime_of(session).cancel(session, job.id)
+                    if report is not None:
+                        job = await self._settled(session, job, report)
+            job = (await self._refreshed(session, [job]))[0]
+            act.outcome = job.state
+        return job
+
+    async def output(
+        self, owner: Person, session_id: str, job_id: str, since: JobCursor, *, wait: bool
+    ) -> AsyncGenerator[JobRecord, None]:
+        """What a job said from a place on; see ``JobRuntime.follow``.
+
+        Yields:
+            Records. Once the job is over, the last one holds the job itself.
+
+        Raises:
+            NotFound: Session or job are absent, or another owner's.
+            InvalidRequest: There is no such place in its output.
+            ClusterUnavailable: The pod cannot be asked.
+        """
+        session = await self._access.owned(owner, session_id)
+        job = await self._job(session, job_id)
+        if session.state is SessionState.RUNNING:
+            with contextlib.suppress(NotFound):
+                records = self._runtime_of(session).follow(session, job.id, since, wait=wait)
+                async with contextlib.aclosing(records):
+                    async for record in records:
+                        if isinstance(record.event, JobReport):
+                            job = await self._settled(session, job, await self._told(session, record.event))
+                            yield dataclasses.replace(record, event=job)
+                        else:
+                            yield record
+                return
+        job = (await self._refreshed(session, [job]))[0]
+        if not job.state.over:
+            raise Conflict(
+                f"the session is {session.state}: the job's output cannot be read",
+                reason="SESSION_NOT_RUNNING",
+                session=session.id,
+                state=session.state,
+            )
+        for record in afterwards(job, since):
+            yield record
+
+    async def settle_ended(self, session: Session) -> datetime | None:
+        """Notes how the jobs ended of a session in which nothing runs.
+
+        Returns:
+            When the last one ended of those of which nobody knew; None if there was none.
+
+        Raises:
+            ClusterUnavailable: The pod cannot be asked.
+        """
+        settled = await self._refreshed(session, await self._unfinished(session, ASKED))
+        ends = [job.ended_at for job in settled if job.ended_at is not None]
+        return min(max(ends), self._clock.now()) if ends else None  # a pod may say anything
+
+    async def _told(self, session: Session, report: JobReport) -> JobReport:
+        """The session's end is the reason of a job that is lost with its pod, rather than the pod's."""
+        current = await self._store.get(session.id) if report.state is JobState.LOST else None
+        if current is None or current.live:
+            return report
+        return dataclasses.replace(report, reason=current.reason or "the session was deleted")
+
+    async def _document(self, session: Session, new: NewJob, job_id: str) -> Job:
+        """The stored job: a new one, or that of an earlier request with this id."""
+        shown = await self._masked(new.command)
+        job = Job(
+            id=job_id,
+            session_id=session.id,
+            owner=session.owner,
+            name=new.name or job_id,
+            command=shown.command,
+            command_masked=shown.masked,
+            command_truncated=shown.truncated,
+            state=JobState.QUEUED,
+            created_at=self._clock.now(),
+            timeout_seconds=new.timeout_seconds,
+        )
+        try:
+            return await self._store.create_job(job)
+        except Conflict:
+            return await self._job(session, job_id)
+
+    async def _masked(self, command: str | Sequence[str]) -> Shown:
+        characters = len(command) if isinstance(command, str) else sum(len(word) + 1 for word in command)
+        if characters > _LONG_CHARACTERS:
+            return await asyncio.to_thread(self._shown, command)
+        return self._shown(command)
+
+    async def _job(self, session: Session, job_id: str) -> Job:
+        job = await self._store.get_job(job_id) if ids.is_job_id(job_id) else None
+        if job is None or job.session_id != session.id:
+            raise NotFound("there is no such job", reason="JOB_NOT_FOUND")
+        return job
+
+    async def _refreshed(self, session: Session, jobs: Sequence[Job]) -> list[Job]:
+        """The jobs with what is known of them now."""
+        unfinished = [job for job in jobs if not job.state.over]
+        reports = await self._reports(session, unfinished) if unfinished else {}
+        settled = {job.id: await self._settled(session, job, reports.get(job.id, job)) for job in unfinished}
+        if any(job.state is JobState.RUNNING for job in settled.values()):
+            await self._access.touch(session)  # a running job is work
+        return [settled.get(job.id, job) for job in jobs]
+
+    async def _reports(self, session: Session, jobs: Sequence[Job]) -> Mapping[str, JobReport]:
+        if session.state is SessionState.RUNNING:
+            try:
+                reports = await self._runtime_of(session).reports(session, [job.id for job in jobs])
+            except NotFound:
+                session = await self._access.observed(session)
+            else:
+                unknown = [job for job in jobs if job.id not in reports and not self._may_be_starting(job)]
+                return {**reports, **{job.id: lost("the pod knows nothing of it", job) for job in unknown}}
+        if session.state in (SessionState.DELETED, SessionState.FAILED):
+            return {job.id: lost(session.reason, job) for job in jobs}
+        return {}
+
+    def _may_be_starting(self, job: Job) -> bool:
+        age = (self._clock.now() - job.created_at).total_seconds()
+        return job.state is JobState.QUEUED and age < _STARTING_SECONDS

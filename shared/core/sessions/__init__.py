@@ -1,0 +1,1 @@
+"""The session: what it is, which states it has, who may use it and the use cases."""

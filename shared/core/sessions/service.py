@@ -1,0 +1,299 @@
+"""The use cases of sessions: create, get, list, delete, run a command.
+
+Order of writes on create: the document first (pending, with the pod's name), then the
+pod, then running. A crash between any two leaves a document from which cleanup
+finishes or undoes the work.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import logging
+from collections.abc import AsyncGenerator, Sequence
+from datetime import timedelta
+
+from shared.core import ids
+from shared.core.audit.auditor import Auditor
+from shared.core.clock import Clock
+from shared.core.commands import Command, ExecEvent, ExecResult, Exit
+from shared.core.credentials.ports import CredentialStore
+from shared.core.jobs.service import JobService
+from shared.core.paging import Cursor
+from shared.core.person import Person
+from shared.core.sessions import names, variables
+from shared.core.sessions.access import AS_ADMINISTRATOR, EVERYBODY, SessionAccess
+from shared.core.sessions.concurrency import ExecSlots
+from shared.core.sessions.model import Session, SessionState
+from shared.core.sessions.new_session import NewSession, credential_names
+from shared.core.sessions.ports import PodRuntime, SessionStore
+from shared.core.sessions.states import SessionStates
+from shared.errors import Conflict, GamguiError, SessionStartFailed
+
+log = logging.getLogger(__name__)
+
+_DELETE_SECONDS = 20.0
+_UNDO_SECONDS = 3.0
+
+
+class SessionService:
+    """Everything that callers do to sessions. For a caller, others' sessions do not exist.
+
+    Args:
+        store: Keeps the sessions.
+        runtime: Runs the pods.
+        virtual: Runs virtual sessions.
+        access: Finds a caller's sessions.
+        states: Moves sessions through their states.
+        jobs: Told when a session's pod is deleted.
+        credentials: Says which credentials a new session gets.
+        clock: The time of day.
+        audit: Told of every act.
+        namespace: Namespace of new pods.
+        fallback: Whether a create that finds no cluster makes a virtual session.
+        slots: Bounds the commands at once in one session.
+        limit: Most live sessions of one owner.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: SessionStore,
+        runtime: PodRuntime,
+        virtual: PodRuntime,
+        access: SessionAccess,
+        states: SessionStates,
+        jobs: JobService,
+        credentials: CredentialStore,
+        clock: Clock,
+        audit: Auditor,
+        namespace: str,
+        fallback: bool,
+        slots: ExecSlots,
+        limit: int,
+    ) -> None:
+        self._store = store
+        self._runtime = runtime
+        self._virtual = virtual
+        self._clock = clock
+        self._states = states
+        self._access = access
+        self._jobs = jobs
+        self._credentials = credentials
+        self._audit = audit
+        self._namespace = namespace
+        self._fallback = fallback
+        self._slots = slots
+        self._limit = limit
+
+    async def create(self, owner: Person, new: NewSession, session_id: str | None = None) -> Session:
+        """Creates a session and waits for it.
+
+        Args:
+            owner: The caller.
+            new: What is asked for.
+            session_id: The id to use, when a repeated request goes on with an earlier one's.
+
+        Returns:
+            The session: running, or pending when it is not ready after ``new.wait_seconds``.
+
+        Raises:
+            SessionStartFailed: Kubernetes says that the pod cannot start.
+            TooManyRequests: The owner has as many sessions as he may have, or the namespace's quota
+                is used up.
+            ClusterUnavailable: The cluster is not reached; nothing is left behind.
+            Conflict: The session was deleted meanwhile.
+        """
+        try:
+            runtime = await self._choose_runtime()
+            session = await self._document(owner, new, session_id or ids.new_session_id(), runtime)
+        except GamguiError as error:
+            await self._audit.record(None, owner, "session.create", error.reason)
+            raise
+        try:
+            if session.state is SessionState.FAILED:
+                raise SessionStartFailed(session.reason or "the pod cannot start", session=session.id)
+            if session.state is not SessionState.PENDING:
+                # Who created it may have died before he recorded it.
+                await self._audit.record(session, owner, "session.create", session.state)
+                return session
+            position = await runtime.create(session)
+            status = await runtime.wait_ready(session, new.wait_seconds, position)
+            session = await self._states.settle(session, status)
+        except GamguiError as error:
+            await self._fail(session, error)
+            await self._audit.record(session, owner, "session.create", error.reason)
+            raise
+        await self._audit.record(session, owner, "session.create", session.state)
+        if session.state in (SessionState.PENDING, SessionState.RUNNING):
+            return session
+        with contextlib.suppress(GamguiError):
+            await runtime.delete(session, 0)
+        if session.state is SessionState.FAILED:
+            raise SessionStartFailed(
+                session.reason or "the pod cannot start",
+                reason=status.code,
+                session=session.id,
+                state=session.state,
+            )
+        # Who deleted it may have looked for the pod before it was made.
+        raise Conflict(
+            "the session was deleted while it started", reason="SESSION_DELETED", session=session.id
+        )
+
+    async def get(self, caller: Person, session_id: str) -> Session:
+        """The session, with what its pod says now: for its owner or an administrator.
+
+        Raises:
+            NotFound: Absent, or another owner's.
+        """
+        session = await self._access.visible(caller, session_id)
+        if not session.of(caller):
+            await self._audit.record(session, caller, "session.get", "read", **AS_ADMINISTRATOR)
+        return await self._access.observed(session)
+
+    async def list_sessions(
+        self, caller: Person, *, owner: str, state: SessionState | None, limit: int, after: Cursor | None
+    ) -> tuple[Sequence[Session], Cursor | None]:
+        """A page of an owner's sessions, newest first, and where the next one begins.
+
+        Args:
+            caller: Who asks.
+            owner: E-mail address of whose sessions: the caller's own; as an administrator also another's,
+                or ``EVERYBODY``.
+            state: Only those in this state.
+            limit: Most of them.
+            after: Where the page before ended.
+
+        Returns:
+            At most ``limit`` sessions, and None when there are no more.
+
+        Raises:
+            PermissionDenied: The caller is no administrator.
+        """
+        self._access.require_list(caller, owner)
+        if owner != caller.email:
+            await self._audit.record(None, caller, "session.list", "read", owner=owner, **AS_ADMINISTRATOR)
+        whose = None if owner == EVERYBODY else owner
+        found = await self._store.list_sessions(whose, state=state, limit=limit + 1, after=after)
+        page = found[:limit]
+        more = len(found) > limit
+        seen = [session for session in page if self._access.shown(session, caller)]
+        return seen, Cursor(page[-1].created_at, page[-1].id) if more else None
+
+    async def delete(self, caller: Person, session_id: str) -> Session:
+        """Deletes the session's pod and waits a while for its end. Repeating it is a success.
+
+        Returns:
+            The session: deleted, or deleting when the pod is not gone yet (cleanup finishes it).
+
+        Raises:
+            NotFound: Absent, or another owner's and the caller is no administrator.
+        """
+        session = await self._access.visible(caller, session_id)
+        detail = {} if session.of(caller) else AS_ADMINISTRATOR
+        async with self._audit.act(session, caller, "session.delete", detail) as act:
+            asked = session.of(caller) and session.state is SessionState.RUNNING
+            if session.state not in (SessionState.DELETING, SessionState.DELETED):
+                session = await self._states.move(session, SessionState.DELETING, None)
+            if session.state is not SessionState.DELETED:
+                if asked:
+                    await self._jobs.note_ends(session)
+                gone = await self._access.runtime_of(session).delete(session, _DELETE_SECONDS)
+                await self._jobs.conclude(session)
+                if gone and session.state is SessionState.DELETING:
+                    session = await self._states.move(session, SessionState.DELETED, None)
+            act.outcome = session.state
+        return session
+
+    async def execute(
+        self, owner: Person, session_id: str, command: Command
+    ) -> AsyncGenerator[ExecEvent, None]:
+        """Runs a command in the session. The last event is an ``Exit``.
+
+        Raises:
+            NotFound: Absent, another owner's, or without a running pod.
+            Conflict: The session is not running.
+            InvalidRequest: The command is too long.
+            TooManyRequests: Too many commands run in it already.
+        """
+        session = await self._access.running(owner, session_id)
+        variables.require_room(command.argv, command.workdir, command.env)
+        evidence = await self._audit.evidence()
+        detail = evidence.of_command(command.argv, command.env)
+        command = dataclasses.replace(command, env=variables.of_command(session.env, command.env))
+        if command.stdin is not None:
+            command = dataclasses.replace(command, stdin=evidence.metered(command.stdin))
+        async with self._access.used(session), self._audit.act(session, owner, "session.exec", detail) as act:
+            act.outcome = ExecResult.UNKNOWN
+            with self._slots.taken(session.id):
+                act.announce()
+                running = self._access.runtime_of(session).execute(session, command)
+                try:
+                    async with contextlib.aclosing(running) as events:
+                        async for event in events:
+                            if isinstance(event, Exit):
+                                act.detail |= {**evidence.of_input(), "exit_code": event.exit_code}
+                                await act.end(event.result)
+                            yield event
+                finally:
+                    act.detail |= evidence.of_input()
+
+    async def _choose_runtime(self) -> PodRuntime:
+        if not self._fallback:
+            return self._runtime
+        try:
+            await self._runtime.ping()  # to be connected says only that the cluster is known
+        except GamguiError:
+            log.warning("no cluster is reachable: SESSION_FALLBACK makes a virtual session", exc_info=True)
+            return self._virtual
+        return self._runtime
+
+    async def _document(
+        self, owner: Person, new: NewSession, session_id: str, runtime: PodRuntime
+    ) -> Session:
+        now = self._clock.now()
+        info = await runtime.connect()
+        # A virtual session that stands in for one on a cluster has none: they are on the cluster.
+        has = (
+            await credential_names(self._credentials, owner, new.credentials)
+            if runtime is self._runtime
+            else ()
+        )
+        session = Session(
+            id=session_id,
+            owner=owner.email,
+            subject=owner.subject,
+            name=new.name or session_id,
+            state=SessionState.PENDING,
+            image=new.image,
+            resources=new.resources,
+            labels=new.labels,
+            cluster=info.cluster,
+            namespace=self._namespace,
+            pod_name=names.pod_name(session_id),
+            created_at=now,
+            last_used_at=now,
+            expires_at=now + timedelta(seconds=new.ttl_seconds),
+            idle_seconds=new.idle_seconds,
+            virtual=info.method == "virtual",
+            credentials=has,
+            credentials_choice=new.credentials,
+            env=new.env,
+        )
+        try:
+            return await self._store.create(session, limit=self._limit)
+        except Conflict:
+            existing = await self._store.get(session_id)
+            if existing is None or not existing.of(owner):
+                raise
+            return existing
+
+    async def _fail(self, session: Session, error: GamguiError) -> None:
+        """A create that failed leaves a failed session and no pod, as far as both can be reached."""
+        with contextlib.suppress(GamguiError):
+            await self._states.move(session, SessionState.FAILED, f"{error.reason}: {error.detail}")
+        with contextlib.suppress(GamguiError, TimeoutError):
+            async with asyncio.timeout(_UNDO_SECONDS):
+                await self._access.runtime_of(session).delete(session, 0)

@@ -1,0 +1,140 @@
+"""What keeps a session as its owner wants it: a sign of life, another name, a longer time."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+
+from shared.core.audit.auditor import Auditor
+from shared.core.clock import Clock
+from shared.core.person import Person
+from shared.core.sessions.access import SessionAccess
+from shared.core.sessions.model import Session
+from shared.core.sessions.ports import SessionStore
+from shared.errors import Conflict, InvalidRequest, PreconditionFailed, VersionConflict
+
+_TRIES = 5
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Changes:
+    """What a caller wants otherwise, checked; None stays as it is.
+
+    Attributes:
+        labels: All of them.
+        ttl_seconds: Life of the session from its creation on.
+    """
+
+    name: str | None = None
+    labels: Mapping[str, str] | None = None
+    ttl_seconds: int | None = None
+    idle_seconds: int | None = None
+
+
+def etag_of(session: Session) -> str:
+    """The entity tag of what of a session can be changed by its owner (RFC 9110, section 8.8.3).
+
+    Other things about it - its state, its last use - change by themselves, and do not make a
+    change that was decided on before them a mistake.
+    """
+    facts = [session.name, dict(session.labels), session.expires_at.isoformat(), session.idle_seconds]
+    text = json.dumps([session.id, *facts], sort_keys=True, ensure_ascii=False)
+    return f'"{hashlib.sha256(text.encode()).hexdigest()[:32]}"'
+
+
+class SessionUpkeep:
+    """Changes live sessions. For a caller, others' sessions do not exist.
+
+    Args:
+        store: Keeps the sessions.
+        access: Finds a caller's sessions.
+        audit: Told of every change.
+        clock: The time of day.
+    """
+
+    def __init__(self, *, store: SessionStore, access: SessionAccess, audit: Auditor, clock: Clock) -> None:
+        self._store = store
+        self._access = access
+        self._audit = audit
+        self._clock = clock
+
+    async def keepalive(self, owner: Person, session_id: str) -> Session:
+        """Begins the session's idle time anew; its end stays where it is.
+
+        Raises:
+            NotFound: Absent, or another owner's.
+            Conflict: It is over (reason ``SESSION_NOT_RUNNING``).
+        """
+        return await self._change(owner, session_id, lambda session: session.used(self._clock.now()))
+
+    async def change(
+        self, owner: Person, session_id: str, changes: Changes, etags: frozenset[str]
+    ) -> Session:
+        """Changes a session.
+
+        Args:
+            owner: The caller.
+            session_id: The session.
+            changes: What is to be otherwise.
+            etags: The session must have one of these; none: whatever it is.
+
+        Raises:
+            NotFound: Absent, or another owner's.
+            Conflict: It is over (reason ``SESSION_NOT_RUNNING``).
+            PreconditionFailed: It was changed since the caller saw it (reason ``ETAG_MISMATCH``).
+            InvalidRequest: It would be over at once.
+        """
+
+        def changed(session: Session) -> Session:
+            if etags and etag_of(session) not in etags:
+                raise PreconditionFailed(
+                    "the session is not as you have seen it: get it again",
+                    reason="ETAG_MISMATCH",
+                    etag=etag_of(session),
+                )
+            return self._changed(session, changes)
+
+        session = await self._change(owner, session_id, changed)
+        words = {name: "changed" for name, value in dataclasses.asdict(changes).items() if value is not None}
+        await self._audit.record(session, owner, "session.change", "done", **words)
+        return session
+
+    async def _change(self, owner: Person, session_id: str, changed: Callable[[Session], Session]) -> Session:
+        for _ in range(_TRIES):
+            session = await self._access.owned(owner, session_id)
+            if not session.live or session.expired(self._clock.now()):
+                state = "expired" if session.live else str(session.state)
+                raise Conflict(
+                    f"the session is {state} and cannot be changed",
+                    reason="SESSION_NOT_RUNNING",
+                    session=session.id,
+                    state=state,
+                )
+            try:
+                return await self._store.update(changed(session))
+            except VersionConflict:
+                continue
+        raise VersionConflict("the session is being changed by others; try again", session=session_id)
+
+    def _changed(self, session: Session, changes: Changes) -> Session:
+        expires_at = session.expires_at
+        if changes.ttl_seconds is not None:
+            expires_at = session.created_at + timedelta(seconds=changes.ttl_seconds)
+            if expires_at <= self._clock.now():
+                raise InvalidRequest(
+                    "ttl_seconds counts from the session's creation and is over already",
+                    reason="INVALID_FIELD",
+                    field="ttl_seconds",
+                )
+        life = int((expires_at - session.created_at).total_seconds())
+        idle_seconds = session.idle_seconds if changes.idle_seconds is None else changes.idle_seconds
+        return dataclasses.replace(
+            session,
+            name=session.name if changes.name is None else changes.name or session.id,
+            labels=session.labels if changes.labels is None else changes.labels,
+            expires_at=expires_at,
+            idle_seconds=min(idle_seconds, life),
+        )

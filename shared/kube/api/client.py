@@ -1,0 +1,291 @@
+"""A thin client of the Kubernetes API: REST with retries, watch, and the upgrade to WebSocket.
+
+Objects are plain dicts, as the API documents them. Importing the official client's
+generated models would take longer than a function's whole start (docs/adr/0001).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncGenerator, Sequence
+from typing import Any, Protocol, TypeAlias
+
+import aiohttp
+import stamina
+
+from shared.core.telemetry import SILENT, Telemetry
+from shared.errors import ClusterUnavailable
+from shared.kube.api.connection import Connection
+from shared.kube.api.decoding import decoded, lines, object_of, refusal_of
+from shared.kube.api.errors import ApiError, public_message
+from shared.kube.api.retries import backoff, never
+
+JsonObject: TypeAlias = dict[str, Any]
+Params: TypeAlias = Sequence[tuple[str, str]]
+
+_CONNECT_SECONDS = 10.0
+_UPGRADE_SECONDS = 20.0
+"""aiohttp's own limit is five minutes."""
+_RETRY_SECONDS = 6.0
+"""A fault that lasts longer is the caller's to know: people wait for the answer."""
+WATCH_STALL_SECONDS = 10.0
+
+
+class Connector(Protocol):
+    """Where connections come from, see ``shared.kube.connect.connector``."""
+
+    async def connection(self) -> Connection:
+        """The connection of this instance, looked up on first use."""
+        ...
+
+    def invalidate(self, connection: Connection) -> None:
+        """The connection failed: look it up again next time."""
+        ...
+
+
+class KubeApi:
+    """Talks to one cluster. Must be used on one event loop.
+
+    Args:
+        connector: Gives the connection; told when it fails.
+        telemetry: Told of each request.
+    """
+
+    def __init__(self, connector: Connector, telemetry: Telemetry = SILENT) -> None:
+        self._connector = connector
+        self._telemetry = telemetry
+        self._session: aiohttp.ClientSession | None = None
+
+    async def connection(self) -> Connection:
+        """The connection in use; connects if necessary.
+
+        Raises:
+            ConnectionFailed: No source of a connection serves.
+        """
+        return await self._connector.connection()
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Params = (),
+        body: JsonObject | None = None,
+        content_type: str = "application/json",
+        accept: str = "",
+        idempotent: bool | None = None,
+        timeout_seconds: float = 20.0,
+    ) -> JsonObject:
+        """One request, repeated while that is safe and of use.
+
+        Args:
+            method: HTTP method.
+            path: Path below the server's URL.
+            params: Query parameters.
+            body: Object to send.
+            content_type: Of the body; PATCH has several.
+            accept: In what form the answer is preferred, before plain JSON.
+            idempotent: Whether a repetition is safe; by default all but POST and PATCH.
+            timeout_seconds: For everything, repetitions and waits included.
+
+        Returns:
+            The object answered.
+
+        Raises:
+            ApiError: The API refused.
+            ClusterUnavailable: It was not reached in time.
+        """
+        safe = idempotent if idempotent is not None else method not in ("POST", "PATCH")
+        attempts = stamina.retry_context(
+            on=backoff if safe else never,
+            attempts=None,
+            timeout=min(timeout_seconds, _RETRY_SECONDS),
+            wait_initial=0.1,
+            wait_max=2.0,
+        )
+        failure = ClusterUnavailable("the Kubernetes API did not answer in time", reason="CLUSTER_TIMEOUT")
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                async for attempt in attempts:
+                    with attempt:
+                        try:
+                            return await self._once(method, path, params, body, content_type, accept)
+                        except ClusterUnavailable as error:
+                            failure = error
+                            raise
+        except TimeoutError as error:
+            raise failure from error
+        raise AssertionError("a retry context returns or raises")
+
+    async def watch(
+        self, path: str, *, params: Params, timeout_seconds: float
+    ) -> AsyncGenerator[tuple[str, JsonObject], None]:
+        """Events of a watch until the server or the time ends it.
+
+        Args:
+            path: Path of the collection.
+            params: Selectors and ``resourceVersion``.
+            timeout_seconds: The server is asked to end the watch after this; a stream
+                that stays open longer is cut.
+
+        Yields:
+            Type and object of each event. Bookmarks are left out.
+
+        Raises:
+            ApiError: Refused, or an ERROR event (410 Expired: start over from a get).
+            ClusterUnavailable: Not reached, or the stream broke.
+        """
+        seconds = max(1, round(timeout_seconds))
+        query = [*params, ("watch", "1"), ("timeoutSeconds", str(seconds)), ("allowWatchBookmarks", "true")]
+        timeout = aiohttp.ClientTimeout(total=seconds + 5, sock_connect=_CONNECT_SECONDS)
+        try:
+            with self._telemetry.kubernetes("WATCH", path):
+                async with self._send("GET", path, query, None, None, timeout) as response:
+                    async for line in lines(response.content):
+                        event = decoded(line)
+                        kind, item = event["type"], dict(event["object"])
+                        if kind == "ERROR":
+                            raise ApiError.from_answer(int(item.get("code", 500)), item, {})
+                        if kind != "BOOKMARK":
+                            yield kind, item
+        except (TimeoutError, aiohttp.ClientError, ValueError, KeyError, TypeError, OverflowError) as error:
+            raise ClusterUnavailable("the watch broke") from error
+
+    async def websocket(
+        self, path: str, *, params: Params, protocols: Sequence[str], max_message_bytes: int
+    ) -> aiohttp.ClientWebSocketResponse:
+        """Upgrades to a WebSocket.
+
+        Args:
+            path: Path of the subresource.
+            params: Query parameters; a name may repeat.
+            protocols: Subprotocols in order of preference.
+            max_message_bytes: A longer message ends the connection before it is read.
+
+        Raises:
+            ApiError: The API refused the upgrade. Its body is not known (aiohttp drops it).
+            ClusterUnavailable: Not reached.
+        """
+        with self._telemetry.kubernetes("GET", path):
+            return await self._upgrade(path, params, protocols, max_message_bytes)
+
+    async def close(self) -> None:
+        """Closes all connections."""
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
+
+    async def _upgrade(
+        self, path: str, params: Params, protocols: Sequence[str], max_message_bytes: int
+    ) -> aiohttp.ClientWebSocketResponse:
+        session, connection = await self._open()
+        for refresh in (False, True):
+            try:
+                async with asyncio.timeout(_UPGRADE_SECONDS):
+                    return await session.ws_connect(
+                        connection.server + path,
+                        params=list(params),
+                        protocols=protocols,
+                        headers=await _headers(connection, refresh=refresh),
+                        ssl=connection.ssl_context or True,
+                        server_hostname=connection.server_hostname,
+                        proxy=connection.proxy,
+                        autoping=True,
+                        max_msg_size=max_message_bytes,
+                        timeout=aiohttp.ClientWSTimeout(ws_close=1.0),
+                    )
+            except aiohttp.WSServerHandshakeError as error:
+                if error.status == 401 and not refresh:
+                    continue
+                raise ApiError(error.status, "UpgradeRefused", error.message) from error
+            except (aiohttp.ClientError, TimeoutError, OSError) as error:
+                raise self._unreachable(connection, error) from error
+        raise AssertionError("the second try returns or raises")
+
+    async def _open(self) -> tuple[aiohttp.ClientSession, Connection]:
+        connection = await self._connector.connection()
+        if self._session is None:
+            # One for all connections, one after the other: address, TLS and proxy are each request's own.
+            # While a cluster is away each try looks a connection up, and streams over old ones may live.
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=60), auto_decompress=True
+            )
+        return self._session, connection
+
+    async def _once(
+        self, method: str, path: str, params: Params, body: JsonObject | None, content_type: str, accept: str
+    ) -> JsonObject:
+        timeout = aiohttp.ClientTimeout(sock_connect=_CONNECT_SECONDS)
+        with self._telemetry.kubernetes(method, path):
+            answer: Any = None
+            # A broken or foreign answer is no reason: it holds the text, which may be a Secret's.
+            with contextlib.suppress(aiohttp.ClientError, ValueError):
+                async with self._send(method, path, params, body, content_type, timeout, accept) as response:
+                    answer = await object_of(response)
+            if not isinstance(answer, dict):
+                raise ClusterUnavailable("the Kubernetes API answered something that is no object")
+            return answer
+
+    @contextlib.asynccontextmanager
+    async def _send(
+        self,
+        method: str,
+        path: str,
+        params: Params,
+        body: JsonObject | None,
+        content_type: str | None,
+        timeout: aiohttp.ClientTimeout,
+        accept: str = "",
+    ) -> AsyncGenerator[aiohttp.ClientResponse, None]:
+        session, connection = await self._open()
+        data = None if body is None else json.dumps(body).encode()
+        for refresh in (False, True):
+            # Not on an upgrade: the exec subresource answers 406 to it.
+            accepted = ", ".join(part for part in (accept, "application/json") if part)
+            headers = {"Accept": accepted, **await _headers(connection, refresh=refresh)}
+            if data is not None and content_type:
+                headers["Content-Type"] = content_type
+            try:
+                async with session.request(
+                    method,
+                    connection.server + path,
+                    params=list(params),
+                    data=data,
+                    headers=headers,
+                    ssl=connection.ssl_context or True,
+                    server_hostname=connection.server_hostname,
+                    proxy=connection.proxy,
+                    timeout=timeout,
+                    allow_redirects=False,
+                ) as response:
+                    if response.status == 401 and not refresh:
+                        continue
+                    if response.status >= 300:
+                        refusal = await refusal_of(response)
+                        raise ApiError.from_answer(response.status, refusal, response.headers)
+                    yield response
+                    return
+            except (aiohttp.ClientConnectionError, OSError) as error:
+                raise self._unreachable(connection, error) from error
+
+    def _unreachable(self, connection: Connection, error: Exception) -> ClusterUnavailable:
+        """Has the connection looked up again: the endpoint or its certificate may have changed."""
+        self._connector.invalidate(connection)
+        reason = "CLUSTER_CERTIFICATE" if isinstance(error, aiohttp.ClientSSLError) else "CLUSTER_UNREACHABLE"
+        return ClusterUnavailable(
+            f"the Kubernetes API of {connection.cluster} ({connection.method}) is not reached: "
+            f"{public_message(str(error) or type(error).__name__)}",
+            reason=reason,
+            cluster=connection.cluster,
+            method=connection.method,
+        )
+
+
+async def _headers(connection: Connection, *, refresh: bool) -> dict[str, str]:
+    authorization = await connection.credentials.authorization(refresh=refresh)
+    headers = {"User-Agent": "gamgui"}
+    if authorization is not None:
+        headers["Authorization"] = authorization
+    return headers

@@ -1,0 +1,24 @@
+"""Which failures of the Kubernetes API pass, and when."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from shared.errors import ClusterUnavailable
+from shared.kube.api.decoding import TOO_LARGE
+from shared.kube.api.errors import ApiError
+
+_RETRIED = (429, 500, 502, 503, 504)
+_LASTING = ("CLUSTER_CERTIFICATE", TOO_LARGE)
+
+
+def backoff(error: Exception) -> bool | float:
+    """Whether to repeat, and when the server said so: after how many seconds."""
+    if isinstance(error, ApiError):
+        if error.code not in _RETRIED:
+            return False
+        return error.retry_after_seconds if error.retry_after_seconds is not None else True
+    return isinstance(error, ClusterUnavailable) and error.reason not in _LASTING
+
+
+never: Callable[[Exception], bool] = lambda error: False  # noqa: E731

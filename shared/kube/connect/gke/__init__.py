@@ -1,0 +1,1 @@
+"""The connection to a GKE cluster, without kubeconfig and gcloud."""

@@ -1,0 +1,1 @@
+"""Credentials: Secrets in the cluster, and copies in session pods."""

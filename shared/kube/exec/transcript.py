@@ -1,0 +1,148 @@
+"""From the messages of an exec to what the command said: the supervisor's own lines are taken out."""
+
+from __future__ import annotations
+
+import asyncio
+
+from shared.core.commands import ExecEvent, Output, Started, Stream
+from shared.core.held import PIECE_OVERHEAD, Held, HeldBuffer
+from shared.kube.exec import channels, supervisor
+
+_MAX_FIRST_LINE = 1024
+
+MAX_UNEXPLAINED_BYTES = 1024 * 1024
+"""Most that may come in a row without adding to what the caller is told.
+
+Standard output can overtake the supervisor's first line, as each stream is copied by a thread of its own
+at every hop, and the buffers on the way hold some hundred KiB. What overtakes it by more is no supervisor's.
+"""
+
+
+class Transcript:
+    """What one command said so far.
+
+    Args:
+        tag: The supervisor's tag, which begins its lines.
+        has_input: Whether the command has input of the caller's: then the supervisor says
+            when it has ended.
+        held: Counts the bytes that are kept here; None: nobody asks.
+
+    Attributes:
+        announced: The supervisor's first line; None before it, and when there was no supervisor.
+        first_line: Where it ought to be: what a shell said that could not start it.
+        begun: Set with the first line, whoever said it.
+        input_over: Set when the command has ended and wants no more input.
+        flooded: More came than may without a meaning: the command is to be ended.
+    """
+
+    def __init__(self, tag: str, *, has_input: bool, held: Held | None = None) -> None:
+        self.announced: supervisor.Announcement | None = None
+        self.first_line = b""
+        self.begun = asyncio.Event()
+        self.input_over = asyncio.Event()
+        self.flooded = False
+        self._tag = tag
+        self._end_of_input = supervisor.end_of_input(tag) if has_input else b""
+        self._early: list[Output] = []
+        self._early_bytes = 0
+        self._tail = b""
+        self._offsets: dict[Stream, int] = {"stdout": 0, "stderr": 0}
+        self._unexplained = 0
+        self._count = HeldBuffer(held or Held())
+
+    @property
+    def running(self) -> bool:
+        """Whether the supervisor has said that the command runs."""
+        return self.announced is not None and self.announced.failure is None
+
+    @property
+    def refused(self) -> bool:
+        """Whether the first line says that nothing runs: all that is left to come is the status."""
+        return self.begun.is_set() and not self.running
+
+    def feed(self, channel: int, data: bytes) -> list[ExecEvent]:
+        """Takes one message. Takes time and keeps memory in proportion to it, whatever came before.
+
+        Args:
+            channel: Its first byte.
+            data: The rest.
+
+        Returns:
+            What it adds. Output that overtakes the supervisor's first line is held back.
+        """
+        if self.flooded:
+            return []
+        events = self._take(channel, data)
+        if events:
+            self._unexplained = 0
+        else:
+            self._unexplained += len(data) + PIECE_OVERHEAD
+            if self._unexplained > MAX_UNEXPLAINED_BYTES:
+                self.flooded = True
+                self.let_go()
+        self._count.resize(self._early_bytes + len(self.first_line) + len(self._tail))
+        return events
+
+    def end(self) -> list[ExecEvent]:
+        """What was kept back and turned out to be the command's own."""
+        tail, self._tail = self._tail, b""
+        return [self._place("stderr", tail)] if tail and self.running else []
+
+    def let_go(self) -> None:
+        """Forgets what is held back: nobody will be told of it."""
+        self._early, self._early_bytes, self._tail = [], 0, b""
+        self._count.resize(len(self.first_line))
+
+    def close(self) -> None:
+        """Nothing is kept any more."""
+        self.let_go()
+        self._count.resize(0)
+
+    def _take(self, channel: int, data: bytes) -> list[ExecEvent]:
+        if not data or channel not in (channels.STDOUT, channels.STDERR):
+            return []
+        if not self.begun.is_set():
+            if channel == channels.STDERR:
+                return self._begin(data)
+            self._early.append(self._place("stdout", data))
+            self._early_bytes += len(data) + PIECE_OVERHEAD
+            return []
+        if channel == channels.STDERR and self._end_of_input:
+            data = self._without_end_of_input(data)
+        if not data or not self.running:
+            return []
+        return [self._place("stdout" if channel == channels.STDOUT else "stderr", data)]
+
+    def _begin(self, data: bytes) -> list[ExecEvent]:
+        """Takes the first line, or a part of it: no more of it is read than may be."""
+        rest = data[_MAX_FIRST_LINE - len(self.first_line) :]
+        line, newline, behind = (self.first_line + data[: len(data) - len(rest)]).partition(b"\n")
+        self.first_line = line
+        if not newline and len(line) < _MAX_FIRST_LINE:
+            return []
+        self.announced = supervisor.read_announcement(self._tag, line)
+        self.begun.set()
+        early = self._early
+        self.let_go()
+        after = self._take(channels.STDERR, behind + rest)
+        if self.announced is None or self.announced.failure is not None:
+            return []
+        return [Started(self.announced.pid), *early, *after]
+
+    def _without_end_of_input(self, data: bytes) -> bytes:
+        """Takes the supervisor's last line out; keeps back what may be its beginning."""
+        before, found, after = (self._tail + data).partition(self._end_of_input)
+        self._tail = b""
+        if found:
+            self.input_over.set()
+            return before + after
+        for length in range(min(len(before), len(self._end_of_input) - 1), 0, -1):
+            if before.endswith(self._end_of_input[:length]):
+                self._tail = before[-length:]
+                return before[:-length]
+        return before
+
+    def _place(self, stream: Stream, data: bytes) -> Output:
+        offset = self._offsets[stream]
+        self._offsets[stream] = offset + len(data)
+        return Output(stream, offset, data)

@@ -1,0 +1,1 @@
+"""Session pods: their manifest, their life and what their status says."""

@@ -1,0 +1,106 @@
+"""Reads a pod's status: ready, may become ready, never will, and why - in Kubernetes' own words.
+
+Source of the reasons: tests/kubernetes-recordings/pod-failures.json and
+https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+from shared.core.sessions.pod import PodPhase, PodStatus
+from shared.kube.api.errors import public_message
+
+Pod: TypeAlias = Mapping[str, Any]
+
+CONTAINER = "session"
+
+_NEVER = {
+    "ErrImageNeverPull": "IMAGE_UNAVAILABLE",
+    "InvalidImageName": "IMAGE_UNAVAILABLE",
+    "CreateContainerConfigError": "CONTAINER_CONFIG_INVALID",
+    "CreateContainerError": "CONTAINER_CONFIG_INVALID",
+    "RunContainerError": "CONTAINER_START_FAILED",
+    "StartError": "CONTAINER_START_FAILED",
+    "CrashLoopBackOff": "CONTAINER_EXITED",
+}
+_PULLING = ("ErrImagePull", "ImagePullBackOff", "ImageInspectError", "RegistryUnavailable")
+_PULL_NEVER = re.compile(
+    r"not found|not exist|manifest unknown|unauthorized|denied|forbidden|no match for platform|"
+    r"invalid reference",
+    re.IGNORECASE,
+)
+_POD_REASONS = {
+    "DeadlineExceeded": "DEADLINE_EXCEEDED",
+    "Evicted": "POD_EVICTED",
+    "Preempting": "POD_EVICTED",
+}
+
+GONE = PodStatus(PodPhase.GONE, "NotFound: the pod is gone", "POD_GONE")
+
+
+def diagnose(pod: Pod) -> PodStatus:
+    """What a pod's object says about it.
+
+    Args:
+        pod: A core/v1 Pod.
+
+    Returns:
+        READY with no reason; PENDING with the reason, if there is one, for what may
+        pass (no node yet, a registry that does not answer); FAILED for what never will.
+    """
+    status: Mapping[str, Any] = pod.get("status") or {}
+    if status.get("phase") in ("Failed", "Succeeded"):
+        return _ended(status)
+    if pod.get("metadata", {}).get("deletionTimestamp"):
+        return PodStatus(PodPhase.FAILED, "Deleted: the pod is being deleted", "POD_DELETED")
+    for container in [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]:
+        verdict = _waiting(container)
+        if verdict is not None:
+            return verdict
+    conditions = {c.get("type"): c for c in status.get("conditions") or []}
+    if (conditions.get("Ready") or {}).get("status") == "True":
+        return PodStatus(PodPhase.READY)
+    scheduled = conditions.get("PodScheduled") or {}
+    if scheduled.get("status") == "False":
+        return PodStatus(PodPhase.PENDING, _words(scheduled))
+    return PodStatus(PodPhase.PENDING)
+
+
+def _ended(status: Mapping[str, Any]) -> PodStatus:
+    """Why a pod that is over is over; the pod's own reason before its containers'."""
+    if status.get("reason"):
+        code = _POD_REASONS.get(str(status["reason"]), "POD_FAILED")
+        return PodStatus(PodPhase.FAILED, _words(status), code)
+    for container in status.get("containerStatuses") or []:
+        ended = (container.get("state") or {}).get("terminated")
+        if not ended:
+            continue
+        reason = str(ended.get("reason") or "Error")
+        code = {"OOMKilled": "OUT_OF_MEMORY"}.get(reason) or _NEVER.get(reason, "CONTAINER_EXITED")
+        words = _words(ended, f"the container ended with exit code {ended.get('exitCode')}")
+        return PodStatus(PodPhase.FAILED, words, code)
+    return PodStatus(PodPhase.FAILED, f"{status.get('phase')}: the pod has ended", "POD_FAILED")
+
+
+def _waiting(container: Mapping[str, Any]) -> PodStatus | None:
+    """A verdict on a container that does not run, None when it says nothing."""
+    waiting = (container.get("state") or {}).get("waiting")
+    if not waiting:
+        return None
+    reason = str(waiting.get("reason") or "")
+    if reason in _NEVER:
+        return PodStatus(PodPhase.FAILED, _words(waiting), _NEVER[reason])
+    if reason in _PULLING:
+        if _PULL_NEVER.search(str(waiting.get("message") or "")):
+            return PodStatus(PodPhase.FAILED, _words(waiting), "IMAGE_UNAVAILABLE")
+        return PodStatus(PodPhase.PENDING, _words(waiting))
+    return None
+
+
+def _words(source: Mapping[str, Any], otherwise: str = "") -> str:
+    """``Reason: message`` without addresses, as people know it from kubectl describe."""
+    message = str(source.get("message") or otherwise)
+    return public_message(": ".join(part for part in (str(source.get("reason") or ""), message) if part))

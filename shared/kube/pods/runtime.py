@@ -1,0 +1,257 @@
+"""Session pods in Kubernetes: the adapter behind ``PodRuntime``."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+from collections.abc import AsyncGenerator, Coroutine, Mapping
+from typing import Any
+
+from shared.core.commands import Command, ExecEvent
+from shared.core.held import Held
+from shared.core.sessions.model import Session
+from shared.core.sessions.names import SESSION_LABEL
+from shared.core.sessions.pod import ConnectionInfo, PodPhase, PodStatus
+from shared.errors import (
+    ClusterUnavailable,
+    ConfigurationError,
+    NotFound,
+    SessionStartFailed,
+    TooManyRequests,
+)
+from shared.kube.api.client import WATCH_STALL_SECONDS, JsonObject, KubeApi
+from shared.kube.api.errors import ApiError, public_message
+from shared.kube.exec.execution import Container, Execution
+from shared.kube.pods.diagnosis import CONTAINER, GONE, diagnose
+from shared.kube.pods.manifest import GRACE_SECONDS, PodOptions, pod_manifest
+
+_DRAIN_SECONDS = 8.0
+_TEMPLATE_SECONDS = 60.0
+_BEYOND_LIMIT_RANGE = re.compile(r" usage per (Container|Pod) is | limit to request ratio per ")
+"""What a LimitRange says (kubernetes/plugin/pkg/admission/limitranger), which no reason tells."""
+
+
+class KubernetesRuntime:
+    """Runs session pods on the cluster that ``api`` talks to.
+
+    Args:
+        api: The cluster.
+        options: The operator's choices for pods.
+        template_name: Name of the PodTemplate merged under the manifest; empty: none.
+        shutdown: Set when this process is told to end: commands end then.
+        held: Counts the bytes that are held of what commands say; None: nobody asks.
+    """
+
+    def __init__(
+        self,
+        api: KubeApi,
+        options: PodOptions,
+        template_name: str = "",
+        *,
+        shutdown: asyncio.Event,
+        held: Held | None = None,
+    ) -> None:
+        self._api = api
+        self._options = options
+        self._template_name = template_name
+        self._shutdown = shutdown
+        self._held = held
+        self._template: tuple[float, Mapping[str, Any]] | None = None
+        self._background: set[asyncio.Task[None]] = set()
+
+    async def connect(self) -> ConnectionInfo:
+        """See ``PodRuntime``."""
+        connection = await self._api.connection()
+        return ConnectionInfo(connection.method, connection.cluster)
+
+    async def create(self, session: Session) -> str:
+        """See ``PodRuntime``. Safe to repeat: the name derives from the session's id."""
+        manifest = pod_manifest(session, self._options, await self._pod_template(session.namespace))
+        try:
+            pod = await self._api.request("POST", _pods(session), body=manifest, idempotent=True)
+        except ApiError as error:
+            if error.kubernetes_reason != "AlreadyExists":
+                raise _refusal(error, session) from error
+            pod = await self._api.request("GET", _pod(session))
+            if pod["metadata"].get("labels", {}).get(SESSION_LABEL) != session.id:
+                raise
+        return str(pod["metadata"]["resourceVersion"])
+
+    async def wait_ready(self, session: Session, timeout_seconds: float, since: str = "") -> PodStatus:
+        """See ``PodRuntime``."""
+        return await self._wait(
+            session, timeout_seconds, since, (PodPhase.READY, PodPhase.FAILED, PodPhase.GONE)
+        )
+
+    async def status(self, session: Session) -> PodStatus:
+        """See ``PodRuntime``."""
+        try:
+            return diagnose(await self._api.request("GET", _pod(session)))
+        except ApiError as error:
+            if error.code == 404:
+                return GONE
+            raise
+
+    async def delete(self, session: Session, timeout_seconds: float) -> bool:
+        """See ``PodRuntime``."""
+        body = {"kind": "DeleteOptions", "apiVersion": "v1", "gracePeriodSeconds": GRACE_SECONDS}
+        try:
+            await self._api.request("DELETE", _pod(session), body=body)
+        except ApiError as error:
+            if error.code == 404:
+                return True
+            raise
+        if timeout_seconds <= 0:
+            return False
+        status = await self._wait(session, timeout_seconds, "", (PodPhase.GONE,))
+        return status.phase is PodPhase.GONE
+
+    async def execute(self, session: Session, command: Command) -> AsyncGenerator[ExecEvent, None]:
+        """See ``PodRuntime``."""
+        execution = Execution(
+            self._api,
+            Container(session.namespace, session.pod_name, CONTAINER),
+            command,
+            pod_lost=lambda grace: self._lost(session, grace),
+            background=self._run_in_background,
+            shutdown=self._shutdown,
+            held=self._held,
+        )
+        try:
+            async with contextlib.aclosing(execution.events()) as events:
+                async for event in events:
+                    yield event
+        except ApiError as error:
+            raise await self._no_exec(error, session) from error
+
+    async def ping(self) -> None:
+        """See ``PodRuntime``."""
+        await self._api.request("GET", "/version", timeout_seconds=5)
+
+    async def close(self) -> None:
+        """Ends what still runs in the background - commands of callers that are gone - then disconnects."""
+        if self._background:
+            await asyncio.wait(self._background, timeout=_DRAIN_SECONDS)
+        await self._api.close()
+
+    async def _wait(
+        self, session: Session, timeout_seconds: float, since: str, ends: tuple[PodPhase, ...]
+    ) -> PodStatus:
+        """Watches the pod; looks again now and then, as a watch can stall silently (kubespawner#209)."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + timeout_seconds
+        status = PodStatus(PodPhase.PENDING)
+        while True:
+            if not since:
+                try:
+                    pod = await self._api.request("GET", _pod(session))
+                except ApiError as error:
+                    if error.code != 404:
+                        raise
+                    return GONE
+                status, since = diagnose(pod), str(pod["metadata"]["resourceVersion"])
+            left = end - loop.time()
+            if status.phase in ends or left <= 0:
+                return status
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(min(left, WATCH_STALL_SECONDS)):
+                    status = await self._watch(session, since, status, ends)
+            if status.phase in ends:
+                return status
+            since = ""
+
+    async def _watch(
+        self, session: Session, since: str, status: PodStatus, ends: tuple[PodPhase, ...]
+    ) -> PodStatus:
+        """Follows the pod's events until one of the ends; the last status when the watch ends first."""
+        params = [("fieldSelector", f"metadata.name={session.pod_name}"), ("resourceVersion", since)]
+        watch = self._api.watch(_pods(session), params=params, timeout_seconds=WATCH_STALL_SECONDS)
+        try:
+            async with contextlib.aclosing(watch) as events:
+                async for kind, pod in events:
+                    status = GONE if kind == "DELETED" else diagnose(pod)
+                    if status.phase in ends:
+                        return status
+        except ClusterUnavailable:
+            # A torn watch, or a version that is too old (410): the caller looks again, and
+            # learns from that whether the cluster is reached.
+            await asyncio.sleep(0.1)
+        return status
+
+    async def _lost(self, session: Session, grace: bool) -> PodStatus:
+        """Waits until the pod cannot run anything any more.
+
+        Args:
+            session: Whose pod.
+            grace: Commands live on while a pod is being deleted, and what they still say
+                is worth having: wait for its end, not for the deletion to begin.
+        """
+        status = PodStatus(PodPhase.PENDING)
+        while status.phase not in (PodPhase.FAILED, PodPhase.GONE):
+            status = await self._wait(session, 3600.0, "", (PodPhase.FAILED, PodPhase.GONE))
+        if grace and status.code == "POD_DELETED":
+            await self._wait(session, GRACE_SECONDS + 2.0, "", (PodPhase.GONE,))
+        return status
+
+    async def _no_exec(self, error: ApiError, session: Session) -> Exception:
+        """Why the API server did not start an exec: most often the pod is not (or no more) running."""
+        if error.kubernetes_reason != "UpgradeRefused" or error.code in (401, 403):
+            return error
+        status = await self.status(session)
+        if status.phase is PodPhase.READY:
+            return error
+        return NotFound(
+            f"the session's pod does not run: {status.reason or 'it is starting'}",
+            reason="POD_NOT_RUNNING",
+            session=session.id,
+        )
+
+    async def _pod_template(self, namespace: str) -> Mapping[str, Any] | None:
+        if not self._template_name:
+            return None
+        now = asyncio.get_running_loop().time()
+        if self._template is None or now - self._template[0] > _TEMPLATE_SECONDS:
+            path = f"/api/v1/namespaces/{namespace}/podtemplates/{self._template_name}"
+            try:
+                found: JsonObject = await self._api.request("GET", path)
+            except ApiError as error:
+                if error.code != 404:
+                    raise
+                raise ConfigurationError(
+                    f"the PodTemplate {self._template_name} of K8S_POD_TEMPLATE is not in the namespace",
+                    variable="K8S_POD_TEMPLATE",
+                ) from error
+            self._template = (now, found.get("template") or {})
+        return self._template[1]
+
+    def _run_in_background(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
+        task = asyncio.get_running_loop().create_task(work)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+        return task
+
+
+def _pods(session: Session) -> str:
+    return f"/api/v1/namespaces/{session.namespace}/pods"
+
+
+def _pod(session: Session) -> str:
+    return f"{_pods(session)}/{session.pod_name}"
+
+
+def _refusal(error: ApiError, session: Session) -> Exception:
+    """What a refused create means: the namespace is full, or the pod is not admitted."""
+    words = public_message(error.message)
+    if error.code == 403 and "exceeded quota" in error.message:
+        return TooManyRequests(
+            f"the namespace's quota is used up: {words}",
+            reason="NAMESPACE_QUOTA_EXCEEDED",
+            retry_after_seconds=30,
+            session=session.id,
+        )
+    if error.code == 403 and "violates PodSecurity" in error.message:
+        return SessionStartFailed(words, reason="POD_SECURITY_VIOLATION", session=session.id)
+    if error.code in (400, 422) or (error.code == 403 and _BEYOND_LIMIT_RANGE.search(error.message)):
+        return SessionStartFailed(words, reason="POD_INVALID", session=session.id)
+    return error

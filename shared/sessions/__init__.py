@@ -1,1 +1,0 @@
-"""The session: its states, its names, the ports it needs and the use cases."""

@@ -1,0 +1,298 @@
+"""Documents in Firestore: conditional writes, reads and queries, each one call.
+
+A version is the document's ``update_time``. Every change is one ``Commit`` of one write
+with a precondition, and sometimes of marks beside it (https://cloud.google.com/firestore/docs/reference/rpc/google.firestore.v1#precondition),
+no transaction: it locks nothing and takes one round trip.
+
+An answer may be lost after the write was applied. So every write carries a fresh
+``write_id``; whoever is told that the precondition failed reads the document, and if it
+holds his own ``write_id``, his earlier attempt was the change.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import secrets
+from collections.abc import Callable, Sequence
+from typing import TypeAlias, TypeVar
+
+from google.api_core import exceptions as google_errors
+from google.cloud.firestore_v1 import types
+
+from shared.core.paging import Cursor
+from shared.errors import StoreUnavailable
+from shared.store.documents import Document
+from shared.store.firestore.connection import Connection, attempts, connect
+from shared.store.firestore.queries import NameOf
+from shared.store.firestore.values import from_document, timestamp_of, to_fields, version_of
+from shared.store.readable import readable
+
+_T = TypeVar("_T")
+
+ABSENT = types.Precondition(exists=False)
+
+MARKS = "marks"
+"""The field of a document that holds its marks."""
+
+_ID = "__name__"
+"""The field of a document that was found by a query which holds its id, whatever else is in it."""
+
+_WRITE_ID = "write_id"
+_COUNT = "count"
+
+Found: TypeAlias = tuple[Document, str]
+"""A stored document and its version."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Answer:
+    """What became of a conditional write.
+
+    Attributes:
+        version: The document's new version; None when the precondition failed.
+        found: In that case the document that is there instead, None when there is none.
+    """
+
+    version: str | None = None
+    found: Found | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Mark:
+    """A name that is set or removed in a document which is nothing but a set of names.
+
+    Attributes:
+        name: A field name that needs no quotes.
+        precondition: What must be true of the document; none: whatever it is.
+    """
+
+    collection: str
+    id: str
+    name: str
+    set: bool
+    precondition: types.Precondition | None = None
+
+
+def unchanged(version: str) -> types.Precondition | None:
+    """That the document still has this version; None if no document can have it."""
+    try:
+        return types.Precondition(update_time=timestamp_of(version))
+    except ValueError:
+        return None
+
+
+class FirestoreDocuments:
+    """The documents of one database; the first call connects, on its loop.
+
+    Args:
+        project: Google Cloud project; empty: the credentials' own.
+        database: Name of the database in it.
+        emulator_host: host:port of an emulator, in place of the service; needs no credentials.
+    """
+
+    def __init__(self, project: str, database: str, emulator_host: str) -> None:
+        self._target = (project, database, emulator_host)
+        self._connecting = asyncio.Lock()
+        self._connection: Connection | None = None
+        self._closed = False
+
+    async def write(
+        self,
+        collection: str,
+        document_id: str,
+        document: Document,
+        precondition: types.Precondition | None = None,
+        *also: Mark,
+    ) -> Answer:
+        """Writes one document if the precondition holds; see the module about lost answers.
+
+        Of a document that is there all fields that are not ours stay: a newer release may have put them.
+
+        Args:
+            collection: Where it is.
+            document_id: Its id.
+            document: What it becomes.
+            precondition: What must be true of it.
+            also: Marks that are set or removed in the same moment, or not at all.
+        """
+        connection = await self._connected()
+        write_id = secrets.token_hex(8)
+        fields = to_fields({**document, _WRITE_ID: write_id})
+        there = precondition is not None and "update_time" in precondition
+        write = types.Write(
+            update=types.Document(name=connection.document(collection, document_id), fields=fields),
+            update_mask=types.DocumentMask(field_paths=list(fields)) if there else None,
+            current_document=precondition,
+        )
+        marks = [_mark(connection, mark) for mark in also]
+        request = types.CommitRequest(database=connection.database, writes=[write, *marks])
+
+        async def commit(timeout: float) -> str | None:
+            try:
+                response = await connection.client.commit(
+                    request, retry=None, timeout=timeout, metadata=connection.metadata
+                )
+            except (google_errors.AlreadyExists, google_errors.FailedPrecondition, google_errors.NotFound):
+                return None
+            return version_of(types.CommitResponse.pb(response).write_results[0].update_time)
+
+        version = await attempts(commit)
+        if version is not None:
+            return Answer(version=version)
+        # If it is the database that is missing, not the document, this read says so.
+        found = await self.read(collection, document_id)
+        if found is not None and found[0].get(_WRITE_ID) == write_id:
+            return Answer(version=found[1])
+        return Answer(found=found)
+
+    async def delete(self, collection: str, document_id: str, version: str) -> None:
+        """Removes a document if it still has this version."""
+        precondition = unchanged(version)
+        if precondition is None:
+            return
+        connection = await self._connected()
+        name = connection.document(collection, document_id)
+        write = types.Write(delete=name, current_document=precondition)
+        request = types.CommitRequest(database=connection.database, writes=[write])
+
+        async def commit(timeout: float) -> None:
+            try:
+                await connection.client.commit(
+                    request, retry=None, timeout=timeout, metadata=connection.metadata
+                )
+            except (google_errors.FailedPrecondition, google_errors.NotFound):
+                return
+
+        await attempts(commit)
+
+    async def delete_all(self, collection: str, ids: Sequence[str]) -> None:
+        """Removes documents, whatever their versions, in one commit; those that are gone are fine.
+
+        Args:
+            collection: Where they are.
+            ids: At most 500 (https://cloud.google.com/firestore/quotas#writes_and_transactions).
+        """
+        if not ids:
+            return
+        connection = await self._connected()
+        writes = [types.Write(delete=connection.document(collection, one)) for one in ids]
+        request = types.CommitRequest(database=connection.database, writes=writes)
+
+        async def commit(timeout: float) -> None:
+            await connection.client.commit(request, retry=None, timeout=timeout, metadata=connection.metadata)
+
+        await attempts(commit)
+
+    async def read(self, collection: str, document_id: str) -> Found | None:
+        """The document, or None."""
+        connection = await self._connected()
+        request = types.BatchGetDocumentsRequest(
+            database=connection.database, documents=[connection.document(collection, document_id)]
+        )
+
+        async def read(timeout: float) -> Found | None:
+            responses = await connection.client.batch_get_documents(
+                request, retry=None, timeout=timeout, metadata=connection.metadata
+            )
+            found = [from_document(response.found) async for response in responses if response.found]
+            return found[0] if found else None
+
+        return await attempts(read)
+
+    async def find(self, query: Callable[[NameOf], types.StructuredQuery]) -> Sequence[Found]:
+        """The documents that a query of ``firestore_queries`` finds."""
+        connection = await self._connected()
+        request = types.RunQueryRequest(
+            parent=f"{connection.database}/documents", structured_query=query(connection.document)
+        )
+
+        async def run(timeout: float) -> list[Found]:
+            responses = await connection.client.run_query(
+                request, retry=None, timeout=timeout, metadata=connection.metadata
+            )
+            return [_named(response.document) async for response in responses if response.document]
+
+        return await attempts(run)
+
+    async def page(
+        self,
+        query: Callable[..., types.StructuredQuery],
+        read: Callable[[Document, str], _T],
+        time: str,
+        limit: int,
+        after: Cursor | None,
+        unreadable: set[str] | None = None,
+    ) -> list[_T]:
+        """What a query finds, in the order of a time and the id, as far as it can be read.
+
+        Args:
+            query: Of ``firestore_queries``; takes ``name_of``, ``limit`` and ``after``.
+            read: What a document of a version means.
+            time: The field with the time.
+            limit, after, unreadable: See ``CleanupStore.due_sessions``.
+        """
+
+        async def page(size: int, last: Found | None) -> Sequence[Found]:
+            behind = after if last is None else Cursor(last[0][time], id_of(last))
+            return await self.find(lambda name_of: query(name_of, limit=size, after=behind))
+
+        return await readable(page, lambda one: read(*one), id_of, limit=limit, unreadable=unreadable)
+
+    async def count(self, query: Callable[[NameOf], types.StructuredQuery]) -> int:
+        """How many documents a query finds; costs one read for each 1,000 of them."""
+        connection = await self._connected()
+        count = types.StructuredAggregationQuery.Aggregation(
+            alias=_COUNT, count=types.StructuredAggregationQuery.Aggregation.Count()
+        )
+        request = types.RunAggregationQueryRequest(
+            parent=f"{connection.database}/documents",
+            structured_aggregation_query=types.StructuredAggregationQuery(
+                structured_query=query(connection.document), aggregations=[count]
+            ),
+        )
+
+        async def run(timeout: float) -> int:
+            responses = await connection.client.run_aggregation_query(
+                request, retry=None, timeout=timeout, metadata=connection.metadata
+            )
+            found = [response.result async for response in responses if response.result]
+            return int(found[0].aggregate_fields[_COUNT].integer_value)
+
+        return await attempts(run)
+
+    async def close(self) -> None:
+        """Disconnects; may be called again."""
+        self._closed = True
+        async with self._connecting:
+            connection, self._connection = self._connection, None
+            if connection is not None:
+                await connection.close()
+
+    async def _connected(self) -> Connection:
+        async with self._connecting:
+            if self._closed:
+                raise StoreUnavailable("The session store is closed.")
+            if self._connection is None:
+                self._connection = await connect(*self._target)
+            return self._connection
+
+
+def id_of(found: Found) -> str:
+    """The id of a document that a query found."""
+    return str(found[0][_ID])
+
+
+def _named(found: types.Document) -> Found:
+    document, version = from_document(found)
+    return {**document, _ID: found.name.rpartition("/")[2]}, version
+
+
+def _mark(connection: Connection, mark: Mark) -> types.Write:
+    fields = {mark.name: types.Value(boolean_value=True)} if mark.set else {}
+    marks = types.Value(map_value=types.MapValue(fields=fields))
+    return types.Write(
+        update=types.Document(name=connection.document(mark.collection, mark.id), fields={MARKS: marks}),
+        update_mask=types.DocumentMask(field_paths=[f"{MARKS}.{mark.name}"]),
+        current_document=mark.precondition,
+    )

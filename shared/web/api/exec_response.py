@@ -1,0 +1,139 @@
+"""Responses that run a command: it ends when its caller goes away."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import AsyncGenerator
+
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from shared.core.commands import ExecEvent, Exit
+from shared.errors import InternalError
+from shared.web.api import events as wire
+from shared.web.api.answer_room import AnswerRoom
+from shared.web.http.entry import Call
+from shared.web.http.event_streams import NO_BUFFERING, AttendedResponse, EventStream, after
+from shared.web.http.problems import instance_of, problem_response
+from shared.web.http.request_body import RequestBody
+
+log = logging.getLogger(__name__)
+
+_AT_ONCE_BYTES = 256 * 1024
+"""Of so much, an answer is made as a whole, and says how long it is."""
+
+_READ_SECONDS = 600.0
+"""So long a caller may take to read an answer in one object: what it is made of is kept in room for all."""
+
+
+class WholeResult(AttendedResponse):
+    """Runs a command to its end and answers in one object.
+
+    Args:
+        call: The request.
+        events: The command's events.
+        source: Closing it ends the command.
+        body: The request's body.
+        started: ``time.monotonic()`` when the request came.
+        room: What all answers of this instance share; None: this one is alone.
+    """
+
+    def __init__(
+        self,
+        call: Call,
+        events: AsyncGenerator[ExecEvent, None],
+        *,
+        source: AsyncGenerator[ExecEvent, None],
+        body: RequestBody,
+        started: float,
+        room: AnswerRoom | None,
+    ) -> None:
+        super().__init__(source, body, "application/json")
+        self._call = call
+        self._events = events
+        self._started = started
+        self._room = room
+
+    async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Sends the object, or an ordinary problem: the headers are not sent yet."""
+        whole = wire.Whole(self._room)
+        try:
+            async with contextlib.aclosing(self._events) as events:
+                response = await self._response(events, whole)
+                response.headers["X-Request-Id"] = self._call.request_id
+                # Before the events are closed, so that nobody waits for what is done then. The server
+                # counts the request as running until this returns.
+                async with asyncio.timeout(_READ_SECONDS):
+                    await response(scope, receive, send)
+        except TimeoutError:
+            log.warning("a caller has not read an answer within %g s", _READ_SECONDS)
+        finally:
+            whole.close()
+
+    async def _response(self, events: AsyncGenerator[ExecEvent, None], whole: wire.Whole) -> Response:
+        try:
+            await whole.collect(events, self._started)
+        except Exception as error:  # noqa: BLE001 - whatever happens, the caller gets a problem document
+            request_id = self._call.request_id
+            return problem_response(error, instance=instance_of(self._call.request), request_id=request_id)
+        if whole.kept_bytes <= _AT_ONCE_BYTES:
+            return Response(b"".join(whole.pieces()), media_type="application/json", headers=NO_BUFFERING)
+        return _InPieces(whole)
+
+
+class _InPieces(Response):
+    """A long object, written while it is sent: encoded it may be six times as long as what is kept."""
+
+    def __init__(self, whole: wire.Whole) -> None:
+        super().__init__(media_type="application/json", headers=NO_BUFFERING)
+        del self.headers["content-length"]
+        self._whole = whole
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Sends it."""
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        for piece in self._whole.pieces():
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+            await asyncio.sleep(0)
+        await send({"type": "http.response.body", "body": b""})
+
+
+async def respond(
+    call: Call,
+    events: AsyncGenerator[ExecEvent, None],
+    body: RequestBody,
+    room: AnswerRoom | None = None,
+) -> Response:
+    """Starts a command and makes its response.
+
+    Args:
+        call: The request; its Accept header chooses the format.
+        events: The command's events; closing them ends the command.
+        body: Follows the connection from now on.
+        room: What all answers of this instance share; None: this one is alone.
+
+    Raises:
+        GamguiError: The command could not be started at all.
+    """
+    # Several Accept lines are one list (RFC 9110, 5.3).
+    form = wire.negotiate(",".join(call.request.headers.getlist("accept")))
+    started = time.monotonic()
+    # What fails before the first event is an ordinary error.
+    complete = _complete(after(await anext(events), events))
+    if form == "application/json":
+        return WholeResult(call, complete, source=events, body=body, started=started, room=room)
+    objects, held = wire.as_objects(complete, started), room.held if room else None
+    return EventStream(call, objects, source=events, body=body, form=form, held=held)
+
+
+async def _complete(events: AsyncGenerator[ExecEvent, None]) -> AsyncGenerator[ExecEvent, None]:
+    """The events, the last of which must be an ``Exit``."""
+    event: ExecEvent | None = None
+    async with contextlib.aclosing(events):
+        async for event in events:
+            yield event
+    if not isinstance(event, Exit):
+        raise InternalError("the end of the command is not known")

@@ -1,0 +1,1 @@
+"""Plumbing of HTTP that knows no resource."""

@@ -1,0 +1,83 @@
+"""Errors as RFC 9457 problem documents. The only place that maps errors to responses."""
+
+from __future__ import annotations
+
+import logging
+import math
+import urllib.parse
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+
+from shared.errors import GamguiError, InternalError, Unauthenticated
+from shared.web.http import logs
+
+log = logging.getLogger(__name__)
+
+MEDIA_TYPE = "application/problem+json"
+_TYPE_PREFIX = "urn:gamgui:problem:"
+
+
+class ProblemResponse(JSONResponse):
+    """A response whose body is a problem document."""
+
+    media_type = MEDIA_TYPE
+
+
+def as_known(error: Exception) -> GamguiError:
+    """The error itself when it was raised on purpose; otherwise one that tells nothing, and a log entry."""
+    if isinstance(error, GamguiError):
+        return error
+    log.error("unexpected error", exc_info=error)
+    return InternalError("an unexpected error; the log has it under the request id")
+
+
+def instance_of(request: Request) -> str:
+    """The path of a request as a URI reference, for problem documents and the log.
+
+    From the scope: ``request.url`` drops line breaks from a path and fails on a query
+    that is not ASCII.
+    """
+    return urllib.parse.quote(request.scope["path"], errors="replace")
+
+
+def problem(error: GamguiError, *, instance: str, request_id: str) -> dict[str, Any]:
+    """The problem document of an error.
+
+    Args:
+        error: What happened.
+        instance: Path of the request.
+        request_id: Under which the log has it.
+    """
+    wait = error.retry_after_seconds
+    return {
+        **error.fields,
+        **({} if wait is None else {"retry_after_seconds": math.ceil(wait)}),
+        "type": _TYPE_PREFIX + error.reason.lower().replace("_", "-"),
+        "title": error.title,
+        "status": error.status,
+        "detail": error.detail,
+        "instance": instance,
+        "reason": error.reason,
+        "request_id": request_id,
+    }
+
+
+def problem_response(error: Exception, *, instance: str, request_id: str) -> ProblemResponse:
+    """The response to a request that failed."""
+    known = as_known(error)
+    logs.failed(known.reason)
+    if known.status >= 500:
+        log.warning("%s: %s", known.reason, known.detail, exc_info=known.__cause__)
+    headers = {}
+    if known.retry_after_seconds is not None:
+        headers["Retry-After"] = str(math.ceil(known.retry_after_seconds))
+    if isinstance(known, Unauthenticated):
+        headers["WWW-Authenticate"] = "Bearer"
+    if "content_range" in known.fields:
+        headers["Content-Range"] = str(known.fields["content_range"])
+    if "allow" in known.fields:
+        headers["Allow"] = str(known.fields["allow"])
+    body = problem(known, instance=instance, request_id=request_id)
+    return ProblemResponse(body, status_code=known.status, headers=headers)

@@ -1,0 +1,240 @@
+"""Bodies of requests: their shape, bounds and defaults. Unknown fields are refused."""
+
+from __future__ import annotations
+
+import atexit
+import gc
+import re
+from collections.abc import Mapping
+from typing import Annotated, Literal, TypeVar
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from shared.core.sessions import names, variables
+from shared.core.sessions.model import Resources
+from shared.core.sessions.new_session import NewSession
+from shared.core.sessions.update import Changes
+from shared.errors import InvalidRequest, PermissionDenied
+from shared.images import is_listed
+from shared.quantities import quantity
+from shared.settings import Settings
+
+# msgspec 0.22.0 crashes when its classes are collected at the interpreter's end (TypeNode_Free).
+# What is frozen is not collected.
+atexit.register(gc.freeze)
+
+# Patterns are ECMA 262's, as openapi.yaml has them: what Python's ``$`` would let pass, a line
+# break at the end, the look-ahead refuses in both.
+_END = r"$(?!\n)"
+_NAME = r"^[^\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ufeff]*" + _END
+_IMAGE = r"^[a-zA-Z0-9][-a-zA-Z0-9._/:@]{0,511}" + _END
+_QUANTITY = r"^[0-9]{1,9}(\.[0-9]{1,9})?(m|Ki|Mi|Gi|Ti|k|M|G|T)?" + _END
+NO_NUL = r"^[^\x00]*" + _END
+PATH = r"^(/[^\x00\n]*)?" + _END
+BASE64 = r"^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?" + _END
+MAX_SECONDS = 2**31 - 1
+_MAX_SHOWN = 300
+_PLACE = re.compile(r"`\$\.(?P<path>[^`]*)`$")
+_UNKNOWN = re.compile(r"Object contains unknown field `(?P<name>[^`]*)`")
+_WRONG_TYPE = re.compile(r"Expected `[^`]+`, got `")
+
+Name = Annotated[str, msgspec.Meta(max_length=100, pattern=_NAME)]
+Quantity = Annotated[str, msgspec.Meta(pattern=_QUANTITY)]
+LabelKey = Annotated[str, msgspec.Meta(max_length=317)]
+LabelValue = Annotated[str, msgspec.Meta(max_length=63)]
+LabelMap = Annotated[dict[LabelKey, LabelValue], msgspec.Meta(max_length=32)]
+EnvName = Annotated[str, msgspec.Meta(max_length=256)]
+EnvValue = Annotated[str, msgspec.Meta(max_length=32768, pattern=NO_NUL)]
+EnvMap = Annotated[dict[EnvName, EnvValue], msgspec.Meta(max_length=128)]
+CredentialName = Literal["client_secrets.json", "oauth2.txt", "oauth2service.json"]
+CredentialNames = Annotated[list[CredentialName], msgspec.Meta(max_length=3)]
+Argument = Annotated[str, msgspec.Meta(max_length=131072, pattern=NO_NUL)]
+Seconds = Annotated[int, msgspec.Meta(ge=60, le=MAX_SECONDS)]
+_Body = TypeVar("_Body", bound=msgspec.Struct)
+
+
+class ResourcesBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """``resources`` of a session: Kubernetes quantities."""
+
+    cpu: Quantity | None = None
+    memory: Quantity | None = None
+
+
+class CreateSessionBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """Body of ``POST /v1/sessions``."""
+
+    name: Name = ""
+    image: Annotated[str, msgspec.Meta(pattern=_IMAGE)] | None = None
+    resources: ResourcesBody = ResourcesBody()
+    env: EnvMap = {}
+    labels: LabelMap = {}
+    credentials: CredentialNames | UnsetType = UNSET
+    ttl_seconds: Seconds | None = None
+    idle_seconds: Seconds | None = None
+    wait_seconds: Annotated[float, msgspec.Meta(ge=0, le=60)] = 30
+
+    def to_new_session(self, settings: Settings) -> NewSession:
+        """Checks what the shape alone does not say and fills in the operator's defaults.
+
+        Raises:
+            InvalidRequest: A value breaks a rule; names the field.
+            PermissionDenied: The image is not an allowed one.
+        """
+        refuse("labels", names.label_fault(self.labels), "INVALID_LABEL")
+        refuse("env", names.env_fault(self.env))
+        variables.require_session_room(self.env)
+        image = self.image or settings.session_image
+        if not image:
+            raise invalid("image", "is missing, and no SESSION_IMAGE is set")
+        if not image_allowed(image, settings):
+            raise PermissionDenied("this image is not allowed", reason="IMAGE_NOT_ALLOWED", image=image)
+        ttl = self.ttl_seconds or settings.session_ttl_seconds
+        if ttl > settings.max_ttl_seconds:
+            raise invalid("ttl_seconds", f"is larger than {settings.max_ttl_seconds}")
+        return NewSession(
+            name=self.name,
+            image=image,
+            resources=self._resources(settings),
+            labels=self.labels,
+            env=self.env,
+            ttl_seconds=ttl,
+            idle_seconds=min(self.idle_seconds or settings.session_idle_seconds, ttl),
+            wait_seconds=self.wait_seconds,
+            credentials=self._credentials(),
+        )
+
+    def __repr__(self) -> str:
+        """Without what is secret."""
+        return "CreateSessionBody(...)"
+
+    def _credentials(self) -> tuple[str, ...] | None:
+        if self.credentials is UNSET:
+            return None
+        if len(set(self.credentials)) < len(self.credentials):
+            raise invalid("credentials", "names a file twice")
+        return tuple(sorted(self.credentials))
+
+    def _resources(self, settings: Settings) -> Resources:
+        cpu = self.resources.cpu or settings.session_cpu
+        memory = self.resources.memory or settings.session_memory
+        for field, value, least, most in (
+            ("cpu", cpu, "1m", settings.max_session_cpu),
+            ("memory", memory, "16Mi", settings.max_session_memory),
+        ):
+            if not quantity(least) <= quantity(value) <= quantity(most):
+                raise invalid(f"resources.{field}", f"is not between {least} and {most}")
+        return Resources(cpu, memory)
+
+
+class ChangeSessionBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """Body of ``PATCH /v1/sessions/{session_id}``; what is not in it stays as it is."""
+
+    name: Name | UnsetType = UNSET
+    labels: LabelMap | UnsetType = UNSET
+    ttl_seconds: Seconds | UnsetType = UNSET
+    idle_seconds: Seconds | UnsetType = UNSET
+
+    def to_changes(self, settings: Settings) -> Changes:
+        """Checks what the shape alone does not say.
+
+        Raises:
+            InvalidRequest: A value breaks a rule, or there is none.
+        """
+        given = {
+            name: value for name in self.__struct_fields__ if (value := getattr(self, name)) is not UNSET
+        }
+        if not given:
+            raise InvalidRequest("there is nothing to change", reason="MISSING_FIELD")
+        refuse("labels", names.label_fault(given.get("labels", {})), "INVALID_LABEL")
+        if given.get("ttl_seconds", 0) > settings.max_ttl_seconds:
+            raise invalid("ttl_seconds", f"is more than {settings.max_ttl_seconds}")
+        return Changes(**given)
+
+
+def decode(body: bytes, shape: type[_Body]) -> _Body:
+    """Reads a JSON body.
+
+    Args:
+        body: The body's bytes.
+        shape: One of the classes above.
+
+    Raises:
+        InvalidRequest: ``INVALID_JSON``, ``UNKNOWN_FIELD``, ``MISSING_FIELD``, ``WRONG_TYPE``,
+            ``FIELD_TOO_LONG``, ``INVALID_LABEL`` or ``INVALID_FIELD``; says where.
+    """
+    try:
+        return msgspec.json.decode(body, type=shape)
+    except msgspec.ValidationError as error:
+        raise _shape_fault(str(error)) from error
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+        raise InvalidRequest(f"the body is not JSON: {error}"[:_MAX_SHOWN], reason="INVALID_JSON") from error
+
+
+def checked(fields: Mapping[str, object], shape: type[_Body]) -> _Body:
+    """What came in another way than as JSON, held to the same rules.
+
+    Args:
+        fields: Each field's value.
+        shape: One of the classes above.
+
+    Raises:
+        InvalidRequest: As ``decode``.
+    """
+    try:
+        return msgspec.convert(fields, shape)
+    except msgspec.ValidationError as error:
+        raise _shape_fault(str(error)) from error
+
+
+def image_allowed(image: str, settings: Settings) -> bool:
+    """Whether a session may use the image: the operator's own, and those of ``ALLOWED_IMAGES``.
+
+    Where that is not set, any on a laptop, and no other in production.
+    """
+    if image == settings.session_image:
+        return True
+    if not settings.allowed_images:
+        return settings.session_store == "sqlite"
+    return is_listed(image, settings.allowed_images)
+
+
+def _shape_fault(text: str) -> InvalidRequest:
+    """What msgspec says, bounded, with the field that it names: ``... - at `$.resources.cpu```."""
+    place = _PLACE.search(text)
+    field = place["path"] if place else ""
+    unknown = _UNKNOWN.match(text)
+    if unknown:
+        field = f"{field}.{unknown['name']}" if field else unknown["name"]
+    fault = InvalidRequest(text[:_MAX_SHOWN], reason=_shape_reason(text, field))
+    if field:
+        fault.fields["field"] = field[:_MAX_SHOWN]
+    return fault
+
+
+def _shape_reason(text: str, field: str) -> str:
+    """The reason that a message of msgspec stands for."""
+    if _UNKNOWN.match(text):
+        return "UNKNOWN_FIELD"
+    if _WRONG_TYPE.match(text):
+        return "WRONG_TYPE"
+    if field.partition("[")[0] == "labels":
+        return "INVALID_LABEL"
+    if "missing required field" in text:
+        return "MISSING_FIELD"
+    return "FIELD_TOO_LONG" if " of length <= " in text else "INVALID_FIELD"
+
+
+def invalid(field: str, fault: str) -> InvalidRequest:
+    """The refusal of a field's value."""
+    return InvalidRequest(f"{field} {fault}", reason="INVALID_FIELD", field=field)
+
+
+def refuse(field: str, fault: str | None, reason: str = "INVALID_FIELD") -> None:
+    """Refuses a field's value if there is a fault.
+
+    Raises:
+        InvalidRequest: There is.
+    """
+    if fault is not None:
+        raise InvalidRequest(fault, reason=reason, field=field)

@@ -1,0 +1,21 @@
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from shared.store.sqlite.store import SqliteStore
+from tests.shared.store.samples import SetClock
+
+
+@pytest.fixture
+def clock() -> SetClock:
+    return SetClock()
+
+
+@pytest.fixture
+async def sqlite(tmp_path: Path, clock: SetClock) -> AsyncIterator[SqliteStore]:
+    store = SqliteStore(tmp_path / "sessions.db", clock=clock)
+    yield store
+    await store.close()

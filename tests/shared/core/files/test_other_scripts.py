@@ -1,0 +1,250 @@
+"""read.sh, list.sh, archive.sh and delete.sh by themselves, under every shell that this machine has."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import tarfile
+from collections.abc import AsyncIterator
+
+import pytest
+from tests.shared.files.test_put_script import NAMES
+
+from shared.core.files.download import FileFacts
+from shared.core.files.listing import Entry, first_entries
+from tests.support.patience import PATIENCE
+from tests.support.pod_scripts import SEPARATE, Pod, names_in
+
+DATA = bytes(range(256)) * 300
+HOSTILE = [*(name.encode() for name in NAMES), b"line\nbreak", b"\n", b"not \xff utf-8", b"a\nb 81a4 1 1 c"]
+
+
+def sha256(data: bytes) -> bytes:
+    return hashlib.sha256(data).hexdigest().encode()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_file_is_read_with_facts_and_hash(pod: Pod, name: str) -> None:
+    (pod.workspace / name).mkdir()
+    file = pod.workspace / name / name
+    file.write_bytes(DATA)
+    file.chmod(0o640)
+    os.utime(file, (1e9, 1e9))
+    code, (facts, digest, content) = pod.read(f"{name}/{name}")
+    assert (code, digest, content) == (0, sha256(DATA), DATA)
+    read = FileFacts.read(facts.decode())
+    assert (read.size, read.modified_at.timestamp(), read.mode) == (len(DATA), 1e9, 0o640)
+    assert read.etag.startswith(f'"{file.stat().st_ino:x}-{len(DATA):x}-')
+
+
+@pytest.mark.parametrize(
+    ("first", "length"),
+    [(0, 0), (0, 1), (1, 1), (4095, 4098), (70000, 6800), (76799, 1), (0, 76799), (5, 1000)],
+)
+def test_a_part_is_read_with_its_own_hash(pod: Pod, first: int, length: int) -> None:
+    (pod.workspace / "file").write_bytes(DATA)
+    code, (_, digest, content) = pod.read("file", f"{first} {length}\n")
+    part = DATA[first : first + length]
+    assert (code, digest, content) == (0, sha256(part), part)
+
+
+def test_who_wants_no_bytes_gets_the_facts_alone(pod: Pod) -> None:
+    (pod.workspace / "file").write_bytes(DATA)
+    code, answer = pod.read("file", "")
+    assert code == 0
+    assert len(answer) == 2
+    assert answer[1] == b""
+
+
+def etag(pod: Pod) -> str:
+    return FileFacts.read(pod.read("file", "")[1][0].decode()).etag
+
+
+def test_the_etag_changes_with_the_file_even_if_size_and_time_do_not(pod: Pod) -> None:
+    file = pod.workspace / "file"
+    file.write_bytes(b"one")
+    os.utime(file, (1e9, 1e9))
+    before = etag(pod)
+    assert etag(pod) == before
+    with file.open("r+b") as opened:
+        opened.write(b"two")
+    os.utime(file, (1e9, 1e9))
+    assert etag(pod) != before
+
+
+def test_a_file_that_changes_while_it_is_read_ends_the_script_with_a_fault(pod: Pod) -> None:
+    file = pod.workspace / "file"
+    file.write_bytes(DATA)
+    process = pod.start("read", "file")
+    assert process.stdin is not None and process.stdout is not None
+    process.stdout.readline()
+    with file.open("r+b") as opened:
+        opened.write(b"new")
+    process.communicate(b"0 %d\n" % len(DATA), timeout=PATIENCE)
+    assert process.returncode != 0
+
+
+def test_a_link_within_the_workspace_is_followed(pod: Pod) -> None:
+    (pod.workspace / "folder").mkdir()
+    (pod.workspace / "folder/file").write_bytes(DATA)
+    (pod.workspace / "link").symlink_to("folder/file")
+    (pod.workspace / "way").symlink_to(pod.workspace / "folder")
+    assert pod.read("link")[1][2] == DATA
+    assert pod.read("way/file")[1][2] == DATA
+
+
+@pytest.mark.parametrize(
+    ("path", "word"),
+    [
+        ("nothing", b"!missing"),
+        ("nothing/file", b"!missing"),
+        ("dangling", b"!missing"),
+        ("file/x", b"!not-a-folder"),
+        ("folder", b"!folder"),
+        ("pipe", b"!not-a-file"),
+        ("link-to-pipe", b"!not-a-file"),
+        ("out", b"!outside"),
+        ("way/secret", b"!outside"),
+        ("hard/secret", b"!outside"),
+    ],
+)
+def test_what_cannot_be_read_is_named_and_nothing_hangs(pod: Pod, path: str, word: bytes) -> None:
+    (pod.outside / "secret").write_bytes(b"secret")
+    (pod.workspace / "file").write_bytes(DATA)
+    (pod.workspace / "folder").mkdir()
+    os.mkfifo(pod.workspace / "pipe")
+    for link, target in {
+        "dangling": "nothing",
+        "link-to-pipe": "pipe",
+        "out": str(pod.outside / "secret"),
+        "way": "../outside",
+        "hard": "folder/../../outside",
+    }.items():
+        (pod.workspace / link).symlink_to(target)
+    code, answer = pod.read(path, "0 6\n")
+    assert (code, answer) == (1, [word, b""])
+
+
+async def entries(pod: Pod, *path: str, limit: int = 10_000, after: bytes = b"") -> list[Entry]:
+    code, output = pod.run("list", *path)
+    assert code == 0
+    word, _, rest = output.partition(b"\n")
+    assert word == b"entries"
+
+    async def in_crumbs() -> AsyncIterator[bytes]:
+        for at in range(0, len(rest), 7):
+            yield rest[at : at + 7]
+
+    return await first_entries(in_crumbs(), limit=limit, after=after)
+
+
+async def test_a_list_has_every_entry_as_it_is(pod: Pod) -> None:
+    pod.fill(HOSTILE, b"12345")
+    (pod.workspace / ".hidden").mkdir()
+    (pod.workspace / "..odd").symlink_to("nothing")
+    os.mkfifo(pod.workspace / "pipe")
+    found = {entry.name: entry for entry in await entries(pod)}
+    assert sorted(found) == sorted([*HOSTILE, b".hidden", b"..odd", b"pipe"])
+    assert {found[name].type for name in HOSTILE} == {"file"}
+    assert {found[name].size for name in HOSTILE} == {5}
+    assert [found[name].type for name in (b".hidden", b"..odd", b"pipe")] == ["directory", "symlink", "other"]
+    file = (pod.workspace / "plain").stat()
+    assert found[b"plain"].modified_at.timestamp() == int(file.st_mtime)
+    assert found[b"plain"].mode == file.st_mode & 0o7777
+
+
+async def test_an_empty_folder_has_no_entries_and_unfinished_uploads_are_none(pod: Pod) -> None:
+    (pod.workspace / "empty").mkdir()
+    assert await entries(pod, "empty") == []
+    (pod.workspace / f"empty/.gamgui-upload-{os.getpid()}-ab").touch()
+    (pod.workspace / "empty/.gamgui-upload-999999999-ab").touch()
+    assert await entries(pod, "empty") == []
+    assert pod.rests == [f".gamgui-upload-{os.getpid()}-ab"]  # one of a process that is gone is removed
+
+
+async def test_a_large_folder_is_listed_in_pages_that_make_up_the_whole(pod: Pod) -> None:
+    names = sorted(b"%x" % (number * 7919) for number in range(1001))
+    for name in names:
+        (pod.workspace / name.decode()).touch()
+    got: list[bytes] = []
+    while True:
+        page = await entries(pod, limit=300, after=got[-1] if got else b"")
+        got += [entry.name for entry in page]
+        if len(page) < 300:
+            break
+    assert got == names
+
+
+@pytest.mark.parametrize(
+    ("path", "word"), [("file", b"!not-a-folder\n"), ("nothing", b"!missing\n"), ("out", b"!outside\n")]
+)
+@pytest.mark.parametrize("script", ["list", "archive"])
+def test_what_is_no_folder_of_the_workspace_is_neither_listed_nor_packed(
+    pod: Pod, script: str, path: str, word: bytes
+) -> None:
+    (pod.workspace / "file").touch()
+    (pod.workspace / "out").symlink_to(pod.outside)
+    assert pod.run(script, path) == (1, word)  # type: ignore[arg-type]
+
+
+def test_a_folder_is_packed_with_all_that_is_in_it_and_links_as_links(pod: Pod) -> None:
+    (pod.outside / "secret").write_bytes(b"secret")
+    deep = pod.workspace / "folder/deep er"
+    deep.mkdir(parents=True)
+    (deep / "file").write_bytes(DATA)
+    (deep / "link").symlink_to(pod.outside / "secret")
+    if not pod.tools.busybox:  # the tar of a small busybox cannot leave anything out
+        (deep / ".gamgui-upload-1-ab").write_bytes(b"half")
+    code, output = pod.run("archive", "folder")
+    word, _, packed = output.partition(b"\n")
+    assert (code, word) == (0, b"archive")
+    with tarfile.open(fileobj=io.BytesIO(packed)) as tar:
+        names = {member.name.removeprefix("./") for member in tar}
+        assert names - {"."} == {"deep er", "deep er/file", "deep er/link"}
+        assert tar.getmember("./deep er/link").issym()
+        content = tar.extractfile("./deep er/file")
+        assert content is not None
+        assert content.read() == DATA
+    assert b"secret" not in packed.replace(b"outside/secret", b"")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_file_is_deleted_and_nothing_else(pod: Pod, name: str) -> None:
+    (pod.workspace / name).touch()
+    (pod.workspace / "other").touch()
+    assert pod.run("delete", name) == (0, b"deleted\n")
+    assert names_in(pod.workspace) == ["other"]
+    assert pod.run("delete", name) == (1, b"!missing\n")
+
+
+def test_a_link_is_deleted_not_what_it_leads_to(pod: Pod) -> None:
+    (pod.outside / "file").touch()
+    (pod.workspace / "file").symlink_to(pod.outside / "file")
+    (pod.workspace / "folder").symlink_to(pod.outside)
+    for name in ("file", "folder"):
+        assert pod.run("delete", name) == (0, b"deleted\n")
+    assert names_in(pod.outside) == ["file"]
+    assert names_in(pod.workspace) == []
+
+
+def test_only_an_empty_folder_is_deleted(pod: Pod) -> None:
+    (pod.workspace / "full/inner").mkdir(parents=True)
+    (pod.workspace / "full/inner/.gamgui-upload-999999999-ab").touch()
+    assert pod.run("delete", "full") == (1, b"!not-empty\n")
+    assert pod.run("delete", "inner", "full") == (0, b"deleted\n")
+    assert pod.run("delete", "full") == (0, b"deleted\n")
+    assert names_in(pod.workspace) == []
+
+
+def test_nothing_is_deleted_through_a_link_that_leads_out(pod: Pod) -> None:
+    (pod.outside / "file").touch()
+    (pod.workspace / "way").symlink_to(pod.outside)
+    assert pod.run("delete", "file", "way") == (1, b"!outside\n")
+    assert names_in(pod.outside) == ["file"]
+
+
+@pytest.mark.parametrize("pod", SEPARATE, ids=lambda tools: tools.name, indirect=True)
+def test_a_tool_that_the_image_lacks_is_named(pod: Pod) -> None:
+    pod.environment["PATH"] = str(pod.outside)
+    assert pod.run("list") == (1, b"!missing-tool readlink\n")

@@ -1,0 +1,157 @@
+"""Processes of the session exchange folders for links, as fast as they can, while the scripts work."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ctypes
+import multiprocessing
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+from tests.shared.files.test_put_script import wait_for_rest
+from tests.shared.files.test_unpack_script import unpack
+
+from tests.support.patience import PATIENCE
+from tests.support.pod_scripts import Pod, names_in
+from tests.support.proofs import times
+from tests.support.tars import script_of, tar_of
+
+T = TypeVar("T")
+ROUNDS = times(100, 40)
+SECRET = b"secret"
+OURS = b"public"
+_RENAME_EXCHANGE = 2
+_AT_FDCWD = -100
+
+
+def _exchange_for_ever(one: str, other: str) -> None:
+    """renameat2(2) with RENAME_EXCHANGE: at every moment there is either the one or the other."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    os.closerange(3, 256)  # an inherited end of a script's input would keep that open
+    while True:
+        if libc.renameat2(_AT_FDCWD, one.encode(), _AT_FDCWD, other.encode(), _RENAME_EXCHANGE) != 0:
+            raise OSError(ctypes.get_errno(), "renameat2")
+
+
+@contextlib.contextmanager
+def exchanged(one: Path, other: Path, *, until_removed: bool = False) -> Iterator[None]:
+    process = multiprocessing.get_context("fork").Process(
+        target=_exchange_for_ever, args=(str(one), str(other)), daemon=True
+    )
+    process.start()
+    try:
+        yield
+        assert until_removed or process.is_alive(), "the exchange did not go on"
+    finally:
+        process.kill()
+        process.join()
+
+
+@pytest.fixture
+def trap(pod: Pod) -> Iterator[Pod]:
+    """``way`` is a folder of the workspace one moment, and a link out of it the next."""
+    (pod.outside / "file").write_bytes(SECRET)
+    (pod.workspace / "way").mkdir()
+    (pod.workspace / "way/file").write_bytes(OURS)
+    (pod.workspace / "exit").symlink_to(pod.outside)
+    with exchanged(pod.workspace / "way", pod.workspace / "exit"):
+        yield pod
+
+
+def raced(act: Callable[[], T], wanted: set[T], rounds: int = ROUNDS) -> None:
+    """Acts so often, and on until each end was met that says that the race was run."""
+    met: set[T] = set()
+    for number in range(20 * rounds):
+        if number >= rounds and met >= wanted:
+            return
+        met.add(act())
+    raise AssertionError(f"the race was not run: {met}")
+
+
+def test_nothing_is_written_elsewhere(trap: Pod) -> None:
+    raced(lambda: trap.put("way/new", OURS).split()[0], {b"stored", b"!outside"})
+    assert names_in(trap.outside) == ["file"]
+
+
+def test_nothing_is_unpacked_elsewhere(trap: Pod) -> None:
+    raced(
+        lambda: unpack(trap, {"way/new": OURS, "way/more/new": OURS}).split()[0],
+        {"unpacked", "!outside"},
+        ROUNDS // 4,
+    )
+    raced(
+        lambda: unpack(trap, {"new": OURS, "more/new": OURS}, "way").split()[0],
+        {"!broken", "!outside"},  # hardly ever does the folder stay one for so many steps
+        ROUNDS // 4,
+    )
+    assert names_in(trap.outside) == ["file"]
+    assert (trap.outside / "file").read_bytes() == SECRET
+
+
+@pytest.mark.parametrize("part", ["", "0"], ids=["all of it", "its files"])
+def test_nothing_is_written_through_an_upload_that_is_exchanged(pod: Pod, part: str) -> None:
+    (pod.outside / "0").mkdir()
+    (pod.outside / "0/new").write_bytes(SECRET)
+    (pod.outside / "new").write_bytes(SECRET)
+    before = names_in(pod.outside), names_in(pod.outside / "0")
+    _, script = asyncio.run(script_of(tar_of({"new": OURS})))
+    said = set()
+    for _ in range(ROUNDS // 4):
+        process = pod.start("unpack", "0123abcd")
+        wait_for_rest(pod)
+        ours = pod.workspace / pod.rests[0]
+        if part:
+            (ours / part).mkdir()
+        link = pod.workspace / "link"
+        link.symlink_to(pod.outside / part)
+        with exchanged(ours / part, link, until_removed=True):
+            output, _ = process.communicate(script, timeout=PATIENCE)
+        said.add(output.split()[0])
+        shutil.rmtree(pod.workspace)
+        pod.workspace.mkdir()
+    assert said <= {b"unpacked", b"!broken", b"!denied"}
+    assert (names_in(pod.outside), names_in(pod.outside / "0")) == before
+    assert (pod.outside / "0/new").read_bytes() == (pod.outside / "new").read_bytes() == SECRET
+
+
+def test_nothing_is_read_elsewhere(trap: Pod) -> None:
+    def read() -> bytes:
+        _, answer = trap.read("way/file", f"0 {len(SECRET)}\n")
+        assert SECRET not in answer
+        return answer[0].split()[0]
+
+    raced(read, {b"6", b"!outside"})
+
+
+def test_nothing_is_deleted_elsewhere(trap: Pod) -> None:
+    raced(lambda: trap.run("delete", "file", "way")[1], {b"!outside\n"})
+    assert (trap.outside / "file").read_bytes() == SECRET
+
+
+def test_a_folder_that_takes_the_files_place_does_not_take_it_in(pod: Pod) -> None:
+    (pod.workspace / "file").write_bytes(OURS)
+    (pod.workspace / "exit").symlink_to(pod.outside)
+    with exchanged(pod.workspace / "file", pod.workspace / "exit"):
+        said = {pod.put("file", OURS).split()[0] for _ in range(ROUNDS)}
+    assert said <= {b"stored", b"!folder", b"!denied"}  # busybox' mv looks first; by then we see a file again
+    assert b"stored" in said
+    assert names_in(pod.outside) == []
+
+
+def test_a_file_that_becomes_a_link_out_is_not_read(pod: Pod) -> None:
+    (pod.outside / "file").write_bytes(SECRET)
+    (pod.workspace / "file").write_bytes(OURS)
+    (pod.workspace / "exit").symlink_to(pod.outside / "file")
+
+    def read() -> bytes:
+        _, answer = pod.read("file", f"0 {len(SECRET)}\n")
+        assert SECRET not in answer
+        return answer[0].split()[0]
+
+    with exchanged(pod.workspace / "file", pod.workspace / "exit"):
+        raced(read, {b"6", b"!outside"})

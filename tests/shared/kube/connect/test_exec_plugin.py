@@ -1,0 +1,303 @@
+"""Exec credential plugins: real programs, cached, renewed, and told of when they fail."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import os
+import shlex
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from shared.errors import ConnectionFailed
+from shared.kube.api.client import KubeApi
+from shared.kube.api.connection import Connection
+from shared.kube.connect.connector import ClusterConnector
+from shared.kube.connect.exec_plugin import ExecPlugin
+from shared.kube.connect.kubeconfig.fields import Origin
+from shared.kube.connect.kubeconfig.model import parse
+from shared.kube.connect.resolver import resolve
+from shared.settings import Settings
+from tests.support.api_server import ApiServer
+from tests.support.kubectl import kubectl, needs_kubectl
+from tests.support.tls import Authority
+
+AUTHORITY = Authority("cluster authority")
+PAIR = AUTHORITY.issue("127.0.0.1")
+V1 = "client.authentication.k8s.io/v1"
+BETA = "client.authentication.k8s.io/v1beta1"
+
+
+class Plugin:
+    """A shell script beside a kubeconfig that names it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.server = "https://h"
+        self.fields: dict[str, Any] = {
+            "apiVersion": V1,
+            "command": "./plugin",
+            "interactiveMode": "Never",
+        }
+        self.cluster_fields: dict[str, Any] = {}
+        self.user_fields: dict[str, Any] = {}
+
+    def prints(self, version: str = V1, **status: str) -> None:
+        """Prints credentials; ``$COUNT`` in them is how often it ran."""
+        answer = json.dumps({"apiVersion": version, "kind": "ExecCredential", "status": status})
+        self.runs(f"cat <<END\n{answer}\nEND")
+
+    def runs(self, script: str) -> None:
+        path = self.folder / "plugin"
+        count = shlex.quote(str(self.folder / "count"))
+        path.write_text(f"#!/bin/sh\necho >> {count}\nCOUNT=$(($(wc -l < {count})))\n{script}\n")
+        path.chmod(0o700)
+
+    @property
+    def count(self) -> int:
+        path = self.folder / "count"
+        return len(path.read_text()) if path.exists() else 0
+
+    def kubeconfig(self) -> str:
+        authority = base64.b64encode(AUTHORITY.certificate).decode()
+        cluster = {"server": self.server, "certificate-authority-data": authority, **self.cluster_fields}
+        path = self.folder / "config"
+        path.write_text(
+            json.dumps(
+                {
+                    "clusters": [{"name": "c", "cluster": cluster}],
+                    "users": [{"name": "u", "user": {"exec": self.fields, **self.user_fields}}],
+                    "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
+                    "current-context": "x",
+                }
+            )
+        )
+        return str(path)
+
+    def credentials(self, **options: Any) -> ExecPlugin:
+        path = Path(self.kubeconfig())
+        config = parse(path.read_bytes(), Origin(str(path), path.parent))
+        user = config.users["u"]
+        assert user.exec is not None
+        return ExecPlugin(user, user.exec, config.clusters["c"], None, **options)
+
+    async def connect(self) -> Connection:
+        return await resolve(Settings(kubeconfig=self.kubeconfig()))
+
+    async def failure(self) -> ConnectionFailed:
+        with pytest.raises(ConnectionFailed) as caught:
+            await (await self.connect()).credentials.authorization()
+        error = caught.value
+        assert "SECRET" not in error.detail
+        assert error.fields["user"] == "u"
+        assert error.fields["file"] == str(self.folder / "config")
+        return error
+
+
+@pytest.fixture
+def plugin(tmp_path: Path) -> Plugin:
+    return Plugin(tmp_path)
+
+
+@needs_kubectl
+@pytest.mark.parametrize("version", [V1, BETA])
+async def test_plugin_s_token_authenticates_as_with_kubectl(plugin: Plugin, version: str) -> None:
+    plugin.fields["apiVersion"] = version
+    plugin.prints(version, token="from-plugin")
+    async with ApiServer(PAIR, accepted={"Bearer from-plugin"}) as server:
+        plugin.server = f"https://{server.address}"
+        status, _, errors = await kubectl(plugin.kubeconfig(), "get", "--raw", "/version")
+        assert status == 0, errors
+        api = KubeApi(ClusterConnector(Settings(kubeconfig=plugin.kubeconfig())))
+        try:
+            assert (await api.request("GET", "/version"))["gitVersion"]
+        finally:
+            await api.close()
+
+
+async def test_plugin_s_client_certificate_authenticates(plugin: Plugin) -> None:
+    clients = Authority("client authority")
+    pair = clients.issue_client("from-plugin")
+    plugin.prints(clientCertificateData=pair.certificate.decode(), clientKeyData=pair.key.decode())
+    async with ApiServer(PAIR, client_authority=clients) as server:
+        plugin.server = f"https://{server.address}"
+        api = KubeApi(ClusterConnector(Settings(kubeconfig=plugin.kubeconfig())))
+        try:
+            await api.request("GET", "/version")
+        finally:
+            await api.close()
+    assert server.peers == ["from-plugin"]
+    assert server.seen == [""]
+
+
+async def test_plugin_runs_once_for_all_and_again_when_refused(plugin: Plugin) -> None:
+    plugin.prints(token="token-$COUNT")
+    credentials = (await plugin.connect()).credentials
+    assert plugin.count == 0, "it runs when it is needed"
+    tokens = await asyncio.gather(*(credentials.authorization() for _ in range(20)))
+    assert set(tokens) == {"Bearer token-1"}
+    assert await credentials.authorization() == "Bearer token-1"
+    refreshed = await asyncio.gather(*(credentials.authorization(refresh=True) for _ in range(20)))
+    assert set(refreshed) == {"Bearer token-2"}
+    assert plugin.count == 2
+
+
+async def test_plugin_runs_again_shortly_before_its_credentials_expire(plugin: Plugin) -> None:
+    now = 1_800_000_000.0
+    moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now + 600))
+    plugin.prints(token="token-$COUNT", expirationTimestamp=moment)
+    credentials = plugin.credentials(now=lambda: now)
+    assert await credentials.authorization() == "Bearer token-1"
+    now += 539
+    assert await credentials.authorization() == "Bearer token-1"
+    now += 1
+    assert await credentials.authorization() == "Bearer token-2"
+
+
+@pytest.mark.parametrize("moment", ["2000-01-01T00:00:00Z", "2000-01-01T00:00:00.5+01:00"])
+async def test_credentials_that_are_expired_already_are_not_kept(plugin: Plugin, moment: str) -> None:
+    plugin.prints(token="token-$COUNT", expirationTimestamp=moment)
+    credentials = (await plugin.connect()).credentials
+    assert await credentials.authorization() == "Bearer token-1"
+    assert await credentials.authorization() == "Bearer token-2"
+
+
+@pytest.mark.parametrize("wants_cluster", [True, False])
+async def test_plugin_is_told_what_the_protocol_says(
+    plugin: Plugin, wants_cluster: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("INHERITED", "inherited")
+    plugin.fields |= {
+        "provideClusterInfo": wants_cluster,
+        "args": ["--flag", "a b"],
+        "env": [{"name": "FLAVOUR", "value": "x y"}],
+    }
+    plugin.cluster_fields = {
+        "tls-server-name": "name",
+        "extensions": [
+            {"name": "client.authentication.k8s.io/exec", "extension": {"audience": "a", "count": 1}},
+            {"name": "other", "extension": {}},
+        ],
+    }
+    plugin.runs(
+        'printf "%s\\n" "$KUBERNETES_EXEC_INFO" "$1|$2|$FLAVOUR|$INHERITED" "stdin: $(cat)" '
+        '> "${0%/*}/told"\n'
+        f'echo \'{{"apiVersion": "{V1}", "kind": "ExecCredential", "status": {{"token": "t"}}}}\''
+    )
+    await (await plugin.connect()).credentials.authorization()
+    info, arguments, stdin = (plugin.folder / "told").read_text().splitlines()
+    spec: dict[str, Any] = {"interactive": False}
+    if wants_cluster:
+        spec["cluster"] = {
+            "server": "https://h",
+            "tls-server-name": "name",
+            "certificate-authority-data": base64.b64encode(AUTHORITY.certificate).decode(),
+            "config": {"audience": "a", "count": 1},
+        }
+    assert json.loads(info) == {"kind": "ExecCredential", "apiVersion": V1, "spec": spec}
+    assert arguments == "--flag|a b|x y|inherited"
+    assert stdin == "stdin: "
+
+
+async def test_missing_plugin_gives_its_install_hint(plugin: Plugin) -> None:
+    plugin.fields |= {"command": "no-such-plugin", "installHint": "Install it from\n  the usual place"}
+    error = await plugin.failure()
+    assert error.reason == "EXEC_PLUGIN_MISSING"
+    assert "Install it from the usual place" in error.detail
+    assert error.fields["command"] == "no-such-plugin"
+
+
+async def test_missing_plugin_without_hint_says_what_to_do(plugin: Plugin) -> None:
+    assert "install it" in (await plugin.failure()).detail
+
+
+async def test_plugin_that_may_not_be_executed_is_an_error(plugin: Plugin) -> None:
+    (plugin.folder / "plugin").write_text("text")
+    assert "may be executed" in (await plugin.failure()).detail
+
+
+async def test_failing_plugin_is_told_in_the_log_and_not_in_the_answer(
+    plugin: Plugin, caplog: pytest.LogCaptureFixture
+) -> None:
+    plugin.runs("echo SECRET; echo you must log in first >&2; exit 3")
+    error = await plugin.failure()
+    assert error.reason == "EXEC_PLUGIN_FAILED"
+    assert "exit status 3" in error.detail
+    assert "you must log in first" in caplog.text
+    assert "SECRET" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    "output",
+    [
+        "",
+        "SECRET",
+        "[]",
+        "{}",
+        '{"kind": "ExecCredential"}',
+        f'{{"kind": "ExecCredential", "apiVersion": "{V1}", "status": null}}',
+        f'{{"kind": "ExecCredential", "apiVersion": "{V1}", "status": {{}}}}',
+        f'{{"kind": "ExecCredential", "apiVersion": "{V1}", "status": {{"token": 5}}}}',
+        f'{{"kind": "ExecCredential", "apiVersion": "{V1}", "status": {{"token": "SECRET X"}}}}',
+        f'{{"kind": "ExecCredential", "apiVersion": "{BETA}", "status": {{"token": "SECRET"}}}}',
+        f'{{"kind": "Pod", "apiVersion": "{V1}", "status": {{"token": "SECRET"}}}}',
+        f'{{"kind": "ExecCredential", "apiVersion": "{V1}", "status": '
+        '{"clientCertificateData": "SECRET"}}',
+        f'{{"kind": "ExecCredential", "apiVersion": "{V1}", "status": '
+        '{"clientCertificateData": "SECRET", "clientKeyData": "SECRET"}}',
+        f'{{"kind": "ExecCredential", "apiVersion": "{V1}", "status": '
+        '{"token": "t", "expirationTimestamp": "tomorrow"}}',
+        "[" * 100_000,
+    ],
+)
+async def test_output_that_is_no_credential_is_an_error(plugin: Plugin, output: str) -> None:
+    (plugin.folder / "output").write_text(output)
+    plugin.runs('cat "${0%/*}/output"')
+    assert (await plugin.failure()).reason == "EXEC_PLUGIN_FAILED"
+
+
+async def test_endless_output_is_cut(plugin: Plugin) -> None:
+    plugin.runs("while :; do echo xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx; done")
+    assert "1 MiB" in (await plugin.failure()).detail
+
+
+async def test_plugin_that_hangs_is_ended_with_all_it_started(plugin: Plugin) -> None:
+    # The child holds the pipe's other end, so the pipe ends when the child has ended.
+    os.mkfifo(plugin.folder / "alive")
+    plugin.runs('sleep 600 > "${0%/*}/alive" & wait')
+    alive = asyncio.create_task(asyncio.to_thread((plugin.folder / "alive").read_text))
+    credentials = plugin.credentials(timeout_seconds=0.5)
+    with pytest.raises(ConnectionFailed, match=r"did not end within 0\.5 s"):
+        await credentials.authorization()
+    assert await alive == ""
+
+
+@pytest.mark.parametrize(
+    ("fields", "hint"),
+    [
+        ({"command": ""}, "no command"),
+        ({"apiVersion": "client.authentication.k8s.io/v1alpha1"}, "apiVersion"),
+        ({"apiVersion": ""}, "apiVersion"),
+        ({"interactiveMode": "Always"}, "terminal"),
+        ({"interactiveMode": ""}, "interactiveMode"),
+        ({"interactiveMode": "Sometimes"}, "interactiveMode"),
+        ({"env": [{"name": "", "value": "x"}]}, "environment variable"),
+        ({"env": [{"name": "A=B", "value": "x"}]}, "environment variable"),
+    ],
+)
+async def test_malformed_plugin_entry_is_an_error(plugin: Plugin, fields: dict[str, Any], hint: str) -> None:
+    plugin.prints(token="t")
+    plugin.fields |= fields
+    assert hint in (await plugin.failure()).detail
+    assert plugin.count == 0
+
+
+async def test_static_token_wins_over_a_plugin(plugin: Plugin) -> None:
+    plugin.prints(token="from-plugin")
+    plugin.user_fields["token"] = "static"
+    connection = await plugin.connect()
+    assert await connection.credentials.authorization() == "Bearer static"

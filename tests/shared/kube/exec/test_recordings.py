@@ -1,0 +1,293 @@
+"""Our exec client on the frames that a real Kubernetes sent: whole, in crumbs, and cut off anywhere."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Coroutine
+
+import pytest
+
+from shared.core.commands import Command, ExecEvent, ExecResult, Exit, Output, Started
+from shared.core.sessions.pod import PodPhase, PodStatus
+from shared.errors import ClusterUnavailable, UnprocessableRequest
+from shared.kube.exec.execution import Container, Execution
+from tests.support.exec_server import ExecServer, api_at, crumbling, frames_of, recording
+from tests.support.patience import PATIENCE
+
+
+async def pod_lives(grace: bool) -> PodStatus:
+    """Never returns."""
+    return await asyncio.get_running_loop().create_future()  # type: ignore[no-any-return]
+
+
+async def pod_is_gone(grace: bool) -> PodStatus:
+    return PodStatus(PodPhase.GONE, "NotFound: the pod is gone", "POD_GONE")
+
+
+async def run(
+    url: str,
+    command: Command | None = None,
+    pod_lost: object = pod_lives,
+    shutdown: asyncio.Event | None = None,
+) -> list[ExecEvent]:
+    """Runs a command against the server and answers its events."""
+    api = api_at(url)
+    tasks: list[asyncio.Task[None]] = []
+
+    def background(work: Coroutine[None, None, None]) -> asyncio.Task[None]:
+        tasks.append(asyncio.create_task(work))
+        return tasks[-1]
+
+    command = command or Command(argv=["true"], timeout_seconds=20)
+    execution = Execution(
+        api,
+        Container("ns", "pod", "session"),
+        command,
+        pod_lost=pod_lost,  # type: ignore[arg-type]
+        background=background,
+        shutdown=shutdown or asyncio.Event(),
+    )
+    try:
+        async with contextlib.aclosing(execution.events()) as events:
+            return [event async for event in events]
+    finally:
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await api.close()
+
+
+def output(events: list[ExecEvent], stream: str) -> bytes:
+    return b"".join(event.data for event in events if isinstance(event, Output) and event.stream == stream)
+
+
+KNOWN = [
+    ("stdout and success", ExecResult.EXITED, 0, None, b"hello\n", b""),
+    ("both streams, exit code 3", ExecResult.EXITED, 3, None, b"out\n", b"err\n"),
+    ("killed by SIGKILL", ExecResult.SIGNALED, 137, "SIGKILL", b"", b""),
+    ("one UTF-8 character", ExecResult.EXITED, 0, None, b"\xc3\xa9", b""),
+    ("no output", ExecResult.EXITED, 0, None, b"", b""),
+    ("the same with v4", ExecResult.EXITED, 0, None, b"hello\n", b""),
+    ("client offers v5 and v4", ExecResult.EXITED, 0, None, b"hello\n", b""),
+]
+
+
+@pytest.mark.parametrize("crumbs", [False, True], ids=["whole", "byte by byte"])
+@pytest.mark.parametrize(("note", "result", "code", "signal", "stdout", "stderr"), KNOWN)
+async def test_every_recorded_end_is_read_right(
+    note: str,
+    result: ExecResult,
+    code: int,
+    signal: str | None,
+    stdout: bytes,
+    stderr: bytes,
+    crumbs: bool,
+) -> None:
+    async with ExecServer(frames_of(recording("exec-basic", note))).running() as server:
+        if crumbs:
+            async with crumbling(server.url) as url:
+                events = await run(url)
+        else:
+            events = await run(server.url)
+    assert events[0] == Started(11)
+    assert events[-1] == Exit(result=result, exit_code=code, signal=signal)
+    assert (output(events, "stdout"), output(events, "stderr")) == (stdout, stderr)
+
+
+async def test_a_shell_that_is_not_there_is_a_failure_to_start_with_the_runtimes_words() -> None:
+    frames = frames_of(recording("exec-basic", "the command does not exist"))
+    async with ExecServer(frames, announce=False).running() as server:
+        events = await run(server.url)
+    reason = 'exec: "no-such-command": executable file not found in $PATH'
+    assert events == [Exit(result=ExecResult.START_FAILED, reason=reason)]
+
+
+async def test_half_a_mebibyte_arrives_with_its_offsets() -> None:
+    step = recording("exec-basic", "512 KiB of output")
+    async with ExecServer(frames_of(step)).running() as server:
+        events = await run(server.url)
+    outputs = [event for event in events if isinstance(event, Output) and event.stream == "stdout"]
+    assert [event.offset for event in outputs] == [
+        sum(len(before.data) for before in outputs[:number]) for number in range(len(outputs))
+    ]
+    assert sum(len(event.data) for event in outputs) == 512 * 1024
+
+
+@pytest.mark.parametrize("note", [known[0] for known in KNOWN])
+async def test_a_connection_cut_after_any_frame_is_never_a_success(note: str) -> None:
+    frames = frames_of(recording("exec-basic", note))
+
+    async def cut(count: int) -> None:
+        async with ExecServer(frames, cut_after=count).running() as server:
+            last = (await run(server.url))[-1]
+            lost = (await run(server.url, pod_lost=pod_is_gone))[-1]
+        # Nobody knows whether it still runs, so it is ended - if it ever said that it runs.
+        assert len(server.stopped) == (1 if count >= 2 else 0)
+        assert last == Exit(
+            result=ExecResult.UNKNOWN, reason="the connection to the container ended without a status"
+        ), (note, count)
+        assert lost == Exit(result=ExecResult.POD_LOST, reason="NotFound: the pod is gone")
+
+    # The supervisor's line is one frame more; the status comes last.
+    await asyncio.gather(*(cut(count) for count in range(len(frames) + 1)))
+
+
+async def test_137_of_a_deleted_pod_is_told_as_the_pods_loss() -> None:
+    step = recording("exec-errors", "the pod is deleted while the command runs")
+    async with ExecServer(frames_of(step)).running() as server:
+        events = await run(server.url, pod_lost=pod_is_gone)
+    assert output(events, "stdout").startswith(b"tick\ntick\n")
+    assert events[-1] == Exit(result=ExecResult.POD_LOST, reason="NotFound: the pod is gone")
+
+
+async def test_exec_in_a_finished_pod_is_a_failure_to_start() -> None:
+    frames = frames_of(recording("exec-errors", "the pod has finished"))
+    async with ExecServer(frames, announce=False).running() as server:
+        events = await run(server.url)
+    assert isinstance(events[-1], Exit)
+    assert events[-1].result is ExecResult.START_FAILED
+    assert "no running task found" in (events[-1].reason or "")
+
+
+async def text(*pieces: bytes) -> AsyncIterator[bytes]:
+    for piece in pieces:
+        yield piece
+
+
+async def test_input_goes_out_in_frames_of_64_kib_and_is_closed() -> None:
+    frames = frames_of(recording("exec-stdin", "v5: two stdin frames"))
+    command = Command(argv=["cat"], timeout_seconds=20, stdin=text(b"x" * 150_000, b"tail"))
+    async with ExecServer(frames, wait_for_input_end=True).running() as server:
+        events = await run(server.url, command)
+    header, *data, close = server.received[0]
+    assert b"cat" in header
+    assert close == b"\xff\x00"
+    assert all(frame[:1] == b"\x00" and len(frame) <= 64 * 1024 + 1 for frame in data)
+    assert b"".join(frame[1:] for frame in data) == b"x" * 150_000 + b"tail"
+    assert events[-1] == Exit(result=ExecResult.EXITED, exit_code=0)
+
+
+async def test_input_on_a_server_that_cannot_end_it_is_refused_before_anything_runs() -> None:
+    command = Command(argv=["cat"], timeout_seconds=20, stdin=text(b"x"))
+    async with ExecServer([b"\x01"], protocols=("v4.channel.k8s.io",)).running() as server:
+        with pytest.raises(UnprocessableRequest) as caught:
+            await run(server.url, command)
+    assert caught.value.reason == "STDIN_NOT_SUPPORTED"
+    assert server.received == [[]]
+
+
+async def test_input_that_breaks_off_ends_the_command_instead_of_its_input() -> None:
+    async def broken() -> AsyncIterator[bytes]:
+        yield b"half"
+        raise ConnectionResetError("the caller is gone")
+
+    status = frames_of(recording("exec-basic", "killed by SIGKILL"))[-1]
+    command = Command(argv=["cat"], timeout_seconds=5, stdin=broken())
+    async with ExecServer([b"\x01", status]).running() as server:
+        await run(server.url, command)
+    assert b"\xff\x00" not in server.received[0]
+
+
+async def test_input_that_breaks_off_before_the_command_has_begun_ends_it_when_it_begins() -> None:
+    broke = asyncio.Event()
+
+    async def broken() -> AsyncIterator[bytes]:
+        yield b"half"
+        broke.set()
+        raise ConnectionResetError("the caller is gone")
+
+    status = frames_of(recording("exec-basic", "killed by SIGKILL"))[-1]
+    command = Command(argv=["cat"], timeout_seconds=5, stdin=broken())
+    async with ExecServer([b"\x01", status], delay_seconds=0.5, announce_when=broke).running() as server:
+        await run(server.url, command)
+    assert len(server.stopped) == 1
+    assert b"\xff\x00" not in server.received[0]
+
+
+async def test_a_caller_that_goes_before_the_command_has_begun_is_no_input_that_ended() -> None:
+    async def endless() -> AsyncIterator[bytes]:
+        yield b"half"
+        await asyncio.get_running_loop().create_future()
+
+    gone = asyncio.Event()
+    status = frames_of(recording("exec-basic", "killed by SIGKILL"))[-1]
+    command = Command(argv=["cat"], timeout_seconds=30, stdin=endless())
+    async with ExecServer([b"\x01", status], delay_seconds=30, announce_when=gone).running() as server:
+        running = asyncio.create_task(run(server.url, command))
+        async with asyncio.timeout(PATIENCE):
+            while not (server.received and server.received[0]):
+                await asyncio.sleep(0.01)
+        running.cancel()
+        await asyncio.sleep(0)
+        gone.set()
+        with contextlib.suppress(asyncio.CancelledError):
+            await running
+    assert len(server.stopped) == 1
+
+
+async def test_nothing_of_the_command_stands_in_the_url() -> None:
+    frames = frames_of(recording("exec-basic", "no output"))
+    command = Command(argv=["gam", "password", "hunter2"], timeout_seconds=20, env={"TOKEN": "s3cret"})
+    async with ExecServer(frames).running() as server:
+        await run(server.url, command)
+    url = " ".join(server.commands[0])
+    assert "hunter2" not in url
+    assert "s3cret" not in url
+    assert b"hunter2" in server.received[0][0]
+
+
+async def test_a_status_that_cannot_be_read_is_unknown() -> None:
+    for status in (b"", b"{", b"null", b"[]", b"\xff", b'{"status": "Failure"}'):
+        async with ExecServer([b"\x01", b"\x03" + status]).running() as server:
+            last = (await run(server.url))[-1]
+        assert isinstance(last, Exit)
+        assert (last.result, last.exit_code) == (ExecResult.UNKNOWN, None)
+
+
+async def test_a_stop_that_hangs_does_not_hold_up_the_end_of_the_time() -> None:
+    command = Command(argv=["sleep"], timeout_seconds=0.2)
+    async with ExecServer([b"\x01"], stop_hangs=True).running() as server:
+        async with asyncio.timeout(PATIENCE):
+            last = (await run(server.url, command))[-1]
+    assert len(server.stopped) == 1
+    assert isinstance(last, Exit)
+    assert (last.result, last.exit_code) == (ExecResult.TIMED_OUT, None)
+
+
+async def test_a_shutdown_is_over_before_the_instance_is_killed_even_if_the_cluster_hangs() -> None:
+    shutdown = asyncio.Event()
+
+    async def told_to_end(grace: bool) -> PodStatus:
+        """Asked for when the command has run for a second."""
+        shutdown.set()
+        return await pod_lives(grace)
+
+    async with ExecServer([b"\x01"], stop_hangs=True).running() as server:
+        async with asyncio.timeout(PATIENCE):
+            last = (await run(server.url, pod_lost=told_to_end, shutdown=shutdown))[-1]
+    assert len(server.stopped) == 1
+    reason = "the service instance shut down and told the command to end"
+    assert last == Exit(result=ExecResult.UNKNOWN, reason=reason)
+
+
+async def test_a_pod_is_watched_on_after_the_cluster_was_away() -> None:
+    looks = 0
+
+    async def lost_at_the_second_look(grace: bool) -> PodStatus:
+        nonlocal looks
+        looks += 1
+        if looks == 1:
+            raise ClusterUnavailable("away")
+        return PodStatus(PodPhase.GONE, "NotFound: the pod is gone", "POD_GONE")
+
+    command = Command(argv=["sleep"], timeout_seconds=60)
+    async with ExecServer([b"\x01"]).running() as server:
+        async with asyncio.timeout(PATIENCE):
+            last = (await run(server.url, command, pod_lost=lost_at_the_second_look))[-1]
+    assert last == Exit(result=ExecResult.POD_LOST, reason="NotFound: the pod is gone")
+
+
+async def test_a_command_that_ended_by_itself_is_not_called_lost_with_its_pod() -> None:
+    frames = frames_of(recording("exec-basic", "stdout and success"))
+    async with ExecServer(frames, delay_seconds=1.5).running() as server:
+        last = (await run(server.url, pod_lost=pod_is_gone))[-1]
+    assert last == Exit(result=ExecResult.EXITED, exit_code=0)

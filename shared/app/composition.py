@@ -71,7 +71,6 @@ class App(Adapters):
     @functools.cached_property
     def jobs(self) -> JobService:
         """The use cases of jobs."""
-        from shared.core.audit.masking import shown_command
         from shared.core.jobs.service import JobService
         from shared.kube.jobs.runtime import JobLimits, KubernetesJobs
         from shared.virtual.jobs import VirtualJobs
@@ -82,7 +81,6 @@ class App(Adapters):
             runtime=KubernetesJobs(self.runtime, JobLimits.from_settings(self.settings), self.held),
             virtual=VirtualJobs(),
             audit=self.auditor,
-            shown=shown_command,
             clock=self.clock,
         )
 
@@ -115,6 +113,7 @@ class App(Adapters):
     @functools.cached_property
     def sessions(self) -> SessionService:
         """The use cases of sessions."""
+        from shared.core.credentials.new_session import NewSessionCredentials
         from shared.core.sessions.concurrency import ExecSlots
         from shared.core.sessions.service import SessionService
 
@@ -125,7 +124,7 @@ class App(Adapters):
             access=self.access,
             states=self.states,
             jobs=self.jobs,
-            credentials=self.credential_store,
+            credentials=NewSessionCredentials(self.credential_store),
             clock=self.clock,
             audit=self.auditor,
             namespace=self.settings.k8s_namespace,

@@ -10,13 +10,13 @@ from typing import get_type_hints
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.shared.sessions.test_service import NEW
 
 from shared.app.composition import App
 from shared.core.cleanup.report import Action
 from shared.core.sessions.model import SessionState
 from shared.errors import ConfigurationError
 from shared.settings import Settings
+from tests.shared.core.sessions.test_service import NEW
 from tests.support.people import ALICE
 
 DEV = {"AUTH_MODE": "dev"}

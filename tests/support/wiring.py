@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from shared.core.audit.auditor import Auditor
-from shared.core.audit.masking import shown_command
 from shared.core.clock import Clock
 from shared.core.jobs.ports import JobRuntime
 from shared.core.jobs.service import JobService
@@ -47,7 +46,6 @@ def wired(
         runtime=jobs or VirtualJobs(),
         virtual=VirtualJobs(),
         audit=made["audit"],
-        shown=shown_command,
         clock=clock,
     )
     return {**made, "access": access}

@@ -11,10 +11,9 @@ from typing import Final, TypeAlias
 from shared.core import ids
 from shared.core.audit.evidence import Evidence
 from shared.core.audit.model import NO_SESSION, AuditRecord
-from shared.core.audit.ports import AuditLog
+from shared.core.audit.ports import Audited, AuditLog
 from shared.core.clock import Clock
 from shared.core.person import Person
-from shared.core.sessions.model import Session
 from shared.errors import GamguiError, InternalError
 
 Detail: TypeAlias = Mapping[str, str | int | None]
@@ -95,7 +94,7 @@ class Auditor:
         self._log = log
         self._clock = clock
 
-    def act(self, session: Session | None, actor: Person, action: str, detail: Detail | None = None) -> Act:
+    def act(self, session: Audited | None, actor: Person, action: str, detail: Detail | None = None) -> Act:
         """An act that begins now, to be used with ``async with``.
 
         Args:
@@ -111,7 +110,7 @@ class Auditor:
         return Evidence(await self._log.digest_key())
 
     async def record(
-        self, session: Session | None, actor: Person, action: str, outcome: str, **detail: str | int | None
+        self, session: Audited | None, actor: Person, action: str, outcome: str, **detail: str | int | None
     ) -> None:
         """Records an act that is over; see ``act``.
 
@@ -126,7 +125,7 @@ class Auditor:
         await _done(asyncio.create_task(self._log.record(record)))
 
     def _new(
-        self, session: Session | None, actor: Person, action: str, outcome: str, detail: Detail
+        self, session: Audited | None, actor: Person, action: str, outcome: str, detail: Detail
     ) -> AuditRecord:
         return AuditRecord(
             id=ids.new_record_id(),

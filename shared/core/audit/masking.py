@@ -1,6 +1,6 @@
 """Secrets in a command: found by the names before them, by the program's options, or by their form.
 
-``shared.core.audit.secret_patterns`` says which those are. Whatever stores or shows a command goes through here.
+``shared.core.audit.secret_patterns`` says which those are. What stores or shows a command goes through here.
 """
 
 from __future__ import annotations
@@ -8,13 +8,13 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from shared.core.audit.arguments import Arguments
 from shared.core.audit.secret_names import MASK
 from shared.core.audit.secret_patterns import SHAPES
 from shared.core.audit.shell import ShellReader
 from shared.core.audit.shown_line import INNER
-from shared.core.jobs.ports import Shown
 
 __all__ = ["MASK", "Masked", "look", "masked", "masked_words", "shown_command"]
 
@@ -41,6 +41,20 @@ _DEEPEST = 6
 _SHAPES = re.compile("|".join(SHAPES.values()))
 _OPEN_SHAPES = re.compile(r"(?:(?<=://)[^/?#\s\"']+|\beyJ(?:\w|-(?!eyJ))++(?:\.[\w-]*+)?)\Z")
 """Shapes that are known by their end, where the text was cut before it."""
+
+
+class Shown(NamedTuple):
+    """A command as it may be stored and shown.
+
+    Attributes:
+        command: In the caller's form.
+        masked: Something was replaced.
+        truncated: It went on.
+    """
+
+    command: str | tuple[str, ...]
+    masked: bool
+    truncated: bool
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -9,6 +9,15 @@ from shared.core.audit.model import AuditRecord
 from shared.core.paging import Cursor
 
 
+class Audited(Protocol):
+    """What an act is on: a session, of which records need the id only."""
+
+    @property
+    def id(self) -> str:
+        """Its id."""
+        ...
+
+
 class AuditLog(Protocol):
     """Takes audit records. A record that cannot be kept is logged, it does not fail the act."""
 

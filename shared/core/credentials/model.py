@@ -7,12 +7,11 @@ getOauth2TxtCredentials, writeClientCredentials, _getSvcAcctData).
 from __future__ import annotations
 
 import dataclasses
+import json
 import re
 from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 from typing import Any, TypeAlias
-
-import msgspec
 
 from shared.core.credentials.google_urls import foreign_address
 from shared.errors import InvalidRequest, NotFound
@@ -111,8 +110,8 @@ _Fields: TypeAlias = Mapping[str, Any]
 
 def _json(name: str, data: bytes) -> _Fields:
     try:
-        value = msgspec.json.decode(data)
-    except (msgspec.MsgspecError, ValueError, RecursionError):
+        value = json.loads(data)
+    except (ValueError, RecursionError):
         value = None
     if not isinstance(value, dict):
         raise InvalidRequest(f"{name} is not a JSON object", reason="CREDENTIALS_INVALID")

@@ -3,35 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from shared.core.audit.ports import AuditStore
 from shared.core.jobs.model import Job, JobCursor, JobRecord, JobReport, NewJob
 from shared.core.paging import Cursor
 from shared.core.sessions.model import Session
 from shared.core.sessions.ports import SessionStore
-
-
-class Shown(NamedTuple):
-    """A command as it may be stored and shown.
-
-    Attributes:
-        command: In the caller's form.
-        masked: Something was replaced.
-        truncated: It went on.
-    """
-
-    command: str | tuple[str, ...]
-    masked: bool
-    truncated: bool
-
-
-class ShownCommand(Protocol):
-    """Makes of a command what may be stored and shown."""
-
-    def __call__(self, command: str | Sequence[str]) -> Shown:
-        """The command in its own form, secrets masked, bounded."""
-        ...
 
 
 class JobStore(SessionStore, Protocol):

@@ -14,10 +14,11 @@ from datetime import datetime
 
 from shared.core import ids
 from shared.core.audit.auditor import Auditor
+from shared.core.audit.masking import Shown, shown_command
 from shared.core.clock import Clock
 from shared.core.jobs.endings import ASKED, JobEnds
 from shared.core.jobs.model import Job, JobCursor, JobRecord, JobReport, JobState, NewJob, afterwards, lost
-from shared.core.jobs.ports import JobRuntime, JobStore, Shown, ShownCommand
+from shared.core.jobs.ports import JobRuntime, JobStore
 from shared.core.paging import Cursor
 from shared.core.person import Person
 from shared.core.sessions import variables
@@ -41,7 +42,6 @@ class JobService(JobEnds):
         runtime: Runs jobs in pods.
         virtual: Runs the jobs of virtual sessions.
         audit: Told of every act.
-        shown: Makes of a command what may be stored and shown: secrets masked, bounded.
         clock: The time of day.
     """
 
@@ -53,12 +53,10 @@ class JobService(JobEnds):
         runtime: JobRuntime,
         virtual: JobRuntime,
         audit: Auditor,
-        shown: ShownCommand,
         clock: Clock,
     ) -> None:
         super().__init__(store=store, runtime=runtime, virtual=virtual, audit=audit, clock=clock)
         self._access = access
-        self._shown = shown
 
     async def start(self, owner: Person, session_id: str, new: NewJob, job_id: str) -> Job:
         """Starts a job.
@@ -224,8 +222,8 @@ class JobService(JobEnds):
     async def _masked(self, command: str | Sequence[str]) -> Shown:
         characters = len(command) if isinstance(command, str) else sum(len(word) + 1 for word in command)
         if characters > _LONG_CHARACTERS:
-            return await asyncio.to_thread(self._shown, command)
-        return self._shown(command)
+            return await asyncio.to_thread(shown_command, command)
+        return shown_command(command)
 
     async def _job(self, session: Session, job_id: str) -> Job:
         job = await self._store.get_job(job_id) if ids.is_job_id(job_id) else None

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from shared.core.commands import Command, ExecEvent
 from shared.core.paging import Cursor
+from shared.core.person import Person
 from shared.core.sessions.model import Session, SessionState
 from shared.core.sessions.pod import ConnectionInfo, PodStatus
 
@@ -112,6 +113,34 @@ class SessionStore(Protocol):
 
     async def close(self) -> None:
         """Releases connections. The store is not used afterwards."""
+        ...
+
+
+class SessionJobs(Protocol):
+    """Hears of a session's end, for the jobs that run in it."""
+
+    async def note_ends(self, session: Session) -> None:
+        """Asks the pod, within a few seconds, how jobs have ended. Raises nothing."""
+        ...
+
+    async def conclude(self, session: Session) -> None:
+        """Notes of jobs whose end nobody knows that they are lost. Asks no pod."""
+        ...
+
+
+class SessionCredentials(Protocol):
+    """Knows which credential files a new session gets."""
+
+    async def names(self, owner: Person, choice: tuple[str, ...] | None) -> tuple[str, ...]:
+        """The files that the pod mounts: of those that there are, the chosen ones. None when nobody can look.
+
+        Args:
+            owner: Whose session it is.
+            choice: The only ones that may get into it; None: all.
+
+        Raises:
+            Conflict: They belong to somebody else who had this address (reason ``OWNER_CHANGED``).
+        """
         ...
 
 

@@ -18,16 +18,14 @@ from shared.core import ids
 from shared.core.audit.auditor import Auditor
 from shared.core.clock import Clock
 from shared.core.commands import Command, ExecEvent, ExecResult, Exit
-from shared.core.credentials.ports import CredentialStore
-from shared.core.jobs.service import JobService
 from shared.core.paging import Cursor
 from shared.core.person import Person
 from shared.core.sessions import names, variables
 from shared.core.sessions.access import AS_ADMINISTRATOR, EVERYBODY, SessionAccess
 from shared.core.sessions.concurrency import ExecSlots
 from shared.core.sessions.model import Session, SessionState
-from shared.core.sessions.new_session import NewSession, credential_names
-from shared.core.sessions.ports import PodRuntime, SessionStore
+from shared.core.sessions.new_session import NewSession
+from shared.core.sessions.ports import PodRuntime, SessionCredentials, SessionJobs, SessionStore
 from shared.core.sessions.states import SessionStates
 from shared.errors import Conflict, GamguiError, SessionStartFailed
 
@@ -64,8 +62,8 @@ class SessionService:
         virtual: PodRuntime,
         access: SessionAccess,
         states: SessionStates,
-        jobs: JobService,
-        credentials: CredentialStore,
+        jobs: SessionJobs,
+        credentials: SessionCredentials,
         clock: Clock,
         audit: Auditor,
         namespace: str,
@@ -256,11 +254,7 @@ class SessionService:
         now = self._clock.now()
         info = await runtime.connect()
         # A virtual session that stands in for one on a cluster has none: they are on the cluster.
-        has = (
-            await credential_names(self._credentials, owner, new.credentials)
-            if runtime is self._runtime
-            else ()
-        )
+        has = await self._credentials.names(owner, new.credentials) if runtime is self._runtime else ()
         session = Session(
             id=session_id,
             owner=owner.email,

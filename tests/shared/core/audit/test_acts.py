@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from tests.shared.sessions.test_service import ALICE, NEW, TRUE, make_world
 
 from shared.core.audit.model import NO_SESSION
 from shared.errors import ConnectionFailed, TooManyRequests
 from shared.store.sqlite.store import SqliteStore
+from tests.shared.core.sessions.test_service import ALICE, NEW, TRUE, make_world
 from tests.shared.store.samples import SetClock
 
 

@@ -16,7 +16,6 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.shared.sessions.test_ending import World, fails, in_world
 
 from shared.core.cleanup.report import Action, Report
 from shared.core.cleanup.retention import Old
@@ -25,6 +24,7 @@ from shared.core.sessions.ports import RequestRecord
 from shared.core.turns import in_turns
 from shared.errors import ClusterUnavailable, StoreUnavailable
 from shared.store.sqlite.store import SqliteStore
+from tests.shared.core.sessions.test_ending import World, fails, in_world
 from tests.shared.store.samples import NOON, RETENTION, SetClock, a_job, a_record, a_session
 from tests.support import virtual_time
 

@@ -8,7 +8,6 @@ from datetime import datetime, timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.shared.sessions.test_cleanup import CREDENTIALS_RETENTION, World, make_world
 
 from shared.core.audit.auditor import CLEANUP
 from shared.core.cleanup.ports import KeptCredentials, OwnerUse
@@ -19,6 +18,7 @@ from shared.errors import StoreUnavailable
 from shared.kube.credentials.secret import last_change
 from shared.store.sqlite.store import SqliteStore
 from shared.web.api.cleanup import report_json
+from tests.shared.core.cleanup.test_service import CREDENTIALS_RETENTION, World, make_world
 from tests.shared.store.samples import NOON, SetClock
 
 S = SessionState

@@ -6,7 +6,6 @@ import asyncio
 import dataclasses
 
 import pytest
-from tests.shared.sessions.test_service import NEW, World, make_world
 
 from shared.core.audit.auditor import Auditor
 from shared.core.credentials.owners import OwnerService, PassedOn
@@ -16,6 +15,7 @@ from shared.core.sessions.model import Session, SessionState
 from shared.core.sessions.states import SessionStates
 from shared.errors import Conflict, PermissionDenied, VersionConflict
 from shared.store.sqlite.store import SqliteStore
+from tests.shared.core.sessions.test_service import NEW, World, make_world
 from tests.shared.store.samples import RETENTION, SetClock, a_session
 from tests.support.people import ALICE, BOB, ROOT, person
 

@@ -9,10 +9,10 @@ import tarfile
 from collections.abc import AsyncIterator
 
 import pytest
-from tests.shared.files.test_put_script import NAMES
 
 from shared.core.files.download import FileFacts
 from shared.core.files.listing import Entry, first_entries
+from tests.shared.core.files.test_put_script import NAMES
 from tests.support.patience import PATIENCE
 from tests.support.pod_scripts import SEPARATE, Pod, names_in
 

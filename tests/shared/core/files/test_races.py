@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest
-from tests.shared.files.test_put_script import wait_for_rest
-from tests.shared.files.test_unpack_script import unpack
 
+from tests.shared.core.files.test_put_script import wait_for_rest
+from tests.shared.core.files.test_unpack_script import unpack
 from tests.support.patience import PATIENCE
 from tests.support.pod_scripts import Pod, names_in
 from tests.support.proofs import times

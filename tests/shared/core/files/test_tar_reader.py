@@ -8,11 +8,11 @@ import tarfile
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.shared.files.test_paths import names
 
 from shared.core.files.paths import UPLOAD_PREFIX
 from shared.core.files.tar_reader import MAX_ENTRIES, MAX_PATHS_BYTES, Member, TarReader
 from shared.errors import InvalidRequest, PayloadTooLarge
+from tests.shared.core.files.test_paths import names
 from tests.support.tars import FORMATS, entry, tar_of, tar_with
 
 Read = dict[str, bytes | None]

@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from tests.shared.files.test_put_script import NAMES, OTHER, wait_for_rest
 
+from tests.shared.core.files.test_put_script import NAMES, OTHER, wait_for_rest
 from tests.support.patience import PATIENCE
 from tests.support.pod_scripts import SEPARATE, Pod, names_in
 from tests.support.tars import FORMATS, entry, script_of, tar_of, tar_with

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
-from tests.shared.sessions.test_service import ALICE, BOB, NEW, TRUE, World, make_world
 
 from shared.core.audit.auditor import Auditor
 from shared.core.paging import Cursor
@@ -17,6 +16,7 @@ from shared.core.sessions.states import SessionStates
 from shared.errors import GamguiError, NotFound, PermissionDenied
 from shared.store.sqlite.store import SqliteStore
 from shared.virtual.runtime import VirtualRuntime
+from tests.shared.core.sessions.test_service import ALICE, BOB, NEW, TRUE, World, make_world
 from tests.shared.store.samples import RETENTION, SetClock
 from tests.support.people import ROOT
 

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.shared.sessions.test_cleanup import GRACE, Cluster
 
 from shared.core.cleanup.service import CleanupService
 from shared.core.deadline import within
@@ -25,6 +24,7 @@ from shared.errors import ClusterUnavailable
 from shared.store.sqlite.store import SqliteStore
 from shared.virtual.jobs import VirtualJobs
 from shared.virtual.runtime import VirtualRuntime
+from tests.shared.core.cleanup.test_service import GRACE, Cluster
 from tests.shared.store.samples import NOON, SetClock, a_job, a_session
 from tests.support import virtual_time
 from tests.support.people import ALICE, ROOT

@@ -9,7 +9,6 @@ from typing import Any
 
 import aiohttp
 import pytest
-from tests.shared.kube.test_runtime import OPTIONS
 
 from shared.core.audit.auditor import Auditor
 from shared.core.commands import Command, ExecResult, Exit, Output
@@ -33,6 +32,7 @@ from shared.kube.pods.activity import KubernetesActivity
 from shared.kube.pods.runtime import KubernetesRuntime
 from shared.store.sqlite.store import SqliteStore
 from shared.virtual.runtime import VirtualRuntime
+from tests.shared.kube.pods.test_runtime import OPTIONS
 from tests.shared.store.samples import RETENTION, SetClock, a_job, a_session
 from tests.support.exec_server import api_at
 from tests.support.flood_server import FloodServer

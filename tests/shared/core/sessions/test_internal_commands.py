@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 
 import pytest
-from tests.shared.sessions.test_floods import USE_CASES, World
 
 from shared.core.held import Held
 from shared.core.sessions.model import SessionState
@@ -17,6 +16,7 @@ from shared.core.sessions.variables import of_command
 from shared.errors import GamguiError
 from shared.kube.exec.supervisor import command_line
 from shared.store.sqlite.store import SqliteStore
+from tests.shared.core.sessions.test_floods import USE_CASES, World
 from tests.shared.store.samples import a_session
 from tests.support.people import ALICE
 from tests.support.scripted_runtime import ScriptedRuntime

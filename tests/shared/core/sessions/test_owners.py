@@ -8,7 +8,6 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from tests.shared.sessions.test_service import NEW, TRUE, World, make_world
 
 from shared.core.audit.auditor import Auditor
 from shared.core.credentials.model import CredentialFile, Credentials
@@ -22,6 +21,7 @@ from shared.errors import Conflict
 from shared.store.sqlite.store import SqliteStore
 from shared.virtual.credentials import MemoryCredentials, VirtualCredentials
 from shared.virtual.runtime import VirtualRuntime
+from tests.shared.core.sessions.test_service import NEW, TRUE, World, make_world
 from tests.shared.store.samples import SetClock, a_session
 from tests.support.gam_files import gam_files
 from tests.support.people import ALICE, ROOT

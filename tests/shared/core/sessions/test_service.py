@@ -11,11 +11,11 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from tests.shared.kube.test_manifest import OPTIONS
 
 from shared.core.audit.evidence import Evidence
 from shared.core.commands import Command, ExecEvent, ExecResult, Exit, Output, Started
 from shared.core.credentials.model import CredentialFile, Credentials
+from shared.core.credentials.new_session import NewSessionCredentials
 from shared.core.ids import is_session_id, new_session_id
 from shared.core.person import Person
 from shared.core.sessions.concurrency import ExecSlots
@@ -39,6 +39,7 @@ from shared.store.sqlite.store import SqliteStore
 from shared.virtual.credentials import MemoryCredentials
 from shared.virtual.runtime import NOT_EXECUTED, VirtualRuntime
 from shared.web.api.sessions import session_json
+from tests.shared.kube.pods.test_manifest import OPTIONS
 from tests.shared.store.samples import NOON, SetClock
 from tests.support.people import ALICE, BOB, person
 from tests.support.scripted_runtime import JournalingStore, KeptAudit, ScriptedRuntime
@@ -112,7 +113,7 @@ def make_world(
         **wired(store, runtime, clock, audit, job_store=sqlite),
         runtime=runtime,
         virtual=VirtualRuntime(),
-        credentials=credentials,
+        credentials=NewSessionCredentials(credentials),
         namespace="gamgui",
         fallback=fallback,
         slots=ExecSlots(slots),

@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 from aiohttp import web
-from tests.shared.kube.test_api import closing, watched
 
 from shared.errors import ClusterUnavailable
 from shared.kube.api.client import KubeApi
 from shared.kube.api.decoding import MAX_OBJECT_BYTES, lines
 from shared.kube.api.errors import ApiError
+from tests.shared.kube.api.test_client import closing, watched
 from tests.support.exec_server import api_at
 from tests.support.growth import seconds
 from tests.support.kube_server import Answer, KubeServer, failure

@@ -9,12 +9,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from tests.shared.kube.test_api import closing
 
 from shared.core.credentials.model import CredentialFile, Credentials
 from shared.core.sessions.names import credentials_name, owner_hash
 from shared.errors import Conflict, VersionConflict
 from shared.kube.credentials.secret import KubernetesSecrets, last_change
+from tests.shared.kube.api.test_client import closing
 from tests.support.exec_server import api_at
 from tests.support.kube_server import Answer, KubeServer, failure
 from tests.support.people import person

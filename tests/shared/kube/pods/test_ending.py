@@ -8,8 +8,6 @@ from pathlib import Path
 
 import pytest
 from aiohttp import web
-from tests.shared.kube.test_jobs import LIMITS
-from tests.shared.kube.test_runtime import OPTIONS
 
 from shared.core.audit.auditor import Auditor
 from shared.core.jobs.endings import JobEnds
@@ -19,6 +17,8 @@ from shared.kube.jobs.runtime import KubernetesJobs
 from shared.kube.pods.runtime import KubernetesRuntime
 from shared.store.sqlite.store import SqliteStore
 from shared.virtual.jobs import VirtualJobs
+from tests.shared.kube.jobs.test_runtime import LIMITS
+from tests.shared.kube.pods.test_runtime import OPTIONS
 from tests.shared.store.samples import SetClock, a_job, a_session
 from tests.support.exec_server import api_at
 from tests.support.scripted_runtime import KeptAudit

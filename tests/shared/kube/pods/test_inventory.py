@@ -8,11 +8,11 @@ import json
 from typing import Any
 
 import pytest
-from tests.shared.kube.test_api import closing
 
 from shared.core.cleanup.ports import Belonging, KeptCredentials
 from shared.errors import ClusterUnavailable
 from shared.kube.pods.inventory import KubernetesInventory
+from tests.shared.kube.api.test_client import closing
 from tests.shared.store.samples import NOON, a_session
 from tests.support.exec_server import api_at
 from tests.support.kube_server import Answer, KubeServer, events, failure

@@ -7,13 +7,13 @@ import dataclasses
 from typing import Any
 
 import pytest
-from tests.shared.kube.test_api import closing
-from tests.shared.kube.test_manifest import SESSION
 
 from shared.core.sessions.pod import PodPhase
 from shared.errors import ClusterUnavailable, ConfigurationError, SessionStartFailed, TooManyRequests
 from shared.kube.pods.manifest import PodOptions
 from shared.kube.pods.runtime import KubernetesRuntime
+from tests.shared.kube.api.test_client import closing
+from tests.shared.kube.pods.test_manifest import SESSION
 from tests.support.exec_server import api_at
 from tests.support.kube_server import Answer, KubeServer, events, failure
 from tests.support.patience import PATIENCE

@@ -1,0 +1,32 @@
+"""Which credential files a new session gets."""
+
+from __future__ import annotations
+
+import logging
+
+from shared.core.credentials.ports import CredentialStore
+from shared.core.person import Person
+from shared.errors import Conflict, GamguiError
+
+log = logging.getLogger(__name__)
+
+
+class NewSessionCredentials:
+    """A ``SessionCredentials`` that looks at what the owner has stored.
+
+    Args:
+        store: Keeps the credentials.
+    """
+
+    def __init__(self, store: CredentialStore) -> None:
+        self._store = store
+
+    async def names(self, owner: Person, choice: tuple[str, ...] | None) -> tuple[str, ...]:
+        """See ``SessionCredentials``."""
+        try:
+            return (await self._store.get(owner)).only(choice).names
+        except Conflict:
+            raise  # its owner is to know why he has none
+        except GamguiError:
+            log.warning("a new session's credentials cannot be named", exc_info=True)
+            return ()

@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import functions_framework.aio
-from starlette.requests import Request
+from starlette.routing import Match
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from shared.errors import GamguiError
-from shared.web.http.entry import Route, serve
+from shared.web.http.entry import Entry
+from shared.web.http.routing import AnyRoute
 
 if TYPE_CHECKING:
     from shared.app.composition import App
@@ -28,11 +29,22 @@ log = logging.getLogger("gamgui.gateway")
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Function:
-    """One function: its name, what it serves, and the application that functions-framework makes of it."""
+    """One function.
+
+    Attributes:
+        name: Of its folder.
+        entry: Serves them; for what functions-framework does not take.
+        application: What functions-framework makes of it.
+    """
 
     name: str
-    routes: Sequence[Route]
+    entry: Entry
     application: ASGIApp
+
+    @property
+    def routes(self) -> Sequence[AnyRoute]:
+        """What it serves."""
+        return self.entry.routes
 
 
 def load_functions(folder: Path = ROOT / "functions") -> list[Function]:
@@ -52,7 +64,7 @@ def _load(source: Path) -> Function:
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)
     make_application: Callable[..., ASGIApp] = functions_framework.aio.create_asgi_app_from_module
-    return Function(name, module.ROUTES, make_application(name, str(source), "http", module, spec))
+    return Function(name, module.ENTRY, make_application(name, str(source), "http", module, spec))
 
 
 class Gateway:
@@ -66,32 +78,28 @@ class Gateway:
     def __init__(self, functions: Sequence[Function], app: App) -> None:
         self._functions = functions
         self._app = app
+        # It refuses as no function alone can: it knows all methods of a path.
+        routes = [route for function in functions for route in function.routes]
+        self._entry = Entry(lambda: app, routes, "gateway")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serves one connection, or the lifespan of the server."""
         if scope["type"] == "lifespan":
             await self._lifespan(receive, send)
-        elif scope["type"] == "http":
-            await self._choose(scope["method"], scope["path"])(scope, receive, send)
+        else:
+            await self._choose(scope)(scope, receive, send)
 
-    def _choose(self, method: str, path: str) -> ASGIApp:
+    def _choose(self, scope: Scope) -> ASGIApp:
         """The function that serves the request; for what none does, our own answer: 404 or 405.
 
-        A line break in a path would be answered by the framework's router, which takes none, in
-        words of its own.
+        The framework serves no WebSocket, and its router takes no line break in a path: a WebSocket
+        goes to the function's own entry, and a line break to ours.
         """
-        if "\n" in path:
-            return self._refuse
         for function in self._functions:
-            if any(route.method == method and route.match(path) is not None for route in function.routes):
-                return function.application
-        return self._refuse
-
-    async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """As no function alone can: it knows all methods of a path, and methods that Starlette does not."""
-        routes = [route for function in self._functions for route in function.routes]
-        response = await serve(Request(scope, receive), lambda: self._app, routes, "gateway")
-        await response(scope, receive, send)
+            if any(route.matches(scope)[0] is Match.FULL for route in function.routes):
+                framework = scope["type"] == "http" and "\n" not in scope["path"]
+                return function.application if framework else function.entry
+        return self._entry
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         async with self._ready():

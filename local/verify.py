@@ -10,6 +10,7 @@ import os
 import sys
 
 import aiohttp
+from starlette.routing import Match
 
 from local.demo import Demo, StepFailed
 from local.gateway import load_functions
@@ -38,8 +39,9 @@ class Deployment:
         """
         if not self._functions:
             return self._url + path
+        scope = {"type": "http", "method": method, "path": path}
         for function in self._functions:
-            if any(route.method == method and route.match(path) is not None for route in function.routes):
+            if any(route.matches(scope)[0] is Match.FULL for route in function.routes):
                 return self._url.replace("{function}", function.name.replace("_", "-")) + path
         raise StepFailed(f"no function serves {method} {path}")
 

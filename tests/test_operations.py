@@ -17,7 +17,8 @@ from shared.core.audit.log import log_record
 from shared.core.audit.model import AuditRecord
 from shared.settings import Settings
 from shared.web.http import logs
-from shared.web.http.entry import Call, Route
+from shared.web.http.call import Call
+from shared.web.http.routing import Route
 from tests.openapi.test_description import ROUTES, reasons_in
 from tests.support.gateway_process import ROOT
 from tests.support.web_app import ask, raising, serving

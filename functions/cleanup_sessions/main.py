@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import functions_framework.aio
-from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from shared.app.composition import app
-from shared.web.http.entry import Call, Route, serve
+from shared.web.function import Call, Entry, Route
 
 
 async def handle(call: Call) -> Response:
@@ -18,10 +16,6 @@ async def handle(call: Call) -> Response:
     return JSONResponse(report_json(await app().cleanup.run(dry_run=dry_run(call.request.query_params))))
 
 
-ROUTES = [Route("POST", "/v1/cleanup", handle)]
-
-
-@functions_framework.aio.http
-async def cleanup_sessions(request: Request) -> Response:
-    """The Cloud Run function."""
-    return await serve(request, app, ROUTES, "cleanup_sessions")
+ENTRY = Entry(app, [Route("POST", "/v1/cleanup", handle)], "cleanup_sessions")
+cleanup_sessions = ENTRY.function()
+"""The Cloud Run function."""

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import functions_framework.aio
-from starlette.requests import Request
 from starlette.responses import Response
 
 from shared.app.composition import app
-from shared.web.http.entry import Call, Route, serve
+from shared.web.function import Call, Entry, Route
 
 
 async def handle(call: Call) -> Response:
@@ -22,10 +20,6 @@ async def handle(call: Call) -> Response:
     return await answer_once(call, body, app().requests, creation)
 
 
-ROUTES = [Route("POST", "/v1/sessions", handle)]
-
-
-@functions_framework.aio.http
-async def create_session(request: Request) -> Response:
-    """The Cloud Run function."""
-    return await serve(request, app, ROUTES, "create_session")
+ENTRY = Entry(app, [Route("POST", "/v1/sessions", handle)], "create_session")
+create_session = ENTRY.function()
+"""The Cloud Run function."""

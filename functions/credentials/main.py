@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import functions_framework.aio
-from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from shared.app.composition import app
-from shared.web.http.entry import Call, Route, serve
+from shared.web.function import Call, Entry, Route
 
 
 async def put(call: Call) -> Response:
@@ -42,16 +40,16 @@ async def refresh(call: Call) -> Response:
     return JSONResponse(refreshed_json(await app().credentials.refresh(call.caller, **call.params)))
 
 
-ROUTES = [
-    Route("PUT", "/v1/credentials/{file}", put),
-    Route("GET", "/v1/credentials", get),
-    Route("DELETE", "/v1/credentials", delete),
-    Route("DELETE", "/v1/credentials/{file}", delete),
-    Route("POST", "/v1/sessions/{session_id}/credentials:refresh", refresh),
-]
-
-
-@functions_framework.aio.http
-async def credentials(request: Request) -> Response:
-    """The Cloud Run function."""
-    return await serve(request, app, ROUTES, "credentials")
+ENTRY = Entry(
+    app,
+    [
+        Route("PUT", "/v1/credentials/{file}", put),
+        Route("GET", "/v1/credentials", get),
+        Route("DELETE", "/v1/credentials", delete),
+        Route("DELETE", "/v1/credentials/{file}", delete),
+        Route("POST", "/v1/sessions/{session_id}/credentials:refresh", refresh),
+    ],
+    "credentials",
+)
+credentials = ENTRY.function()
+"""The Cloud Run function."""

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import functions_framework.aio
-from starlette.requests import Request
 from starlette.responses import Response
 
 from shared.app.composition import app
-from shared.web.http.entry import Call, Route, serve
+from shared.web.function import Call, Entry, Route
 
 
 async def handle(call: Call) -> Response:
@@ -17,10 +15,6 @@ async def handle(call: Call) -> Response:
     return session_response(await app().sessions.get(call.caller, call.params["session_id"]))
 
 
-ROUTES = [Route("GET", "/v1/sessions/{session_id}", handle)]
-
-
-@functions_framework.aio.http
-async def get_session(request: Request) -> Response:
-    """The Cloud Run function."""
-    return await serve(request, app, ROUTES, "get_session")
+ENTRY = Entry(app, [Route("GET", "/v1/sessions/{session_id}", handle)], "get_session")
+get_session = ENTRY.function()
+"""The Cloud Run function."""

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import functions_framework.aio
-from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from shared.app.composition import app
-from shared.web.http.entry import Call, Route, serve
+from shared.web.function import Call, Entry, Route
 
 
 async def healthz(call: Call) -> Response:
@@ -30,14 +28,14 @@ async def status(call: Call) -> Response:
     return JSONResponse(await report(app()))
 
 
-ROUTES = [
-    Route("GET", "/healthz", healthz, public=True),
-    Route("GET", "/readyz", readyz, public=True),
-    Route("GET", "/v1/status", status, public=True),
-]
-
-
-@functions_framework.aio.http
-async def health(request: Request) -> Response:
-    """The Cloud Run function."""
-    return await serve(request, app, ROUTES, "health")
+ENTRY = Entry(
+    app,
+    [
+        Route("GET", "/healthz", healthz, public=True),
+        Route("GET", "/readyz", readyz, public=True),
+        Route("GET", "/v1/status", status, public=True),
+    ],
+    "health",
+)
+health = ENTRY.function()
+"""The Cloud Run function."""

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import functions_framework.aio
-from starlette.requests import Request
 from starlette.responses import Response
 
 from shared.app.composition import app
-from shared.web.http.entry import Call, Route, serve
+from shared.web.function import Call, Entry, Route
 
 
 async def handle(call: Call) -> Response:
@@ -17,10 +15,6 @@ async def handle(call: Call) -> Response:
     return await respond(call, app().jobs)
 
 
-ROUTES = [Route("GET", "/v1/sessions/{session_id}/jobs/{job_id}/output", handle)]
-
-
-@functions_framework.aio.http
-async def job_output(request: Request) -> Response:
-    """The Cloud Run function."""
-    return await serve(request, app, ROUTES, "job_output")
+ENTRY = Entry(app, [Route("GET", "/v1/sessions/{session_id}/jobs/{job_id}/output", handle)], "job_output")
+job_output = ENTRY.function()
+"""The Cloud Run function."""

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import functions_framework.aio
-from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from shared.app.composition import app
-from shared.web.http.entry import Call, Route, serve
+from shared.web.function import Call, Entry, Route
 
 
 async def handle(call: Call) -> Response:
@@ -21,10 +19,6 @@ async def handle(call: Call) -> Response:
     return JSONResponse(page_json(*page))
 
 
-ROUTES = [Route("GET", "/v1/sessions", handle)]
-
-
-@functions_framework.aio.http
-async def list_sessions(request: Request) -> Response:
-    """The Cloud Run function."""
-    return await serve(request, app, ROUTES, "list_sessions")
+ENTRY = Entry(app, [Route("GET", "/v1/sessions", handle)], "list_sessions")
+list_sessions = ENTRY.function()
+"""The Cloud Run function."""

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import functions_framework.aio
-from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from shared.app.composition import app
-from shared.web.http.entry import Call, Route, serve
+from shared.web.function import Call, Entry, Route
 
 
 async def remove(call: Call) -> Response:
@@ -35,9 +33,6 @@ ROUTES = [
     Route("DELETE", "/v1/owners/{email}/credentials", remove),
     Route("POST", "/v1/owners/{email}/rebind", rebind),
 ]
-
-
-@functions_framework.aio.http
-async def owners(request: Request) -> Response:
-    """The Cloud Run function."""
-    return await serve(request, app, ROUTES, "owners")
+ENTRY = Entry(app, ROUTES, "owners")
+owners = ENTRY.function()
+"""The Cloud Run function."""

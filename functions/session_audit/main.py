@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import functions_framework.aio
-from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from shared.app.composition import app
-from shared.web.http.entry import Call, Route, serve
+from shared.web.function import Call, Entry, Route
 
 
 async def handle(call: Call) -> Response:
@@ -19,10 +17,6 @@ async def handle(call: Call) -> Response:
     return JSONResponse(audit_json(*found))
 
 
-ROUTES = [Route("GET", "/v1/sessions/{session_id}/audit", handle)]
-
-
-@functions_framework.aio.http
-async def session_audit(request: Request) -> Response:
-    """The Cloud Run function."""
-    return await serve(request, app, ROUTES, "session_audit")
+ENTRY = Entry(app, [Route("GET", "/v1/sessions/{session_id}/audit", handle)], "session_audit")
+session_audit = ENTRY.function()
+"""The Cloud Run function."""

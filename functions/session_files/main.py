@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import functions_framework.aio
-from starlette.requests import Request
 from starlette.responses import Response
 
 from shared.app.composition import app
-from shared.web.http.entry import Call, Route, serve
+from shared.web.function import Call, Entry, Route
 
 
 async def put(call: Call) -> Response:
@@ -38,12 +36,8 @@ async def delete(call: Call) -> Response:
     return await delete_file(call, app().files)
 
 
-_PATH = "/v1/sessions/{session_id}/files/{path}"
+_PATH = "/v1/sessions/{session_id}/files/{path:rest}"
 _HANDLERS = {"PUT": put, "GET": get, "HEAD": head, "DELETE": delete}
-ROUTES = [Route(method, _PATH, handler, rest=True) for method, handler in _HANDLERS.items()]
-
-
-@functions_framework.aio.http
-async def session_files(request: Request) -> Response:
-    """The Cloud Run function."""
-    return await serve(request, app, ROUTES, "session_files")
+ENTRY = Entry(app, [Route(method, _PATH, handler) for method, handler in _HANDLERS.items()], "session_files")
+session_files = ENTRY.function()
+"""The Cloud Run function."""

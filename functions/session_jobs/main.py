@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import functions_framework.aio
-from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from shared.app.composition import app
-from shared.web.http.entry import Call, Route, serve
+from shared.web.function import Call, Entry, Route
 
 
 async def start(call: Call) -> Response:
@@ -45,15 +43,15 @@ async def cancel(call: Call) -> Response:
     return JSONResponse(job_json(await app().jobs.cancel(call.caller, **call.params)))
 
 
-ROUTES = [
-    Route("POST", "/v1/sessions/{session_id}/jobs", start),
-    Route("GET", "/v1/sessions/{session_id}/jobs", list_jobs),
-    Route("GET", "/v1/sessions/{session_id}/jobs/{job_id}", get),
-    Route("POST", "/v1/sessions/{session_id}/jobs/{job_id}/cancel", cancel),
-]
-
-
-@functions_framework.aio.http
-async def session_jobs(request: Request) -> Response:
-    """The Cloud Run function."""
-    return await serve(request, app, ROUTES, "session_jobs")
+ENTRY = Entry(
+    app,
+    [
+        Route("POST", "/v1/sessions/{session_id}/jobs", start),
+        Route("GET", "/v1/sessions/{session_id}/jobs", list_jobs),
+        Route("GET", "/v1/sessions/{session_id}/jobs/{job_id}", get),
+        Route("POST", "/v1/sessions/{session_id}/jobs/{job_id}/cancel", cancel),
+    ],
+    "session_jobs",
+)
+session_jobs = ENTRY.function()
+"""The Cloud Run function."""

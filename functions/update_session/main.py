@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import functions_framework.aio
-from starlette.requests import Request
 from starlette.responses import Response
 
 from shared.app.composition import app
-from shared.web.http.entry import Call, Route, serve
+from shared.web.function import Call, Entry, Route
 
 
 async def change(call: Call) -> Response:
@@ -28,13 +26,13 @@ async def keepalive(call: Call) -> Response:
     return session_response(await app().upkeep.keepalive(call.caller, call.params["session_id"]))
 
 
-ROUTES = [
-    Route("PATCH", "/v1/sessions/{session_id}", change),
-    Route("POST", "/v1/sessions/{session_id}/keepalive", keepalive),
-]
-
-
-@functions_framework.aio.http
-async def update_session(request: Request) -> Response:
-    """The Cloud Run function."""
-    return await serve(request, app, ROUTES, "update_session")
+ENTRY = Entry(
+    app,
+    [
+        Route("PATCH", "/v1/sessions/{session_id}", change),
+        Route("POST", "/v1/sessions/{session_id}/keepalive", keepalive),
+    ],
+    "update_session",
+)
+update_session = ENTRY.function()
+"""The Cloud Run function."""

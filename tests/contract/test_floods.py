@@ -22,8 +22,9 @@ from shared.kube.api.client import KubeApi
 from shared.kube.exec.transcript import MAX_UNEXPLAINED_BYTES
 from shared.settings import Settings
 from shared.web.api.exec_response import respond
-from shared.web.http.entry import Call, Route
+from shared.web.http.call import Call
 from shared.web.http.request_body import RequestBody
+from shared.web.http.routing import Route
 from tests.contract.conftest import Target, gateway_settings, target_in
 from tests.support.needs import needs
 from tests.support.people import ALICE, ROOT

@@ -19,9 +19,7 @@ from typing import TypeVar
 import aiohttp
 import pytest
 import uvicorn
-from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
 
 from shared.app.composition import App
 from shared.core.sessions.model import Resources, Session
@@ -29,8 +27,10 @@ from shared.core.sessions.new_session import NewSession
 from shared.settings import Settings
 from shared.web.api.exec_request import read_command
 from shared.web.api.exec_response import respond
-from shared.web.http.entry import Call, Route, serve
+from shared.web.http.call import Call
+from shared.web.http.entry import Entry
 from shared.web.http.request_body import RequestBody
+from shared.web.http.routing import Route
 from tests.contract.conftest import Target, gateway_settings
 from tests.support.patience import PATIENCE
 from tests.support.people import person
@@ -66,11 +66,7 @@ async def serving(app: App) -> AsyncGenerator[str]:
         )
 
     routes = [Route("POST", "/v1/sessions/{session_id}/exec", handle)]
-
-    async def application(scope: Scope, receive: Receive, send: Send) -> None:
-        response = await serve(Request(scope, receive), lambda: app, routes, "soak")
-        await response(scope, receive, send)
-
+    application = Entry(lambda: app, routes, "soak")
     listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
     config = uvicorn.Config(application, log_level="warning", lifespan="off", proxy_headers=False)
     server = uvicorn.Server(config)

@@ -11,7 +11,7 @@ import yaml
 
 from local.gateway import Function, load_functions
 from shared.settings import Settings
-from shared.web.http.entry import Route
+from shared.web.http.routing import Route
 from tests.support.laptop import ROOT
 from tests.support.terraform import PLATFORM, blocks, functions, local_values
 
@@ -19,7 +19,7 @@ FRAMEWORK = {"FUNCTION_TARGET", "FUNCTION_SOURCE"}
 
 
 def route_text(route: Route) -> str:
-    path = re.sub(r"\{(\w+)\}$", r"{\1=**}", route.path) if route.rest else route.path
+    path = re.sub(r"\{(\w+)\}$", r"{\1=**}", route.path_format) if route.rest else route.path_format
     return f"{route.method} {path}"
 
 

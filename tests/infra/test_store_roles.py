@@ -28,7 +28,7 @@ from shared.core.sessions.model import Resources, Session, SessionState
 from shared.errors import StoreUnavailable
 from shared.settings import Settings
 from shared.store.sqlite.store import SqliteStore
-from shared.web.http.entry import Route
+from shared.web.http.routing import Route
 from tests.support.laptop import ROOT
 from tests.support.terraform import PLATFORM, functions, resources
 from tests.support.web_app import ask, serving
@@ -180,7 +180,7 @@ async def instance(function: str, folder: Path, *, refuses: bool) -> AsyncIterat
     module = module_of(function)
     vars(module)["app"] = lambda: app
     try:
-        yield Instance(module.ROUTES, store, writes, app)
+        yield Instance(module.ENTRY.routes, store, writes, app)
     finally:
         await app.close()
 

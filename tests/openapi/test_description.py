@@ -72,7 +72,11 @@ def function_modules() -> Iterator[tuple[str, ModuleType]]:
         yield source.parent.name, module
 
 
-ROUTES = {(route.method, route.path): route for _, module in function_modules() for route in module.ROUTES}
+ROUTES = {
+    (route.method, route.path_format): route
+    for _, module in function_modules()
+    for route in module.ENTRY.routes
+}
 
 
 def test_the_functions_serve_exactly_the_operations_described() -> None:

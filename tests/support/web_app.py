@@ -7,15 +7,15 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import httpx
-from starlette.requests import Request
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp
 
 from shared.core.telemetry import SILENT, Telemetry
 from shared.errors import GamguiError
 from shared.identity.dev import DevVerifier
 from shared.settings import Settings
-from shared.web.http.entry import Route, serve
+from shared.web.http.entry import Entry
 from shared.web.http.rates import RequestRates
+from shared.web.http.routing import Route
 
 
 @dataclasses.dataclass(slots=True)
@@ -34,12 +34,7 @@ class WebApp:
 
 def serving(routes: Sequence[Route], app: Callable[[], WebApp] = WebApp) -> ASGIApp:
     """An ASGI application that serves the routes as a function does."""
-
-    async def application(scope: Scope, receive: Receive, send: Send) -> None:
-        response = await serve(Request(scope, receive), app, routes, "tested")
-        await response(scope, receive, send)
-
-    return application
+    return Entry(app, routes, "tested")
 
 
 async def ask(

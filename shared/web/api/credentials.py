@@ -6,8 +6,8 @@ from typing import Any
 
 from shared.core.credentials.model import MAX_BYTES, CredentialFile, Credentials
 from shared.core.credentials.service import Refreshed
+from shared.web.http.call import Call
 from shared.web.http.encoding import rfc3339
-from shared.web.http.entry import Call
 
 _MEDIA_TYPES = ("application/json", "application/octet-stream", "text/plain")
 

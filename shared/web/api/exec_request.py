@@ -9,7 +9,7 @@ from shared.core.commands import Command
 from shared.errors import InvalidRequest
 from shared.settings import Settings
 from shared.web.api.commands import ExecBody, ExecOptions
-from shared.web.http.entry import Call
+from shared.web.http.call import Call
 from shared.web.http.request_body import RequestBody
 from shared.web.http.schemas import checked, decode
 

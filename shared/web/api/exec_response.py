@@ -15,7 +15,7 @@ from shared.core.commands import ExecEvent, Exit
 from shared.errors import InternalError
 from shared.web.api import events as wire
 from shared.web.api.answer_room import AnswerRoom
-from shared.web.http.entry import Call
+from shared.web.http.call import Call
 from shared.web.http.event_streams import NO_BUFFERING, AttendedResponse, EventStream, after
 from shared.web.http.problems import instance_of, problem_response
 from shared.web.http.request_body import RequestBody

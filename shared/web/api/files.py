@@ -20,8 +20,8 @@ from shared.core.files.unpack import FolderUpload
 from shared.core.files.upload import Piece, Progress, Upload
 from shared.errors import InvalidRequest, NotFound, UnsupportedMediaType
 from shared.web.http.byte_streams import StreamedResponse
+from shared.web.http.call import Call
 from shared.web.http.encoding import as_json
-from shared.web.http.entry import Call
 from shared.web.http.paging import page_size, single_values
 from shared.web.http.ranges import byte_range, content_range, digest_header, names_tag, sha256_of
 

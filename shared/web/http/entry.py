@@ -1,31 +1,32 @@
-"""From a request to a handler and back: routing, request id, identity, errors, one log line."""
+"""The one way in, for HTTP and WebSocket alike: request id, identity, rate, problem, span, log line."""
 
 from __future__ import annotations
 
-import dataclasses
 import re
 import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Protocol
 
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from shared.core.person import NOBODY, Person
 from shared.core.telemetry import Telemetry
-from shared.errors import InvalidRequest, MethodNotAllowed, NotFound, PayloadTooLarge, UnsupportedMediaType
 from shared.identity.model import IdentityVerifier
 from shared.web.http import logs
+from shared.web.http.call import Call
 from shared.web.http.problems import instance_of, problem_response
-from shared.web.http.request_log import Exchange
+from shared.web.http.request_log import RequestLog
+from shared.web.http.routing import AnyRoute, Route, SocketRoute, find
+from shared.web.websocket.call import SocketCall
+from shared.web.websocket.closing import close_with
 
 if TYPE_CHECKING:
     from shared.settings import Settings
     from shared.web.http.rates import RequestRates
 
-MAX_JSON_BYTES = 1024 * 1024
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
-_PARAMETER = re.compile(r"\{(\w+)\}")
 _MAX_ID = 100
 
 
@@ -53,136 +54,86 @@ class Application(Protocol):
         ...
 
 
-@dataclasses.dataclass(slots=True)
-class Call:
-    """One request to a handler.
-
-    Attributes:
-        request: As Starlette has it.
-        caller: The verified caller; ``NOBODY`` where no identity is asked for.
-        request_id: Taken from X-Request-Id or made.
-        params: Values of the path's parameters.
-    """
-
-    request: Request
-    caller: Person
-    request_id: str
-    params: Mapping[str, str]
-
-    def media_type(self, *accepted: str) -> str:
-        """What the body is declared as: one of those accepted.
-
-        Raises:
-            UnsupportedMediaType: It is none of them, or is compressed.
-        """
-        media_type = self.request.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if media_type not in accepted:
-            raise UnsupportedMediaType(
-                f"the body must be {' or '.join(accepted)}", content_type=media_type[:100]
-            )
-        encoding = self.request.headers.get("content-encoding", "identity").strip().lower()
-        if encoding not in ("", "identity"):
-            raise UnsupportedMediaType("the body must not be encoded", content_encoding=encoding[:100])
-        return media_type
-
-    async def json_body(self) -> bytes:
-        """The body of a JSON request, of at most 1 MiB; raises what ``body`` does."""
-        return await self.body(MAX_JSON_BYTES, "application/json")
-
-    async def body(self, max_bytes: int, *accepted: str) -> bytes:
-        """The whole body, bounded.
-
-        Raises:
-            UnsupportedMediaType: It is declared as none of those accepted, or is compressed.
-            PayloadTooLarge: It is longer than ``max_bytes``.
-        """
-        self.media_type(*accepted)
-        body = bytearray()
-        try:
-            async for chunk in self.request.stream():
-                body += chunk
-                if len(body) > max_bytes:
-                    raise PayloadTooLarge(f"the body is larger than {max_bytes} bytes", max_bytes=max_bytes)
-        except ClientDisconnect as error:
-            raise InvalidRequest("the connection broke before the body was complete") from error
-        return bytes(body)
-
-
-Handler: TypeAlias = Callable[[Call], Awaitable[Response]]
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Route:
-    """A method and a path template such as ``/v1/sessions/{session_id}``.
-
-    Attributes:
-        public: Served without an identity.
-        rest: The last parameter takes all the rest of the path, slashes too; it may be empty.
-    """
-
-    method: str
-    path: str
-    handler: Handler
-    public: bool = False
-    rest: bool = False
-
-    def match(self, path: str) -> dict[str, str] | None:
-        """The path's parameters, or None when it is another path."""
-        pattern = _PARAMETER.sub(r"(?P<\1>[^/]+)", self.path)
-        if self.rest:
-            pattern = pattern.removesuffix("[^/]+)") + ".*)"
-        found = re.fullmatch(pattern, path, re.DOTALL)
-        return found.groupdict() if found else None
-
-
-async def serve(
-    request: Request, app: Callable[[], Application], routes: Sequence[Route], function: str
-) -> Response:
-    """Answers a request with the route that matches it.
+class Entry:
+    """An ASGI application that lets requests in and tells how they ended.
 
     Args:
-        request: The request.
         app: Gives the composition root; may fail when the settings are wrong.
-        routes: What this function serves.
-        function: Its name, for the log.
-
-    Returns:
-        The handler's response, or a problem document. Nothing is raised.
+        routes: What is served.
+        name: The function's name, for the log.
     """
-    asked = request.headers.get("x-request-id", "")
-    request_id = asked if _REQUEST_ID.fullmatch(asked) else secrets.token_hex(16)
-    exchange = Exchange(request, function, request_id)
-    try:
-        application = app()
+
+    def __init__(self, app: Callable[[], Application], routes: Sequence[AnyRoute], name: str) -> None:
+        self._app = app
+        self.routes = routes
+        self._name = name
+
+    def function(self) -> Callable[[Request], Awaitable[Response]]:
+        """The entry as functions-framework takes it, which insists on a plain function."""
+
+        async def serve(request: Request) -> Response:
+            return await self.respond(request)
+
+        return serve
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serves one HTTP request or one WebSocket."""
+        if scope["type"] == "websocket":
+            await self._socket(scope, receive, send)
+        else:
+            response = await self.respond(Request(scope, receive))
+            await response(scope, receive, send)
+
+    async def respond(self, request: Request) -> Response:
+        """Answers an HTTP request.
+
+        Returns:
+            The handler's response, or a problem document. Nothing is raised. The log line is written
+            when the response has been sent.
+        """
+        told = RequestLog(request, self._name, _request_id(request))
+        try:
+            route, params, caller = await self._admit(request, told)
+            assert isinstance(route, Route), "find() gives a route of the connection's kind"
+            response = await route.handler(Call(request, caller, told.request_id, params))
+        except Exception as error:  # noqa: BLE001 - whatever happens, the caller gets a problem document
+            instance = instance_of(request)
+            response = problem_response(error, instance=instance, request_id=told.request_id)
+        response.headers["X-Request-Id"] = told.request_id
+        return told.recorded(response)
+
+    async def _socket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serves a WebSocket until its end; what is raised becomes its close code and reason."""
+        connection = HTTPConnection(scope)
+        told = RequestLog(connection, self._name, _request_id(connection))
+        with told.recorded_socket(scope, receive, send) as socket:
+            try:
+                route, params, caller = await self._admit(connection, told)
+                assert isinstance(route, SocketRoute), "find() gives a route of the connection's kind"
+                await route.handler(SocketCall(socket, caller, told.request_id, params))
+            except Exception as error:  # noqa: BLE001 - whatever happens, the caller gets a close code
+                await close_with(socket, error)
+
+    async def _admit(
+        self, connection: HTTPConnection, told: RequestLog
+    ) -> tuple[AnyRoute, Mapping[str, str], Person]:
+        """Finds the route, and asks who calls and whether he may call now."""
+        application = self._app()
         logs.configure(application.settings)
-        exchange.trace(application.telemetry)
-        call, route = await _dispatch(request, application, routes, exchange)
+        told.trace(application.telemetry)
+        route, params = find(self.routes, connection.scope)
+        told.route = route.path_format
+        logs.about(params.get("session_id", "")[:_MAX_ID])
+        caller = NOBODY
         if not route.public:
-            application.rates.take(call.caller.subject, function)
-        response = await route.handler(call)
-    except Exception as error:  # noqa: BLE001 - whatever happens, the caller gets a problem document
-        response = problem_response(error, instance=instance_of(request), request_id=request_id)
-    response.headers["X-Request-Id"] = request_id
-    return exchange.recorded(response)
+            host = connection.client.host if connection.client else None
+            caller = (await application.verifier.verify(connection.headers, host)).person
+            told.owner = caller.email
+            application.rates.take(caller.subject, self._name)
+        return route, params, caller
 
 
-async def _dispatch(
-    request: Request, app: Application, routes: Sequence[Route], exchange: Exchange
-) -> tuple[Call, Route]:
-    path = request.scope["path"]
-    matches = [(route, params) for route in routes if (params := route.match(path)) is not None]
-    if not matches:
-        raise NotFound("there is nothing at this path")
-    chosen = next((match for match in matches if match[0].method == request.method), None)
-    if chosen is None:
-        allow = ", ".join(sorted({route.method for route, _ in matches}))
-        raise MethodNotAllowed(f"this path takes {allow}", allow=allow)
-    route, params = chosen
-    exchange.route = route.path
-    logs.about(params.get("session_id", "")[:_MAX_ID])
-    caller = NOBODY
-    if not route.public:
-        host = request.client.host if request.client else None
-        caller = (await app.verifier.verify(request.headers, host)).person
-        exchange.owner = caller.email
-    return Call(request, caller, exchange.request_id, params), route
+def _request_id(connection: HTTPConnection) -> str:
+    """The caller's X-Request-Id, if it is one; otherwise a new one."""
+    asked = connection.headers.get("x-request-id", "")
+    return asked if _REQUEST_ID.fullmatch(asked) else secrets.token_hex(16)

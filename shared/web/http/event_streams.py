@@ -15,7 +15,7 @@ from shared.web.api import events as wire
 from shared.web.api.events import EventObject, Format
 from shared.web.http import logs
 from shared.web.http.byte_streams import send_pieces, while_connected
-from shared.web.http.entry import Call
+from shared.web.http.call import Call
 from shared.web.http.outbox import Outbox
 from shared.web.http.problems import as_known, instance_of, problem
 from shared.web.http.request_body import RequestBody

@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse, Response
 from shared.core.sessions.idempotency import IdempotentRequests
 from shared.core.sessions.ports import RequestRecord
 from shared.errors import GamguiError, InvalidRequest
-from shared.web.http.entry import Call
+from shared.web.http.call import Call
 from shared.web.http.problems import ProblemResponse, instance_of, problem
 
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")

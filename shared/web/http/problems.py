@@ -7,7 +7,7 @@ import math
 import urllib.parse
 from typing import Any
 
-from starlette.requests import Request
+from starlette.requests import HTTPConnection
 from starlette.responses import JSONResponse
 
 from shared.errors import GamguiError, InternalError, Unauthenticated
@@ -33,7 +33,7 @@ def as_known(error: Exception) -> GamguiError:
     return InternalError("an unexpected error; the log has it under the request id")
 
 
-def instance_of(request: Request) -> str:
+def instance_of(request: HTTPConnection) -> str:
     """The path of a request as a URI reference, for problem documents and the log.
 
     From the scope: ``request.url`` drops line breaks from a path and fails on a query

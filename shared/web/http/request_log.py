@@ -1,16 +1,18 @@
-"""A request and its answer until the answer's end, and the one line that is logged of them."""
+"""The one line that is logged of a request, HTTP or WebSocket, when its answer has ended."""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Literal, TypeAlias
 
-from starlette.requests import Request
+from starlette.requests import HTTPConnection
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
+from starlette.websockets import WebSocket
 
 from shared.core.sessions.names import owner_hash
 from shared.core.telemetry import SILENT, RequestSpan, Telemetry
@@ -22,15 +24,23 @@ End: TypeAlias = Literal["completed", "client_gone", "failed"]
 CLIENT_CLOSED = 499
 """Logged where the caller went away before there was a status; nginx made it up, Cloud Logging knows it."""
 
+_WEBSOCKET = "WEBSOCKET"
+"""Stands for the method of a WebSocket."""
+
 _MAX_TEXT = 500
 _MAX_DIGITS = 15
+_SWITCHED = 101
+_PROBLEMS = 4000
+"""Close codes of problems: this and an HTTP status; see ``shared.web.websocket.closing``."""
+
+_GOODBYES = (1000, 1001)
 
 log = logging.getLogger("gamgui.request")
 
 _served = False
 
 
-class Exchange:
+class RequestLog:
     """One request. Its line is written when its answer has ended, however that comes.
 
     Args:
@@ -43,10 +53,11 @@ class Exchange:
         route: Path template of the route, once it is known.
     """
 
-    def __init__(self, request: Request, function: str, request_id: str) -> None:
+    def __init__(self, request: HTTPConnection, function: str, request_id: str) -> None:
         global _served
         self._cold, _served = not _served, True
         self._request = request
+        self._method: str = request.scope.get("method", _WEBSOCKET)
         self._function = function
         self._started = time.monotonic()
         self._started_ns = time.time_ns()
@@ -61,15 +72,22 @@ class Exchange:
 
     def trace(self, telemetry: Telemetry) -> None:
         """Begins the request's span, if there are traces; log entries belong to it then."""
-        self._span = telemetry.request(
-            self._function, self._request.method, self._traceparent, self._started_ns
-        )
+        self._span = telemetry.request(self._function, self._method, self._traceparent, self._started_ns)
         if self._span.traceparent:
             self._context = logs.bind(self.request_id, self._span.traceparent)
 
     def recorded(self, response: Response) -> Response:
         """The response, which writes the line and ends the span when it has ended."""
         return _Recorded(response, self._ended)
+
+    @contextlib.contextmanager
+    def recorded_socket(self, scope: Scope, receive: Receive, send: Send) -> Iterator[WebSocket]:
+        """A WebSocket, watched: the line is written, and the span ends, with the block."""
+        sent = _Sent()
+        try:
+            yield WebSocket(scope, _watched_receive(receive, sent), _watched_send(send, sent))
+        finally:
+            self._ended(sent)
 
     def _ended(self, sent: _Sent) -> None:
         seconds = time.monotonic() - self._started
@@ -89,7 +107,7 @@ class Exchange:
         log.log(
             logging.WARNING if status >= 500 or end == "failed" else logging.INFO,
             "%s %s -> %d in %.1f ms%s",
-            self._request.method[:_MAX_TEXT],
+            self._method[:_MAX_TEXT],
             path,
             status,
             seconds * 1000,
@@ -112,7 +130,7 @@ class Exchange:
         """
         headers = self._request.headers
         fields = {
-            "requestMethod": self._request.method[:_MAX_TEXT],
+            "requestMethod": self._method[:_MAX_TEXT],
             "requestUrl": path,
             "status": status,
             "responseSize": str(size),
@@ -177,3 +195,31 @@ class _Recorded(Response):
             await self._response(scope, receiving, sending)
         finally:
             self._ended(sent)
+
+
+def _watched_receive(receive: Receive, sent: _Sent) -> Receive:
+    async def receiving() -> Message:
+        message = await receive()
+        if message["type"] == "websocket.disconnect":
+            # Uvicorn says 1005 of a connection that broke: what the client itself said counts (RFC 6455, 7.4.1).
+            sent.gone, sent.complete = True, message.get("code") in _GOODBYES
+        return message
+
+    return receiving
+
+
+def _watched_send(send: Send, sent: _Sent) -> Send:
+    async def sending(message: Message) -> None:
+        await send(message)
+        match message["type"]:
+            case "websocket.accept":
+                sent.status = _SWITCHED
+            case "websocket.send":
+                sent.size += len(message.get("bytes") or (message.get("text") or "").encode())
+            case "websocket.close":
+                sent.complete = True
+                code = message.get("code", 1000)
+                if code >= _PROBLEMS:
+                    sent.status = code - _PROBLEMS
+
+    return sending

@@ -14,8 +14,9 @@ from shared.errors import InvalidRequest
 from shared.settings import Settings
 from shared.web.api.commands import ExecOptions
 from shared.web.api.exec_request import query_options, read_command
-from shared.web.http.entry import Call, Route
+from shared.web.http.call import Call
 from shared.web.http.request_body import RequestBody
+from shared.web.http.routing import Route
 from tests.support.web_app import ask, serving
 
 SETTINGS = Settings.from_env({"AUTH_MODE": "dev"})

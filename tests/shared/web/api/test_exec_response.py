@@ -14,8 +14,9 @@ from starlette.responses import Response
 from shared.core.commands import ExecEvent, ExecResult, Exit, Output, Started
 from shared.errors import ClusterUnavailable, Conflict
 from shared.web.api.exec_response import respond
-from shared.web.http.entry import Call, Route
+from shared.web.http.call import Call
 from shared.web.http.request_body import RequestBody
+from shared.web.http.routing import Route
 from tests.support.patience import PATIENCE
 from tests.support.web_app import ask, serving
 

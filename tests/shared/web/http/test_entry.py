@@ -7,8 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
+from starlette.routing import Match
 
-from shared.web.http.entry import Call, Route
+from shared.web.http.call import Call
+from shared.web.http.routing import Route
 from tests.support.web_app import WebApp, ask, raising, serving
 
 
@@ -37,7 +39,7 @@ async def test_the_route_of_method_and_path_answers_with_the_paths_parameters() 
     [("/deep/1/a/b", "a/b"), ("/deep/1/", ""), ("/deep/1/a%2Fb%0Ac/", "a/b\nc/"), ("/deep/1//", "/")],
 )
 async def test_a_last_parameter_may_take_the_rest_of_the_path(path: str, rest: str) -> None:
-    routes = [Route("GET", "/deep/{number}/{rest}", _told, rest=True)]
+    routes = [Route("GET", "/deep/{number}/{rest:rest}", _told)]
     assert (await ask(serving(routes), path)).json()["params"] == {"number": "1", "rest": rest}
     for other in ("/deep/1", "/deep//x", "/deep/1a"):
         assert (await ask(serving(routes), other)).status_code == 404
@@ -83,8 +85,12 @@ async def test_a_bad_request_id_is_replaced(request_id: str) -> None:
 
 @given(st.text(max_size=40))
 def test_a_template_matches_whole_segments_only(text: str) -> None:
-    found = Route("GET", "/things/{thing_id}", _told).match(f"/things/{text}")
-    assert found == (None if not text or "/" in text else {"thing_id": text})
+    scope = {"type": "http", "method": "GET", "path": f"/things/{text}"}
+    match, child = Route("GET", "/things/{thing_id}", _told).matches(scope)
+    if not text or "/" in text:
+        assert match is Match.NONE
+    else:
+        assert (match, child["path_params"]) == (Match.FULL, {"thing_id": text})
 
 
 async def test_a_connection_that_breaks_in_the_body_is_no_fault_of_ours() -> None:

@@ -20,7 +20,8 @@ from starlette.responses import Response, StreamingResponse
 
 from shared.core.sessions.names import owner_hash
 from shared.web.http import logs
-from shared.web.http.entry import Call, Route
+from shared.web.http.call import Call
+from shared.web.http.routing import Route
 from tests.support.gateway_process import ROOT
 from tests.support.patience import PATIENCE
 from tests.support.web_app import ask, serving

@@ -17,8 +17,8 @@ from shared.errors import (
     TooManyRequests,
     Unauthenticated,
 )
-from shared.web.http.entry import Route
 from shared.web.http.problems import problem
+from shared.web.http.routing import Route
 from tests.support.web_app import ask, raising, serving
 
 SECRET = "ya29.canary-secret"

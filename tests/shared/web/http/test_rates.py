@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from starlette.responses import JSONResponse, Response
 
 from shared.errors import TooManyRequests
-from shared.web.http.entry import Call, Route
+from shared.web.http.call import Call
 from shared.web.http.rates import MAX_BUCKETS, RequestRates
+from shared.web.http.routing import Route
 from tests.support.web_app import WebApp, ask, serving
 
 SECOND = 1_000_000_000

@@ -19,9 +19,10 @@ from shared.errors import StoreUnavailable
 from shared.web.api.events import EventObject
 from shared.web.http import logs
 from shared.web.http.byte_streams import StreamedResponse
-from shared.web.http.entry import Call, Handler, Route
+from shared.web.http.call import Call
 from shared.web.http.event_streams import EventStream
 from shared.web.http.request_body import RequestBody
+from shared.web.http.routing import Handler, Route
 from tests.support.patience import PATIENCE
 from tests.support.web_app import ask, raising, serving
 

@@ -1,0 +1,38 @@
+"""How a WebSocket is told why it ends: a close code and a reason for each problem.
+
+The code is 4000 and the HTTP status of the same problem: RFC 6455, 7.4.2, leaves 4000-4999 to applications.
+The reason is the stable word of the problem document, such as ``SESSION_NOT_FOUND``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+
+from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
+
+from shared.web.http import logs
+from shared.web.http.problems import as_known
+
+_FIRST = 4000
+_MAX_REASON_BYTES = 123
+"""A control frame holds 125 bytes (RFC 6455, 5.5), of which the code takes two."""
+
+
+async def close_with(socket: WebSocket, error: Exception) -> None:
+    """Ends a WebSocket for an error.
+
+    A socket that is not accepted yet is accepted first: who closes before that answers the upgrade with
+    403, and a browser shows neither code nor reason to its page.
+
+    Args:
+        socket: In any state.
+        error: What was raised. That the other side has gone is no error.
+    """
+    if isinstance(error, WebSocketDisconnect):
+        return
+    known = as_known(error)
+    logs.failed(known.reason)
+    with contextlib.suppress(RuntimeError, OSError, WebSocketDisconnect):  # the other side has gone meanwhile
+        if socket.application_state is WebSocketState.CONNECTING:
+            await socket.accept()
+        await socket.close(_FIRST + known.status, known.reason[:_MAX_REASON_BYTES])

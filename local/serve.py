@@ -180,7 +180,13 @@ async def _serve(listener: socket.socket, *, laptop: bool) -> int:
     from shared.app.composition import app
 
     gateway = Gateway(load_functions(), app())
-    config = uvicorn.Config(gateway, log_level="warning", timeout_graceful_shutdown=10, proxy_headers=False)
+    config = uvicorn.Config(
+        gateway,
+        log_level="warning",
+        timeout_graceful_shutdown=10,
+        proxy_headers=False,
+        ws="websockets-sansio",
+    )
     server = _Server(config)
     print(f"GAMGUI session functions: http://localhost:{listener.getsockname()[1]}", flush=True)
     async with scheduled(app().cleanup) if laptop else contextlib.nullcontext():

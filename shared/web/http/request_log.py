@@ -201,7 +201,7 @@ def _watched_receive(receive: Receive, sent: _Sent) -> Receive:
     async def receiving() -> Message:
         message = await receive()
         if message["type"] == "websocket.disconnect":
-            # Uvicorn says 1005 of a connection that broke: what the client itself said counts (RFC 6455, 7.4.1).
+            # Uvicorn says 1005 of a connection that broke: the client's own word counts (RFC 6455, 7.4.1).
             sent.gone, sent.complete = True, message.get("code") in _GOODBYES
         return message
 

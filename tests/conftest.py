@@ -33,17 +33,17 @@ LONG = (
     "faults/test_store_faults.py",
     "faults/test_crashes.py",
     "functions/test_alone.py",
-    "shared/files/test_races.py",
+    "shared/core/files/test_races.py",
     "contract/test_exec.py",
     "contract/test_soak.py",
-    "shared/kube/test_supervisor.py",
+    "shared/kube/exec/test_supervisor.py",
     "local/test_laptop.py",
     "contract/test_large_files.py",
     "contract/test_files.py",
-    "shared/kube/test_job_script.py",
+    "shared/kube/jobs/test_script.py",
     "shared/test_credentials_leaks.py",
     "shared/store/test_firestore.py",
-    "shared/kube/test_exec_recordings.py",
+    "shared/kube/exec/test_recordings.py",
 )
 """Files that take longest, and so begin first: at the end all processes have something to do."""
 

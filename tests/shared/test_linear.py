@@ -30,7 +30,7 @@ SETTING = 128 * 1024
 """One variable of a process: MAX_ARG_STRLEN, execve(2)."""
 
 BOUNDS = {
-    "shared.audit.": _SEARCHED,
+    "shared.core.audit.": _SEARCHED,
     "shared.core.files.script_output": 8192,
     "shared.core.files.download": 8192,
     "shared.core.files.paths": HEADERS,

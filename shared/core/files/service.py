@@ -1,6 +1,6 @@
 """The use cases of a session's files: store, unpack, read, list, pack, delete.
 
-All of it is done by short scripts in the session's pod (shared/files), through the same port
+All of it is done by short scripts in the session's pod (beside this), through the same port
 as commands: their supervision, their end with the caller and their backpressure are files' too.
 """
 

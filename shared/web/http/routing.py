@@ -95,8 +95,9 @@ def find(routes: Iterable[AnyRoute], scope: Scope) -> tuple[AnyRoute, dict[str, 
         MethodNotAllowed: Those that have it take other methods.
     """
     allowed: set[str] = set()
+    asked = {**scope, "path_params": {}}  # a framework around this has parameters of its own in them
     for route in routes:
-        match, child = route.matches(scope)
+        match, child = route.matches(asked)
         if match is Match.FULL:
             return route, child["path_params"]
         if match is Match.PARTIAL and isinstance(route, Route):

@@ -23,7 +23,7 @@ from shared.core.ids import new_session_id
 from shared.core.sessions.model import SessionState
 from shared.core.sessions.variables import MAX_COMMAND_BYTES
 from shared.settings import Settings
-from shared.web.http.entry import MAX_JSON_BYTES
+from shared.web.http.call import MAX_JSON_BYTES
 from tests.shared.store.samples import a_session
 from tests.shared.test_linear_parsers import SHELL
 from tests.support.people import ALICE

@@ -34,7 +34,7 @@ class JobEnds:
     """Notes how jobs end.
 
     Args:
-        store: Keeps sessions and jobs.
+        store: Keeps jobs.
         runtime: Runs jobs in pods.
         virtual: Runs the jobs of virtual sessions.
         audit: Told of every end.

@@ -16,7 +16,6 @@ from bench.laboratory import USER, Laboratory
 from bench.report import Ratio
 from local.gateway import ensure_namespace
 from shared.app.composition import App
-from shared.core.cleanup.ports import CleanupStore
 from shared.core.cleanup.report import Action
 from shared.core.ids import new_session_id
 from shared.core.sessions.model import Resources, Session, SessionState
@@ -25,6 +24,7 @@ from shared.core.sessions.pod import PodPhase
 from shared.kube.api.client import KubeApi
 from shared.kube.connect.connector import ClusterConnector
 from shared.settings import Settings
+from shared.store.engine import Engine
 
 _SIZES = ((100, 50), (10_000, 50), (10_000, 500))
 """Stored sessions, and how many of them are due."""
@@ -35,16 +35,18 @@ _LIVE = 20
 _AT_ONCE = 16
 
 
-class _CountingStore:
+class _CountingEngine:
     """Counts documents that are read as Firestore bills them: each one, and one for an empty answer."""
 
-    def __init__(self, store: CleanupStore) -> None:
-        self._store = store
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
         self.reads = 0
 
     def __getattr__(self, name: str) -> Any:
-        attribute = getattr(self._store, name)
-        if not inspect.iscoroutinefunction(attribute) or name.startswith(("create", "update", "remove")):
+        attribute = getattr(self._engine, name)
+        if not inspect.iscoroutinefunction(attribute) or name.startswith(
+            ("create", "update", "put", "delete")
+        ):
             return attribute
 
         async def counted(*arguments: Any, **options: Any) -> Any:
@@ -75,12 +77,12 @@ class _CountingApi(KubeApi):
 
 
 class _CountingApp(App):
-    """The composition root with a counting store and a counting API."""
+    """The composition root with a counting database and a counting API."""
 
     @functools.cached_property
-    def store(self) -> Any:
+    def engine(self) -> Any:
         """See ``App``."""
-        return _CountingStore(App.store.func(self))  # type: ignore[attr-defined]
+        return _CountingEngine(App.engine.func(self))  # type: ignore[attr-defined]
 
     @functools.cached_property
     def kube(self) -> _CountingApi:
@@ -138,7 +140,7 @@ async def _measured(lab: Laboratory, stored: int, due: int) -> _Run:
 
 async def _one_run(app: _CountingApp, stored: int, due: int) -> _Run:
     await _fill(app, stored, due)
-    app.store.reads = 0
+    app.engine.reads = 0
     app.kube.calls.clear()
     started = time.monotonic()
     report = await app.cleanup.run(dry_run=False)
@@ -146,7 +148,7 @@ async def _one_run(app: _CountingApp, stored: int, due: int) -> _Run:
     ended = report.count("session", Action.DELETED)
     if report.faults or ended != due:
         raise RuntimeError(f"cleanup ended {ended} of {due}: {report.faults} {report.decisions[-3:]}")
-    return _Run(stored, due, app.store.reads, app.kube.calls.copy(), took)
+    return _Run(stored, due, app.engine.reads, app.kube.calls.copy(), took)
 
 
 async def _fill(app: _CountingApp, stored: int, due: int) -> None:
@@ -163,7 +165,7 @@ async def _fill(app: _CountingApp, stored: int, due: int) -> None:
         session_id = new_session_id()
         session = dataclasses.replace(like, id=session_id, pod_name=pod_name(session_id))
         async with slots:
-            await app.store.create(session)
+            await app.store.sessions.create(session)
             if session.live:
                 await app.runtime.create(
                     dataclasses.replace(session, expires_at=now + timedelta(hours=8)), {}

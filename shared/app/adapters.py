@@ -15,13 +15,15 @@ from shared.errors import ConfigurationError
 from shared.settings import Settings
 
 if TYPE_CHECKING:
-    from shared.core.cleanup.ports import CleanupStore, Inventory
+    from shared.app.stores import Stores
+    from shared.core.cleanup.ports import Inventory
     from shared.core.credentials.ports import CredentialStore
     from shared.core.held import Held
     from shared.core.sessions.ports import PodRuntime
     from shared.core.telemetry import Telemetry
     from shared.identity.model import IdentityVerifier
     from shared.kube.api.client import KubeApi
+    from shared.store.engine import Engine
 
 
 class SystemClock:
@@ -76,32 +78,32 @@ class Adapters:
             ) from error
 
     @functools.cached_property
-    def store(self) -> CleanupStore:
-        """The store that ``SESSION_STORE`` names."""
-        if not self.settings.otlp_endpoint:
-            return self._store()
-        from shared.telemetry.observed import observed_store
-
-        return observed_store(self._store(), self.telemetry)
-
-    def _store(self) -> CleanupStore:
+    def engine(self) -> Engine:
+        """The database that ``SESSION_STORE`` names."""
         if self.settings.session_store == "sqlite":
             if self.settings.on_cloud_run:
                 raise ConfigurationError(
                     "SESSION_STORE=sqlite would lose sessions with the instance on Cloud Run; use firestore",
                     variable="SESSION_STORE",
                 )
-            from shared.store.sqlite.store import SqliteStore
+            from shared.store.sqlite.engine import SqliteEngine
 
-            return SqliteStore(Path(self.settings.sqlite_path), clock=self.clock)
-        from shared.store.firestore.store import FirestoreStore
+            return SqliteEngine(Path(self.settings.sqlite_path), telemetry=self.telemetry)
+        from shared.store.firestore.engine import FirestoreEngine
 
-        return FirestoreStore(
+        return FirestoreEngine(
             project=self.settings.google_cloud_project,
             database=self.settings.firestore_database,
             emulator_host=self.settings.firestore_emulator_host,
-            clock=self.clock,
+            telemetry=self.telemetry,
         )
+
+    @functools.cached_property
+    def store(self) -> Stores:
+        """What the database keeps."""
+        from shared.app.stores import Stores
+
+        return Stores(self.engine, self.clock)
 
     @functools.cached_property
     def kube(self) -> KubeApi:
@@ -125,9 +127,9 @@ class Adapters:
         runtime = KubernetesRuntime(self.kube, options, template, shutdown=shutdown_event(), held=self.held)
         if not self.settings.otlp_endpoint:
             return runtime
-        from shared.telemetry.observed import observed_runtime
+        from shared.telemetry.runtime import ToldRuntime
 
-        return observed_runtime(runtime, self.telemetry, self.clock)
+        return ToldRuntime(runtime, self.telemetry, self.clock)
 
     @functools.cached_property
     def virtual(self) -> PodRuntime:
@@ -167,6 +169,6 @@ class Adapters:
 
     async def close(self) -> None:
         """Ends what runs and releases what was built. The instance is not used afterwards."""
-        for name in ("runtime", "kube", "store", "verifier", "telemetry"):
+        for name in ("runtime", "kube", "engine", "verifier", "telemetry"):
             if name in self.__dict__:
                 await getattr(self, name).close()

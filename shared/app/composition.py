@@ -52,7 +52,7 @@ class App(Adapters):
         from shared.identity.claims import lowered
 
         return SessionAccess(
-            store=self.store,
+            store=self.store.sessions,
             runtime=self.runtime,
             virtual=self.virtual,
             states=self.states,
@@ -66,7 +66,7 @@ class App(Adapters):
         """Moves sessions through their states."""
         from shared.core.sessions.states import SessionStates
 
-        return SessionStates(self.store, self.clock, _days(self.settings.retention_days))
+        return SessionStates(self.store.sessions, self.clock, _days(self.settings.retention_days))
 
     @functools.cached_property
     def jobs(self) -> JobService:
@@ -76,7 +76,8 @@ class App(Adapters):
         from shared.virtual.jobs import VirtualJobs
 
         return JobService(
-            store=self.store,
+            store=self.store.jobs,
+            sessions=self.store.sessions,
             access=self.access,
             runtime=KubernetesJobs(self.runtime, JobLimits.from_settings(self.settings), self.held),
             virtual=VirtualJobs(),
@@ -95,7 +96,7 @@ class App(Adapters):
             store=self.credential_store,
             runtime=KubernetesCredentials(self.runtime),
             virtual=VirtualCredentials(),
-            sessions=self.store,
+            sessions=self.store.sessions,
             access=self.access,
             audit=self.auditor,
             clock=self.clock,
@@ -107,7 +108,10 @@ class App(Adapters):
         from shared.core.credentials.owners import OwnerService
 
         return OwnerService(
-            store=self.store, credentials=self.credential_store, access=self.access, audit=self.auditor
+            store=self.store.sessions,
+            credentials=self.credential_store,
+            access=self.access,
+            audit=self.auditor,
         )
 
     @functools.cached_property
@@ -118,7 +122,7 @@ class App(Adapters):
         from shared.core.sessions.service import SessionService
 
         return SessionService(
-            store=self.store,
+            store=self.store.sessions,
             runtime=self.runtime,
             virtual=self.virtual,
             access=self.access,
@@ -138,7 +142,9 @@ class App(Adapters):
         """What callers change of their sessions."""
         from shared.core.sessions.update import SessionUpkeep
 
-        return SessionUpkeep(store=self.store, access=self.access, audit=self.auditor, clock=self.clock)
+        return SessionUpkeep(
+            store=self.store.sessions, access=self.access, audit=self.auditor, clock=self.clock
+        )
 
     @functools.cached_property
     def cleanup(self) -> CleanupService:
@@ -147,7 +153,7 @@ class App(Adapters):
         from shared.kube.pods.activity import KubernetesActivity
 
         return CleanupService(
-            store=self.store,
+            stores=self.store.cleanup,
             access=self.access,
             states=self.states,
             jobs=self.jobs,
@@ -186,7 +192,7 @@ class App(Adapters):
         """Idempotency keys."""
         from shared.core.sessions.idempotency import IdempotentRequests
 
-        return IdempotentRequests(self.store, self.clock)
+        return IdempotentRequests(self.store.requests, self.clock)
 
     @functools.cached_property
     def answers(self) -> AnswerRoom:

@@ -59,8 +59,13 @@ class Telemetry(Protocol):
         """
         ...
 
-    def store(self, operation: str) -> Work:
-        """A call of the session store, by the name of its method."""
+    def store(self, operation: str, collection: str = "") -> Work:
+        """A call of the store.
+
+        Args:
+            operation: Name of the engine's method.
+            collection: Name of the collection that it is about.
+        """
         ...
 
     def exec(self) -> Work:
@@ -117,7 +122,7 @@ class SilentTelemetry:
         """See ``Telemetry``."""
         return _WORK
 
-    def store(self, operation: str) -> Work:
+    def store(self, operation: str, collection: str = "") -> Work:
         """See ``Telemetry``."""
         return _WORK
 

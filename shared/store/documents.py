@@ -1,4 +1,4 @@
-"""Sessions, jobs and idempotency records as plain documents: one codec for all stores.
+"""Values as plain documents, the same for all engines.
 
 A document holds ``str``, ``int``, ``float``, ``bool``, ``None``, ``datetime`` and
 ``dict[str, str]`` values only. Firestore takes them as they are; SQLite takes them as JSON, in which a time
@@ -8,15 +8,15 @@ those of a newer release), and may lack those that have a default.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import functools
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
+from enum import Enum
 from typing import Any, TypeAlias, get_type_hints
 
-from shared.core.jobs.model import Job, JobState
-from shared.core.sessions.model import Resources, Session, SessionState
-from shared.core.sessions.ports import RequestRecord
 from shared.errors import InternalError
 
 Document: TypeAlias = dict[str, Any]
@@ -25,86 +25,56 @@ MAX_ID_BYTES = 1500
 _VERSION = "version"
 
 
-def session_document(session: Session) -> Document:
-    """The session as a document; its version is the store's and not in it.
+def document_of(value: Any, document_id: str) -> Document:
+    """A frozen dataclass as a document: its fields by their names, without its version, which is the store's.
+
+    Args:
+        value: Its fields hold what documents hold, enumerations of it, and flat dataclasses.
+        document_id: Under which the document is to be stored.
 
     Raises:
         ValueError: A time has no zone, or the id cannot be a document's.
     """
+    require_id(document_id)
     return {
-        **_document(session, session.id),
-        "credentials": " ".join(session.credentials),
-        "credentials_choice": (
-            None if session.credentials_choice is None else " ".join(session.credentials_choice)
-        ),
-        # As text: Firestore refuses some names of variables as names of fields.
-        "env": json.dumps(dict(session.env), ensure_ascii=False),
-        # What queries go by, and the session itself derives.
-        "check_at": None if session.check_at is None else utc(session.check_at),
-        "on_cluster": session.on_cluster,
+        field.name: _plain(getattr(value, field.name))
+        for field in dataclasses.fields(value)
+        if field.name != _VERSION
     }
 
 
-def session_from(document: Mapping[str, Any], version: str) -> Session:
-    """The session that a document holds.
+def values_of(kind: type, document: Mapping[str, Any], version: str) -> dict[str, Any]:
+    """The arguments of a dataclass that a document holds: times as ``datetime``, the rest as it is stored.
 
     Args:
-        document: What ``session_document`` gave, times as ``datetime`` or RFC 3339.
+        kind: The dataclass.
+        document: What ``document_of`` gave, times as ``datetime`` or RFC 3339.
         version: The store's version of the document.
 
     Raises:
-        InternalError: The document is not a session's (reason ``DOCUMENT_INVALID``).
+        TypeError: What should be a time is none.
+        ValueError: A time is malformed, or has no zone.
     """
-    try:
-        values = _values(Session, document, version)
-        values["state"] = SessionState(values["state"])
-        values["resources"] = Resources(**values["resources"])
-        values["labels"] = dict(values["labels"])
-        values["credentials"] = tuple(str.split(values.get("credentials", "")))
-        choice = values.get("credentials_choice")
-        values["credentials_choice"] = None if choice is None else tuple(str.split(choice))
-        values["env"] = dict(json.loads(values.get("env", "{}")))
-        return Session(**values)
-    except (KeyError, TypeError, ValueError) as error:
-        raise invalid("session") from error
+    values: dict[str, Any] = {
+        name: _time(document[name]) if hint in _TIMES else document[name]
+        for name, hint in _hints(kind).items()
+        if name in document
+    }
+    values[_VERSION] = version
+    return values
 
 
-def job_document(job: Job) -> Document:
-    """The job as a document; its version is the store's and not in it.
+@contextlib.contextmanager
+def reading(what: str) -> Iterator[None]:
+    """What the block makes of a document is a value, or the document is not what it should be.
 
     Raises:
-        ValueError: A time has no zone, or the id cannot be a document's.
+        InternalError: It is not (reason ``DOCUMENT_INVALID``).
     """
-    return {**_document(job, job.id), "command": json.dumps(job.command, ensure_ascii=False)}
-
-
-def job_from(document: Mapping[str, Any], version: str) -> Job:
-    """The job that a document holds; see ``session_from``."""
     try:
-        values = _values(Job, document, version)
-        values["state"] = JobState(values["state"])
-        command = json.loads(values["command"])
-        values["command"] = command if isinstance(command, str) else tuple(command)
-        return Job(**values)
+        yield
     except (KeyError, TypeError, ValueError) as error:
-        raise invalid("job") from error
-
-
-def request_document(record: RequestRecord) -> Document:
-    """The idempotency record as a document; its version is the store's and not in it.
-
-    Raises:
-        ValueError: A time has no zone, or the key cannot be a document's id.
-    """
-    return _document(record, record.key)
-
-
-def request_from(document: Mapping[str, Any], version: str) -> RequestRecord:
-    """The idempotency record that a document holds; see ``session_from``."""
-    try:
-        return RequestRecord(**_values(RequestRecord, document, version))
-    except (KeyError, TypeError, ValueError) as error:
-        raise invalid("request record") from error
+        raise invalid(what) from error
 
 
 def to_json(document: Document) -> str:
@@ -161,38 +131,16 @@ def microseconds(time: datetime) -> int:
     return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
 
 
-def _document(value: Session | Job | RequestRecord, document_id: str) -> Document:
-    require_id(document_id)
-    return {
-        field.name: _plain(getattr(value, field.name))
-        for field in dataclasses.fields(value)
-        if field.name != _VERSION
-    }
-
-
 def _plain(value: Any) -> Any:
     if isinstance(value, datetime):
         return utc(value)
-    if isinstance(value, SessionState | JobState):
+    if isinstance(value, Enum):
         return value.value
-    if isinstance(value, Resources):
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return dataclasses.asdict(value)
     if isinstance(value, Mapping):
         return dict(value)
     return value
-
-
-def _values(
-    kind: type[Session | Job | RequestRecord], document: Mapping[str, Any], version: str
-) -> dict[str, Any]:
-    hints = _HINTS[kind]
-    values: dict[str, Any] = {
-        name: _time(document[name]) if hint in _TIMES else document[name]
-        for name, hint in hints.items()
-        if name in document
-    }
-    values[_VERSION] = version
-    return values
 
 
 def _time(value: object) -> datetime | None:
@@ -229,10 +177,9 @@ def invalid(what: str) -> InternalError:
     return InternalError(f"A stored {what} cannot be read.", reason="DOCUMENT_INVALID")
 
 
-LISTED = (*(name for name in get_type_hints(Session) if name not in ("env", _VERSION)), "check_at")
-"""The fields of a session's document that lists read: its variables may be long, and are secrets."""
+@functools.cache
+def _hints(kind: type) -> Mapping[str, Any]:
+    return get_type_hints(kind)
+
 
 _TIMES = (datetime, datetime | None)
-_HINTS: Mapping[type, Mapping[str, Any]] = {
-    kind: get_type_hints(kind) for kind in (Session, Job, RequestRecord)
-}

@@ -98,9 +98,11 @@ class OtelTelemetry:
         }
         return _Work(self._child(f"{method} {template}", SpanKind.CLIENT, attributes))
 
-    def store(self, operation: str) -> Work:
+    def store(self, operation: str, collection: str = "") -> Work:
         """See ``Telemetry``."""
         attributes = {"db.system.name": self._store, "db.operation.name": operation}
+        if collection:
+            attributes["db.collection.name"] = collection
         return _Work(self._child(operation, SpanKind.CLIENT, attributes))
 
     def exec(self) -> Work:

@@ -16,7 +16,6 @@ from shared.core.sessions.model import Session
 from shared.core.sessions.names import credentials_name
 from shared.kube.api.client import KubeApi
 from shared.kube.api.errors import ApiError
-from shared.store.sqlite.store import SqliteStore
 from tests.contract.conftest import Target, gateway_settings, target_in
 from tests.contract.test_sessions import is_gone, pod_path
 from tests.support import laptop
@@ -24,6 +23,7 @@ from tests.support.client import Client, Json
 from tests.support.gam_files import gam_files
 from tests.support.needs import needs_here
 from tests.support.patience import PATIENCE
+from tests.support.stores import SqliteStore
 
 SCHEDULER = "scheduler@project.iam.gserviceaccount.com"
 

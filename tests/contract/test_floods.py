@@ -138,17 +138,17 @@ async def test_a_command_ends_with_one_clear_result_and_its_owner_ends_the_sessi
 async def test_an_administrator_and_cleanup_end_it_whatever_it_says(app: App) -> None:
     session, idle = await created(app), await created(app)
     now = datetime.now(UTC)
-    idle = await app.store.update(dataclasses.replace(idle, last_used_at=now - timedelta(hours=2)))
+    idle = await app.store.sessions.update(dataclasses.replace(idle, last_used_at=now - timedelta(hours=2)))
     async with asyncio.timeout(300):
         assert (await app.sessions.delete(ROOT, session.id)).state is SessionState.DELETED
         # That it is idle, its pod will not say: it is asked once, later again, and ends with its time.
         report = await app.cleanup.run(dry_run=False)
         [left] = [one for one in report.decisions if one.name == idle.id]
         assert (left.action, report.faults) == ("left", [])
-        looked = await app.store.get(idle.id)
+        looked = await app.store.sessions.get(idle.id)
         assert looked is not None
         assert (looked.state, looked.failed_looks) == (SessionState.RUNNING, 1)
-        await app.store.update(dataclasses.replace(looked, expires_at=now - timedelta(seconds=1)))
+        await app.store.sessions.update(dataclasses.replace(looked, expires_at=now - timedelta(seconds=1)))
         report = await app.cleanup.run(dry_run=False)
         assert [one.action for one in report.decisions if one.name == idle.id] == ["deleted"]
     require_little_held(app)

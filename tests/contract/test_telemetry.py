@@ -69,8 +69,14 @@ def test_a_span_of_a_request_goes_on_with_its_callers_trace(seen: Collector) -> 
 
 def test_calls_of_the_store_the_cluster_and_commands_are_children_of_their_request(seen: Collector) -> None:
     (execution,) = [span for span in seen.spans if span.trace == TRACE and span.kind == SERVER]
-    names = [span.name for span in children(seen, execution)]
-    assert sorted(names) == ["GET /api/v1/namespaces/{namespace}/pods/{name}/exec", "exec", "get"]
+    told = [(span.attributes.get("db.collection.name"), span.name) for span in children(seen, execution)]
+    assert sorted(name for collection, name in told if collection is None) == [
+        "GET /api/v1/namespaces/{namespace}/pods/{name}/exec",
+        "exec",
+    ]
+    # The key of digests is asked for once by an instance.
+    stored = [one for one in told if one[0] not in (None, "keys")]
+    assert sorted(stored) == [("audit", "put"), ("audit", "put"), ("sessions", "get")]
     created = next(span for span in seen.spans if span.name == "POST /v1/sessions" and not span.failed)
     calls = {span.name: span for span in children(seen, created)}
     assert {
@@ -82,6 +88,7 @@ def test_calls_of_the_store_the_cluster_and_commands_are_children_of_their_reque
     } <= set(calls)
     assert all(span.kind == CLIENT for span in calls.values())
     assert calls["create"].attributes["db.system.name"] == "sqlite"
+    assert calls["create"].attributes["db.collection.name"] == "sessions"
 
 
 def test_a_call_that_fails_says_how(seen: Collector) -> None:

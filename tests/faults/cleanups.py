@@ -64,8 +64,8 @@ class CleanupOfWhatIsLeft(Cleanup):
             world.document(owner, SessionState.PENDING), SessionState.DELETING, SessionState.DELETED
         )
         await _with_job(world, old)
-        old = await world.app.store.update(dataclasses.replace(old, purge_at=then))
-        await world.app.store.begin_request(
+        old = await world.app.store.sessions.update(dataclasses.replace(old, purge_at=then))
+        await world.app.store.requests.begin_request(
             RequestRecord(key=_KEY, fingerprint="", resource_id="x", lease_until=then, expires_at=then)
         )
         return Subject(owner, old)
@@ -73,9 +73,9 @@ class CleanupOfWhatIsLeft(Cleanup):
     async def wrong(self, world: World, subject: Subject, outcome: Report | None) -> list[str]:
         store, old = world.app.store, subject.known
         found = [f"session {one.id} is still {one.state}" for one in await world.sessions() if one.live]
-        if await store.get(old.id) or await store.list_jobs(old.id, limit=1, after=None):
+        if await store.sessions.get(old.id) or await store.jobs.list_jobs(old.id, limit=1, after=None):
             found.append("what is old is not forgotten")
-        if await store.expired_requests(datetime.now(UTC), limit=1):
+        if await store.requests.expired_requests(datetime.now(UTC), limit=1):
             found.append("an old Idempotency-Key is not forgotten")
         return found
 
@@ -88,7 +88,7 @@ class CleanupOfPods(Cleanup):
     async def prepare(self, world: World) -> Subject:
         owner, app, then = world.new_owner(), world.app, datetime.now(UTC) - timedelta(hours=2)
         idle = await app.sessions.create(person(owner), NEW)
-        idle = await app.store.update(dataclasses.replace(idle, last_used_at=then))
+        idle = await app.store.sessions.update(dataclasses.replace(idle, last_used_at=then))
         pending = await world.stored(world.document(owner, SessionState.PENDING))
         await app.runtime.wait_ready(pending, 30, await app.runtime.create(pending))
         return Subject(owner, idle)
@@ -112,8 +112,8 @@ async def _with_job(world: World, session: Session) -> None:
         created_at=session.created_at,
         timeout_seconds=None,
     )
-    job = await world.app.store.create_job(job)
-    await world.app.store.update_job(dataclasses.replace(job, state=JobState.RUNNING))
+    job = await world.app.store.jobs.create_job(job)
+    await world.app.store.jobs.update_job(dataclasses.replace(job, state=JobState.RUNNING))
 
 
 CLEANUPS = (CleanupOfWhatIsLeft(), CleanupOfPods())

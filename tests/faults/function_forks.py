@@ -25,7 +25,7 @@ import shared.kube.jobs.runtime
 import shared.kube.pods.activity
 import shared.kube.pods.inventory
 import shared.kube.pods.runtime
-import shared.store.sqlite.store
+import shared.store.sqlite.engine
 import shared.web.api.cleanup
 import shared.web.api.credentials  # noqa: F401
 from shared.app.composition import app
@@ -63,7 +63,7 @@ def _serve(told: dict[str, Any], listener: socket.socket) -> None:
         target=function, source=f"functions/{function}/main.py", signature_type="http"
     )
     services = app()
-    services.__dict__["store"] = guarded(services.store, told["gate"])
+    services.__dict__["engine"] = guarded(services.engine, told["gate"])
     config = uvicorn.Config(application, log_level="warning", lifespan="off")
     uvicorn.Server(config).run(sockets=[listener])
 

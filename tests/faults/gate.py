@@ -1,4 +1,4 @@
-"""A store before and after each of whose calls a test can stop."""
+"""A database before and after each of whose calls a test can stop."""
 
 from __future__ import annotations
 
@@ -15,24 +15,22 @@ Ask: TypeAlias = Callable[[str], Awaitable[bytes]]
 """Told the name of a call, answers what is to become of it."""
 
 
-class GatedStore:
-    """Asks before every call of a store.
+class GatedEngine:
+    """Asks before every call of an ``Engine``.
 
     Args:
-        store: Does the work.
+        engine: Does the work.
         ask: Is asked.
         held: Is told when a call is stopped, which then never ends.
     """
 
-    def __init__(self, store: Any, ask: Ask, held: Callable[[], None]) -> None:
-        self._store = store
+    def __init__(self, engine: Any, ask: Ask, held: Callable[[], None]) -> None:
+        self._engine = engine
         self._ask = ask
         self._held = held
 
     def __getattr__(self, name: str) -> Any:
-        method = getattr(self._store, name)
-        if name == "audit":
-            return GatedStore(method, self._ask, self._held)
+        method = getattr(self._engine, name)
         if name == "close":
             return method
 
@@ -53,18 +51,18 @@ def answer(line: Line, call: str) -> bytes:
     return GO if fault is None else STOP_AFTERWARDS if fault.acted else STOP
 
 
-def gated(store: Any, line: Line) -> GatedStore:
-    """A store in the test's own process."""
+def gated(engine: Any, line: Line) -> GatedEngine:
+    """A database of the test's own process."""
 
     async def ask(call: str) -> bytes:
         return answer(line, call)
 
-    return GatedStore(store, ask, line.held.set)
+    return GatedEngine(engine, ask, line.held.set)
 
 
 @contextlib.asynccontextmanager
 async def keeper(line: Line) -> AsyncIterator[int]:
-    """Serves the gate of a store in another process; gives the port."""
+    """Serves the gate of a database in another process; gives the port."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(ConnectionError, asyncio.CancelledError):
@@ -82,8 +80,8 @@ async def keeper(line: Line) -> AsyncIterator[int]:
         server.close()
 
 
-def guarded(store: Any, port: int) -> GatedStore:
-    """A store whose gate is kept by another process, at this port."""
+def guarded(engine: Any, port: int) -> GatedEngine:
+    """A database whose gate is kept by another process, at this port."""
     streams: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
     lock = asyncio.Lock()
 
@@ -95,4 +93,4 @@ def guarded(store: Any, port: int) -> GatedStore:
             writer.write(f"{call}\n".encode())
             return await reader.readexactly(1)
 
-    return GatedStore(store, ask, lambda: streams[0][1].write(b"held\n"))
+    return GatedEngine(engine, ask, lambda: streams[0][1].write(b"held\n"))

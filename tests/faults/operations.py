@@ -106,7 +106,7 @@ class Create(Operation):
         return Request("create_session", "POST", "/v1/sessions", body)
 
     async def wrong(self, world: World, subject: Subject, outcome: Session | None) -> list[str]:
-        found = await world.app.store.list_sessions(subject.owner, state=None, limit=9, after=None)
+        found = await world.app.store.sessions.list_sessions(subject.owner, state=None, limit=9, after=None)
         if outcome is not None and [one.state for one in found] != [SessionState.RUNNING]:
             return [f"answered {outcome.state}, and there are {[one.state for one in found]}"]
         return [] if len(found) <= 1 else ["created twice"]
@@ -128,7 +128,7 @@ class Delete(Operation):
         return Request("delete_session", "DELETE", f"/v1/sessions/{subject.known.id}")
 
     async def wrong(self, world: World, subject: Subject, outcome: Session | None) -> list[str]:
-        stored = await world.app.store.get(subject.known.id)
+        stored = await world.app.store.sessions.get(subject.known.id)
         assert stored is not None
         if stored.state is SessionState.FAILED or (outcome and stored.state is not SessionState.DELETED):
             return [f"answered {outcome and outcome.state}, and it is {stored.state}: {stored.reason}"]

@@ -77,7 +77,7 @@ def services(world: World, settings: dict[str, str], line: Line) -> App:
     """The services of an instance whose calls go by this line."""
     app = App(Settings.from_env(settings))
     if world.place.store_gated:
-        app.__dict__["store"] = gated(app.store, line)
+        app.__dict__["engine"] = gated(app.engine, line)
     return app
 
 
@@ -187,7 +187,7 @@ def _of_the_run(point: Point) -> list[str]:
 
 async def _limit(point: Point) -> list[str]:
     """That the owner can create as many sessions as he has left, and not one more."""
-    store, owner = point.world.app.store, point.subject.owner
+    store, owner = point.world.app.store.sessions, point.subject.owner
     sessions = await store.list_sessions(owner, state=None, limit=100, after=None)
     left = LIMIT - sum(session.live for session in sessions)
     created = 0

@@ -189,9 +189,9 @@ class World:
 
     async def stored(self, session: Session, *states: SessionState) -> Session:
         """Stores a session and takes it through these states, all at the time of its creation."""
-        stored = await self.app.store.create(session)
+        stored = await self.app.store.sessions.create(session)
         for state in states:
-            stored = await self.app.store.update(stored.to(state, session.created_at))
+            stored = await self.app.store.sessions.update(stored.to(state, session.created_at))
         return stored
 
     def document(self, owner: str, state: SessionState, **values: Any) -> Session:
@@ -277,5 +277,5 @@ async def _all_sessions(app: App, owners: list[str]) -> list[Session]:
     return [
         session
         for owner in owners
-        for session in await app.store.list_sessions(owner, state=None, limit=100, after=None)
+        for session in await app.store.sessions.list_sessions(owner, state=None, limit=100, after=None)
     ]

@@ -1,17 +1,15 @@
-"""Indexes and expiry in Terraform are what the code asks of Firestore.
+"""Indexes and expiry in Terraform are what the repositories declare, and what they ask of Firestore.
 
-Every method of the stores that takes no document is called, with every kind of value that its
-arguments may have, on a Firestore that answers nothing and remembers what it was asked.
+Every index is asked for with every bound that a query may have, on a Firestore that answers nothing and
+remembers what it was asked.
 """
 
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import importlib
-import inspect
 import itertools
-import typing
+import pkgutil
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from datetime import UTC, datetime
 from typing import Any, TypeAlias
@@ -20,26 +18,14 @@ import grpc.aio
 import pytest
 from google.cloud.firestore_v1 import types
 
-from shared.app.adapters import SystemClock
-from shared.core.jobs.model import Job
+import shared.store
 from shared.core.paging import Cursor
-from shared.core.sessions.model import Session, SessionState
-from shared.core.sessions.ports import RequestRecord
-from shared.errors import GamguiError
-from shared.store.firestore import documents, store
-from shared.store.firestore.store import FirestoreStore
-from tests.support.laptop import ROOT
+from shared.store.engine import Collection, Query
+from shared.store.firestore import documents
+from shared.store.firestore.engine import FirestoreEngine
 from tests.support.terraform import PLATFORM, local_values
 
-VALUES: dict[Any, list[Any]] = {
-    str: ["x"],
-    int: [1],
-    datetime: [datetime(2026, 1, 1, tzinfo=UTC)],
-    SessionState: [SessionState.RUNNING],
-    Cursor: [],
-    type(None): [None],
-}
-DOCUMENTS = {"sessions": Session, "jobs": Job, "requests": RequestRecord}
+NOON = datetime(2026, 1, 1, tzinfo=UTC)
 
 Index: TypeAlias = tuple[str, frozenset[str], tuple[tuple[str, str], ...]]
 """Collection, fields compared for equality, fields ordered by with their directions."""
@@ -101,29 +87,25 @@ class RecordingFirestore:
             await server.stop(None)
 
 
-def stores(store: FirestoreStore) -> Iterator[Any]:
-    """The store, and those of the same package that share its documents."""
-    yield store
-    for source in sorted((ROOT / "shared" / "store" / "firestore").glob("*.py")):
-        module = importlib.import_module(f"shared.store.firestore.{source.stem}")
-        for _, kind in inspect.getmembers(module, inspect.isclass):
-            own = kind.__module__ == module.__name__
-            if own and list(inspect.signature(kind).parameters) == ["documents"]:
-                yield kind(store._documents)
+def collections() -> list[Collection]:
+    """Those that the modules of shared/store declare."""
+    found: dict[str, Collection] = {}
+    for module in pkgutil.iter_modules(shared.store.__path__, "shared.store."):
+        for value in vars(importlib.import_module(module.name)).values():
+            if isinstance(value, Collection):
+                found[value.name] = value
+    return list(found.values())
 
 
-def calls(method: Any) -> Iterator[dict[str, Any]]:
-    """Arguments to call a method with; none when it takes a document, which no query does."""
-    hints = typing.get_type_hints(method)
-    hints.pop("return", None)
-    choices: dict[str, list[Any]] = {}
-    for name, hint in hints.items():
-        kinds = typing.get_args(hint) or (hint,)
-        if any(kind not in VALUES for kind in kinds):
-            return
-        choices[name] = [value for kind in kinds for value in VALUES[kind]]
-    for values in itertools.product(*choices.values()):
-        yield dict(zip(choices, values, strict=True))
+def asked_of(collection: Collection) -> Iterator[Query]:
+    """Queries by each index, with every kind of bound."""
+    for index in collection.indexes:
+        values = ("x",) * len(index.equal)
+        bounds: list[dict[str, Any]] = (
+            [{}, {"until": NOON}] if index.by else [{}, {"first": "a"}, {"first": "a", "end": "b"}]
+        )
+        for bound, after in itertools.product(bounds, (None, Cursor(NOON, "x"))):
+            yield Query(collection=collection, index=index, values=values, after=after, limit=1, **bound)
 
 
 @pytest.fixture
@@ -131,15 +113,12 @@ async def queries() -> list[types.StructuredQuery]:
     """All queries of the code."""
     google = RecordingFirestore()
     async with google.serving() as address:
-        store = FirestoreStore(project="p", clock=SystemClock(), emulator_host=address)
-        for one in list(stores(store)):
-            for name, method in inspect.getmembers(one, inspect.iscoroutinefunction):
-                if name.startswith("_") or name == "close":
-                    continue
-                for arguments in calls(method):
-                    with contextlib.suppress(GamguiError):
-                        await method(**arguments)
-        await store.close()
+        engine = FirestoreEngine(project="p", emulator_host=address)
+        for collection in collections():
+            for query in asked_of(collection):
+                await engine.find(query)
+                await engine.count(query)
+        await engine.close()
     return google.queries
 
 
@@ -204,22 +183,18 @@ def test_what_is_not_indexed_is_not_asked_for(queries: list[types.StructuredQuer
             assert (query.from_[0].collection_id, field) not in closed
 
 
-def test_fields_without_index_are_fields_of_the_code() -> None:
-    for collection, fields in local_values(PLATFORM)["unindexed"].items():
-        if collection in DOCUMENTS:
-            known = {field.name for field in dataclasses.fields(DOCUMENTS[collection])}
-            known.add(documents._WRITE_ID)
-            assert set(fields) <= known, collection
+def test_what_is_unindexed_is_what_repositories_declare() -> None:
+    declared = {
+        one.name: sorted((*one.unindexed, documents._WRITE_ID)) for one in collections() if one.unindexed
+    }
+    declared |= {one.groups: [documents.MARKS] for one in collections() if one.groups}
+    assert {name: sorted(fields) for name, fields in local_values(PLATFORM)["unindexed"].items()} == declared
 
 
-def test_collections_are_those_of_the_code() -> None:
-    code = {store.SESSIONS, store.JOBS, store.REQUESTS}
-    assert code <= set(local_values(PLATFORM)["unindexed"])
+def test_what_the_database_may_remove_is_what_repositories_declare() -> None:
+    declared = {one.name: one.expires_by for one in collections() if one.expires_by}
+    assert local_values(PLATFORM)["ttl"] == declared
 
 
-def test_what_expires_is_forgotten() -> None:
-    ttl = local_values(PLATFORM)["ttl"]
-    assert ttl["requests"] in {field.name for field in dataclasses.fields(RequestRecord)}
-    for collection, module in ("audit", "audit.py"), ("jobs", "store.py"):
-        assert f'"{ttl[collection]}"' in (ROOT / "shared" / "store" / "firestore" / module).read_text()
-    assert ttl["sessions"] in {field.name for field in dataclasses.fields(Session)}
+def test_every_module_that_declares_is_found() -> None:
+    assert {"sessions", "jobs", "requests", "audit", "keys"} <= {one.name for one in collections()}

@@ -24,13 +24,13 @@ from local import manifests
 from local.cluster import LocalCluster
 from local.cluster.api.access import Attributes, User
 from shared.app.adapters import SystemClock
-from shared.store.sqlite.store import SqliteStore
 from tests.support import installation
 from tests.support.client import Client, Json
 from tests.support.files_client import Files
 from tests.support.gam_files import gam_files
 from tests.support.gateway_process import ROOT, free_port, server
 from tests.support.laptop import base_environment
+from tests.support.stores import SqliteStore
 
 Right = tuple[str, str, str]
 """API group, resource with subresource, verb."""

@@ -27,20 +27,17 @@ from shared.core.sessions import names
 from shared.core.sessions.model import Resources, Session, SessionState
 from shared.errors import StoreUnavailable
 from shared.settings import Settings
-from shared.store.sqlite.store import SqliteStore
+from shared.store.engine import Engine
 from shared.web.http.routing import Route
 from tests.support.laptop import ROOT
+from tests.support.stores import SqliteStore
 from tests.support.terraform import PLATFORM, functions, resources
 from tests.support.web_app import ask, serving
 
 FUNCTIONS = sorted(source.parent.name for source in (ROOT / "functions").glob("*/main.py"))
 OWNER, ADMINISTRATOR, STRANGER = "ann@example.com", "root@example.com", "eve@example.com"
-READS = {
-    *("get", "list_sessions", "get_job", "list_jobs", "list_records", "ping", "close"),
-    "owner_use",
-    *("due_sessions", "forgettable_sessions", "expired_requests", "count_on_cluster", "sessions_on_cluster"),
-}
-"""Every other method of a store counts as a write."""
+READS = {"get", "find", "count", "group", "close"}
+"""Every other method of an engine counts as a write."""
 
 LONG_AGO = timedelta(hours=1)
 JOB = {"command": "true"}
@@ -62,21 +59,19 @@ SETTINGS = {
 
 
 class Watched:
-    """A store, or its audit part, that notes what writes, and may refuse it.
+    """An ``Engine`` that notes what writes, and may refuse it.
 
     Args:
-        store: Does the work.
+        engine: Does the work.
         writes: Takes the names of the methods that write.
         refuses: Whether they fail.
     """
 
-    def __init__(self, store: Any, writes: list[str], *, refuses: bool) -> None:
-        self._store, self._writes, self._refuses = store, writes, refuses
+    def __init__(self, engine: Engine, writes: list[str], *, refuses: bool) -> None:
+        self._engine, self._writes, self._refuses = engine, writes, refuses
 
     def __getattr__(self, name: str) -> Any:
-        found = getattr(self._store, name)
-        if name == "audit":
-            return Watched(found, self._writes, refuses=self._refuses)
+        found = getattr(self._engine, name)
         return found if name in READS else self._write(name, found)
 
     def _write(self, name: str, method: Callable[..., Any]) -> Callable[..., Any]:
@@ -176,7 +171,7 @@ async def instance(function: str, folder: Path, *, refuses: bool) -> AsyncIterat
     """The function on a virtual cluster, and a store that watches it."""
     store, writes = SqliteStore(folder / f"{refuses}.db", clock=SystemClock()), []
     app = App(Settings.from_env({**SETTINGS, "SQLITE_PATH": str(folder / "unused.db")}))
-    app.__dict__["store"] = Watched(store, writes, refuses=refuses)
+    app.__dict__["engine"] = Watched(store.engine, writes, refuses=refuses)
     module = module_of(function)
     vars(module)["app"] = lambda: app
     try:

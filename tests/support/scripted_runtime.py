@@ -11,7 +11,7 @@ from shared.core.commands import Command, ExecEvent, ExecResult, Exit, Started
 from shared.core.paging import Cursor
 from shared.core.sessions.model import Session, SessionState
 from shared.core.sessions.pod import ConnectionInfo, PodPhase, PodStatus
-from shared.core.sessions.ports import RequestRecord, SessionStore
+from shared.core.sessions.ports import SessionStore
 from shared.errors import GamguiError
 
 READY = PodStatus(PodPhase.READY)
@@ -144,18 +144,6 @@ class JournalingStore:
         self, owner: str | None, *, state: SessionState | None, limit: int, after: Cursor | None
     ) -> Sequence[Session]:
         return await self._store.list_sessions(owner, state=state, limit=limit, after=after)
-
-    async def begin_request(self, record: RequestRecord) -> RequestRecord:
-        return await self._store.begin_request(record)
-
-    async def update_request(self, record: RequestRecord) -> RequestRecord:
-        return await self._store.update_request(record)
-
-    async def ping(self) -> None:
-        await self._store.ping()
-
-    async def close(self) -> None:
-        await self._store.close()
 
 
 class KeptAudit:

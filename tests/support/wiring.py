@@ -42,6 +42,7 @@ def wired(
     access = SessionAccess(**made, runtime=runtime, virtual=VirtualRuntime(), administrators=[ROOT.email])
     made["jobs"] = JobService(
         store=job_store or store,
+        sessions=store,
         access=access,
         runtime=jobs or VirtualJobs(),
         virtual=VirtualJobs(),

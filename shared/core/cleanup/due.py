@@ -19,7 +19,7 @@ from typing import TypeAlias
 
 from shared.core.audit.auditor import CLEANUP, Auditor
 from shared.core.cleanup.guard import guarded
-from shared.core.cleanup.ports import Activity, CleanupStore
+from shared.core.cleanup.ports import Activity, DueSessionStore
 from shared.core.cleanup.report import Action, Report
 from shared.core.clock import Clock
 from shared.core.deadline import within
@@ -28,6 +28,7 @@ from shared.core.paging import Cursor
 from shared.core.sessions.access import SessionAccess
 from shared.core.sessions.model import Because, Session, SessionState
 from shared.core.sessions.pod import PodPhase
+from shared.core.sessions.ports import SessionStore
 from shared.core.sessions.states import SessionStates
 from shared.core.turns import in_turns
 from shared.errors import GamguiError, NotFound, VersionConflict
@@ -64,7 +65,8 @@ class DueSessions:
     """Does what is due.
 
     Args:
-        store: Finds it.
+        sessions: Keeps them.
+        due: Finds those that are due.
         access: Knows what runs a session.
         states: Moves sessions through their states.
         jobs: Told when a session's pod is deleted.
@@ -76,7 +78,8 @@ class DueSessions:
     def __init__(
         self,
         *,
-        store: CleanupStore,
+        sessions: SessionStore,
+        due: DueSessionStore,
         access: SessionAccess,
         states: SessionStates,
         jobs: JobService,
@@ -84,7 +87,8 @@ class DueSessions:
         audit: Auditor,
         clock: Clock,
     ) -> None:
-        self._store = store
+        self._sessions = sessions
+        self._due = due
         self._access = access
         self._states = states
         self._jobs = jobs
@@ -128,7 +132,7 @@ class DueSessions:
         after: Cursor | None = None
         unreadable: set[str] = set()
         while True:
-            page = await self._store.due_sessions(now, limit=_PAGE, after=after, unreadable=unreadable)
+            page = await self._due.due_sessions(now, limit=_PAGE, after=after, unreadable=unreadable)
             for session in page:
                 work = certain if _is_certain(session, now) else asked
                 work.append((session.owner, session.id))
@@ -163,7 +167,7 @@ class DueSessions:
         return None
 
     async def _still_due(self, session_id: str) -> Session | None:
-        session, now = await self._store.get(session_id), self._clock.now()
+        session, now = await self._sessions.get(session_id), self._clock.now()
         return session if session and session.check_at and session.check_at <= now else None
 
     async def _look_later(self, session: Session) -> None:
@@ -172,7 +176,7 @@ class DueSessions:
         asked = session.state is SessionState.RUNNING and not session.expired(now)
         later = session.look_failed(now, _ASKED_AGAIN if asked else _CERTAIN_AGAIN)
         with contextlib.suppress(GamguiError):
-            await self._store.update(later)
+            await self._sessions.update(later)
 
     async def _handle(self, session: Session, report: Report) -> Leaving | None:
         if session.state is SessionState.DELETING:
@@ -226,7 +230,7 @@ class DueSessions:
             ended_at = await within(_ASK_SECONDS, self._jobs.settle_ended(session))
         if ended_at is None or ended_at + timedelta(seconds=session.idle_seconds) <= self._clock.now():
             return False
-        await self._store.update(session.used(ended_at))
+        await self._sessions.update(session.used(ended_at))
         report.note("session", session.id, Action.IN_USE, "a job has ended since")
         return True
 
@@ -240,7 +244,7 @@ class DueSessions:
             return None
         # Of exactly the version that was found: whoever begins to work in it changes that.
         reason = session.reason or words
-        ending = await self._store.update(session.to(SessionState.DELETING, self._clock.now(), reason))
+        ending = await self._sessions.update(session.to(SessionState.DELETING, self._clock.now(), reason))
         return await self._finish(ending, report, words)
 
     async def _finish(self, session: Session, report: Report, because: str) -> Leaving | None:

@@ -7,11 +7,12 @@ from collections.abc import AsyncGenerator, Sequence
 from datetime import datetime
 from typing import Protocol
 
-from shared.core.jobs.ports import Store
+from shared.core.audit.ports import AuditStore
+from shared.core.jobs.ports import JobStore
 from shared.core.paging import Cursor
 from shared.core.sessions.model import Session
 from shared.core.sessions.pod import PodStatus
-from shared.core.sessions.ports import RequestRecord
+from shared.core.sessions.ports import RequestRecord, SessionStore
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -27,8 +28,8 @@ class OwnerUse:
     at: datetime | None
 
 
-class CleanupStore(Store, Protocol):
-    """Finds what is due by indexes: what is found costs, not what exists. Errors as in ``SessionStore``."""
+class DueSessionStore(Protocol):
+    """Finds sessions by indexes: what is found costs, not what exists. Errors as in ``SessionStore``."""
 
     async def due_sessions(
         self, now: datetime, *, limit: int, after: Cursor | None, unreadable: set[str] | None = None
@@ -69,6 +70,10 @@ class CleanupStore(Store, Protocol):
         """Removes the stored session if it still has ``session.version``."""
         ...
 
+
+class ExpiredRequestStore(Protocol):
+    """Finds idempotency records by an index, and removes them. Errors as in ``SessionStore``."""
+
     async def expired_requests(
         self, now: datetime, *, limit: int, after: Cursor | None = None
     ) -> Sequence[RequestRecord]:
@@ -78,6 +83,17 @@ class CleanupStore(Store, Protocol):
     async def remove_request(self, record: RequestRecord) -> None:
         """Removes the stored record if it still has ``record.version``."""
         ...
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class CleanupStores:
+    """What cleanup reads and removes."""
+
+    sessions: SessionStore
+    due: DueSessionStore
+    jobs: JobStore
+    requests: ExpiredRequestStore
+    audit: AuditStore
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,7 +27,7 @@ _LOWEST = "s"
 
 
 class SessionsOnCluster(Protocol):
-    """The part of the store that this needs; see ``CleanupStore``."""
+    """The part of the store that this needs; see ``DueSessionStore``."""
 
     async def count_on_cluster(self, first: str, end: str) -> int:
         """See ``CleanupStore``."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from shared.core.cleanup.guard import guarded
-from shared.core.cleanup.ports import CleanupStore
+from shared.core.cleanup.ports import CleanupStores
 from shared.core.cleanup.report import Action, Report
 from shared.core.clock import Clock
 from shared.core.paging import Cursor
@@ -27,12 +27,12 @@ class Old:
     """Forgets. One thing that cannot be removed is left, and said so; it holds up nothing else.
 
     Args:
-        store: Where it is.
+        stores: Where it is.
         clock: The time of day.
     """
 
-    def __init__(self, *, store: CleanupStore, clock: Clock) -> None:
-        self._store = store
+    def __init__(self, *, stores: CleanupStores, clock: Clock) -> None:
+        self._stores = stores
         self._clock = clock
 
     async def run(self, report: Report) -> None:
@@ -46,7 +46,7 @@ class Old:
         )
         now, after = self._clock.now(), None
         while True:
-            page = await self._store.expired_requests(now, limit=_PAGE, after=after)
+            page = await self._stores.requests.expired_requests(now, limit=_PAGE, after=after)
             await asyncio.gather(*(self._request(record, report) for record in page))
             if len(page) < _PAGE:
                 return
@@ -56,7 +56,7 @@ class Old:
         now, after = self._clock.now(), None
         found: list[Session] = []
         while True:
-            page = await self._store.forgettable_sessions(now, limit=_PAGE, after=after)
+            page = await self._stores.due.forgettable_sessions(now, limit=_PAGE, after=after)
             found += page
             if len(page) < _PAGE or len(found) >= _MOST:
                 return found
@@ -69,21 +69,21 @@ class Old:
         until = asyncio.get_running_loop().time() + _ONE_SECONDS
         async with guarded(report, "session", session.id, until, late="the next run forgets the rest of it"):
             await self._jobs(session)
-            while await self._store.audit.forget(session.id, limit=_PAGE):
+            while await self._stores.audit.forget(session.id, limit=_PAGE):
                 pass
-            await self._store.remove_session(session)
+            await self._stores.due.remove_session(session)
             report.add("session", Action.FORGOTTEN)
 
     async def _jobs(self, session: Session) -> None:
         after: Cursor | None = None
-        while page := await self._store.list_jobs(session.id, limit=_PAGE, after=after):
+        while page := await self._stores.jobs.list_jobs(session.id, limit=_PAGE, after=after):
             for job in page:
-                await self._store.remove_job(job)
+                await self._stores.jobs.remove_job(job)
             after = Cursor(page[-1].created_at, page[-1].id)
 
     async def _request(self, record: RequestRecord, report: Report) -> None:
         try:
-            await self._store.remove_request(record)
+            await self._stores.requests.remove_request(record)
         except GamguiError:
             report.add("request", Action.LEFT)
         else:

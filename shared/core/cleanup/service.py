@@ -14,7 +14,7 @@ from datetime import timedelta
 from shared.core.audit.auditor import Auditor
 from shared.core.cleanup.due import DueSessions, Leaving
 from shared.core.cleanup.guard import guarded
-from shared.core.cleanup.ports import Activity, CleanupStore, Inventory
+from shared.core.cleanup.ports import Activity, CleanupStores, Inventory
 from shared.core.cleanup.report import Action, Report
 from shared.core.cleanup.retention import Old
 from shared.core.cleanup.strays import Strays
@@ -42,7 +42,7 @@ class CleanupService:
     """Runs cleanup.
 
     Args:
-        store: Knows the sessions, and finds what is due.
+        stores: Keeps what it reads and removes.
         access: Knows what runs a session.
         states: Moves sessions through their states.
         jobs: Told when a session's pod is deleted.
@@ -59,7 +59,7 @@ class CleanupService:
     def __init__(
         self,
         *,
-        store: CleanupStore,
+        stores: CleanupStores,
         access: SessionAccess,
         states: SessionStates,
         jobs: JobService,
@@ -73,7 +73,8 @@ class CleanupService:
         seconds: float,
     ) -> None:
         self._due = DueSessions(
-            store=store,
+            sessions=stores.sessions,
+            due=stores.due,
             access=access,
             states=states,
             jobs=jobs,
@@ -82,7 +83,8 @@ class CleanupService:
             clock=clock,
         )
         self._strays = Strays(
-            store=store,
+            sessions=stores.sessions,
+            due=stores.due,
             inventory=inventory,
             access=access,
             states=states,
@@ -92,9 +94,13 @@ class CleanupService:
             grace=grace,
         )
         self._credentials = UnusedCredentials(
-            store=store, inventory=inventory, audit=audit, clock=clock, retention=credentials_retention
+            store=stores.due,
+            inventory=inventory,
+            audit=audit,
+            clock=clock,
+            retention=credentials_retention,
         )
-        self._old = Old(store=store, clock=clock)
+        self._old = Old(stores=stores, clock=clock)
         self._inventory = inventory
         self._seconds = seconds
         self._telemetry = telemetry

@@ -11,7 +11,7 @@ from functools import partial
 
 from shared.core.audit.auditor import CLEANUP, Auditor
 from shared.core.cleanup.guard import guarded
-from shared.core.cleanup.ports import Belonging, CleanupStore, Inventory
+from shared.core.cleanup.ports import Belonging, DueSessionStore, Inventory
 from shared.core.cleanup.reconciliation import differences
 from shared.core.cleanup.report import Action, Report
 from shared.core.clock import Clock
@@ -20,6 +20,7 @@ from shared.core.jobs.service import JobService
 from shared.core.sessions.access import SessionAccess
 from shared.core.sessions.model import Session, SessionState
 from shared.core.sessions.pod import PodPhase, PodStatus
+from shared.core.sessions.ports import SessionStore
 from shared.core.sessions.states import SessionStates
 from shared.core.turns import in_turns
 
@@ -41,7 +42,8 @@ class Strays:
     """Deletes orphans, and fails sessions whose pods have ended or are gone.
 
     Args:
-        store: Knows the sessions.
+        sessions: Keeps the sessions.
+        due: Knows which of them are on the cluster.
         inventory: Knows the cluster.
         access: Asks a session's pod.
         states: Moves sessions through their states.
@@ -54,7 +56,8 @@ class Strays:
     def __init__(
         self,
         *,
-        store: CleanupStore,
+        sessions: SessionStore,
+        due: DueSessionStore,
         inventory: Inventory,
         access: SessionAccess,
         states: SessionStates,
@@ -63,7 +66,8 @@ class Strays:
         clock: Clock,
         grace: timedelta,
     ) -> None:
-        self._store = store
+        self._sessions = sessions
+        self._due = due
         self._inventory = inventory
         self._access = access
         self._states = states
@@ -89,7 +93,7 @@ class Strays:
                 ended.append(pod)
             else:
                 present[pod.session_id] = pod
-        found = await differences(list(present), self._store)
+        found = await differences(list(present), self._due)
         secrets = [secret async for secret in self._inventory.secrets()]
         strangers = [present[session_id] for session_id in found.unknown]
         work = [
@@ -118,7 +122,7 @@ class Strays:
 
     async def _ended(self, pod: Belonging, report: Report) -> None:
         """A pod that runs no more: its session has failed, for Kubernetes' reason."""
-        session = await self._store.get(pod.session_id)
+        session = await self._sessions.get(pod.session_id)
         if session is None or not session.live or session.pod_name != pod.name:
             await self._orphan(pod, report)
             return
@@ -131,7 +135,7 @@ class Strays:
 
     async def _missing(self, session: Session, report: Report) -> None:
         """A session without a pod, as it seemed. It may have been made, or ended, since."""
-        current = await self._store.get(session.id)
+        current = await self._sessions.get(session.id)
         if current is None or current.state is not SessionState.RUNNING:
             return  # it is looked at when it is due
         session = current
@@ -157,7 +161,7 @@ class Strays:
     async def _orphan(self, belonging: Belonging, report: Report) -> None:
         if self._clock.now() - belonging.created_at < self._grace:
             return
-        session = await self._store.get(belonging.session_id)
+        session = await self._sessions.get(belonging.session_id)
         if session is not None and (session.live or session.state is SessionState.DELETING):
             return  # made meanwhile, or on its way out already
         if not report.dry_run:

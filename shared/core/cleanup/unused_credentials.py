@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 
 from shared.core.audit.auditor import CLEANUP, Auditor
 from shared.core.cleanup.guard import guarded
-from shared.core.cleanup.ports import CleanupStore, Inventory, KeptCredentials
+from shared.core.cleanup.ports import DueSessionStore, Inventory, KeptCredentials
 from shared.core.cleanup.report import Action, Report
 from shared.core.clock import Clock
 from shared.core.turns import in_turns
@@ -39,7 +39,7 @@ class UnusedCredentials:
     def __init__(
         self,
         *,
-        store: CleanupStore,
+        store: DueSessionStore,
         inventory: Inventory,
         audit: Auditor,
         clock: Clock,

@@ -11,18 +11,19 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 from shared.core.audit.auditor import Auditor
+from shared.core.changes import changed
 from shared.core.credentials.ports import CredentialStore
+from shared.core.credentials.service import BUSY, TRIES
 from shared.core.paging import Cursor
 from shared.core.person import Person
 from shared.core.sessions.access import AS_ADMINISTRATOR, SessionAccess
 from shared.core.sessions.model import Session
 from shared.core.sessions.ports import SessionStore
 from shared.core.turns import in_turns
-from shared.errors import GamguiError, VersionConflict
+from shared.errors import GamguiError
 
 _T = TypeVar("_T")
 
-_TRIES = 32
 _PAGE = 100
 _AT_ONCE = 16
 _MOST = 500
@@ -134,26 +135,29 @@ class OwnerService:
 
     async def _pass_on(self, caller: Person, session: Session, subject: str) -> bool:
         """Whether the session is the person's by this call."""
-        for _ in range(_TRIES):
-            current = await self._store.get(session.id)  # a list gives no session whole
+
+        async def pass_on(current: Session | None) -> bool:
             if current is None or current.subject == subject:
                 return False
-            try:
-                passed = await self._store.update(dataclasses.replace(current, subject=subject))
-            except VersionConflict:
-                continue
+            passed = await self._store.update(dataclasses.replace(current, subject=subject))
             await self._audit.record(
                 passed, caller, "owner.rebind", "done", subject=subject, **AS_ADMINISTRATOR
             )
             return True
-        raise VersionConflict("a session is being changed by others; try again", session=session.id)
+
+        return await changed(
+            lambda: self._store.get(session.id),  # a list gives no session whole
+            pass_on,
+            tries=TRIES,
+            busy="a session is",
+            session=session.id,
+        )
 
 
 async def _tried(change: Callable[[], Awaitable[_T]]) -> _T:
-    """The change, repeated when somebody else was faster."""
-    for _ in range(_TRIES - 1):
-        try:
-            return await change()
-        except VersionConflict:
-            continue
-    return await change()
+    """The change, which reads by itself, repeated when somebody else was faster."""
+
+    async def nothing() -> None:
+        return None
+
+    return await changed(nothing, lambda _: change(), tries=TRIES, busy=BUSY)

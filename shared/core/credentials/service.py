@@ -6,11 +6,11 @@ and set. A repetition of any of them does the same once more, and nothing else.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 
 from shared.core.audit.auditor import Auditor
+from shared.core.changes import changed
 from shared.core.clock import Clock
 from shared.core.credentials.model import CredentialFile, Credentials, checked_file, require_name
 from shared.core.credentials.ports import CredentialRuntime, CredentialStore
@@ -18,10 +18,11 @@ from shared.core.person import Person
 from shared.core.sessions.access import SessionAccess
 from shared.core.sessions.model import Session
 from shared.core.sessions.ports import SessionStore
-from shared.errors import VersionConflict
 
-_TRIES = 32
+TRIES = 32
 """Of many who change at once, one gets through each time."""
+
+BUSY = "the credentials are"
 
 _Change = Callable[[Mapping[str, CredentialFile]], Mapping[str, CredentialFile]]
 
@@ -77,14 +78,15 @@ class CredentialService:
 
     async def _bound(self, owner: Person) -> Credentials:
         """The credentials, which are this person's from now on if it was not stored whose they are."""
-        for _ in range(_TRIES):
-            found = await self._store.get(owner)
+
+        async def bind(found: Credentials) -> Credentials:
             if found.subject or not found.version:
                 return found
-            with contextlib.suppress(VersionConflict):
-                await self._store.replace(owner, found)
-                await self._audit.record(None, owner, "owner.bind", "done", subject=owner.subject)
-        raise VersionConflict("the credentials are being changed by others; try again")
+            await self._store.replace(owner, found)
+            await self._audit.record(None, owner, "owner.bind", "done", subject=owner.subject)
+            return await self._store.get(owner)
+
+        return await changed(lambda: self._store.get(owner), bind, tries=TRIES, busy=BUSY)
 
     async def put(self, owner: Person, name: str, data: bytes) -> CredentialFile:
         """Keeps a file, in the place of the one with this name if there is one.
@@ -146,26 +148,27 @@ class CredentialService:
             return await self._changed(owner, change)
 
     async def _changed(self, owner: Person, change: _Change) -> Credentials:
-        for _ in range(_TRIES):
-            current = await self._bound(owner)
-            changed = Credentials(change(current.files), current.version)
-            if not changed.files and not changed.version:
-                return changed
-            try:
-                await self._store.replace(owner, changed)
-            except VersionConflict:
-                continue
-            return changed
-        raise VersionConflict("the credentials are being changed by others; try again")
+        async def replace(current: Credentials) -> Credentials:
+            new = Credentials(change(current.files), current.version)
+            if new.files or new.version:
+                await self._store.replace(owner, new)
+            return new
+
+        return await changed(lambda: self._bound(owner), replace, tries=TRIES, busy=BUSY)
 
     async def _note(self, session: Session, names: tuple[str, ...]) -> Session:
         """The session says which credentials it has."""
-        current: Session | None = session
-        for _ in range(_TRIES):
+
+        async def note(current: Session | None) -> Session:
             if current is None or current.credentials == names:
                 return current or session
-            try:
-                return await self._sessions.update(dataclasses.replace(current, credentials=names))
-            except VersionConflict:
-                current = await self._sessions.get(session.id)
-        raise VersionConflict("the session is being changed by others; try again", session=session.id)
+            return await self._sessions.update(dataclasses.replace(current, credentials=names))
+
+        return await changed(
+            lambda: self._sessions.get(session.id),
+            note,
+            first=session,
+            tries=TRIES,
+            busy="the session is",
+            session=session.id,
+        )

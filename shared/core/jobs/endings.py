@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 
 from shared.core.audit.auditor import Auditor
+from shared.core.changes import changed
 from shared.core.clock import Clock
 from shared.core.deadline import within
 from shared.core.jobs.model import Job, JobReport, lost
@@ -16,14 +17,13 @@ from shared.core.jobs.ports import JobRuntime, JobStore
 from shared.core.paging import Cursor
 from shared.core.person import Person
 from shared.core.sessions.model import Session
-from shared.errors import GamguiError, VersionConflict
+from shared.errors import GamguiError
 
 log = logging.getLogger(__name__)
 
 _LAST_WORD_SECONDS = 3.0
 """The end of a pod waits so long for what it has to say, and no longer."""
 
-_TRIES = 5
 _PAGE, _PAGES = 100, 100
 ASKED, _CONCLUDED = 100, 1000
 """Unfinished jobs of one session that are asked about at once, and that are noted as lost: a pod
@@ -34,7 +34,7 @@ class JobEnds:
     """Notes how jobs end.
 
     Args:
-        store: Keeps sessions and jobs.
+        store: Keeps jobs.
         runtime: Runs jobs in pods.
         virtual: Runs the jobs of virtual sessions.
         audit: Told of every end.
@@ -89,25 +89,24 @@ class JobEnds:
 
     async def _settled(self, session: Session, job: Job, report: JobReport) -> Job:
         """The job with what is reported; stored when its state is another one."""
-        for _ in range(_TRIES):
-            now = job.reported(report)
-            if now.state is job.state:
+
+        async def settle(current: Job | None) -> Job:
+            if current is None:
+                return job.reported(report)
+            now = current.reported(report)
+            if now.state is current.state:
                 return now
-            try:
-                stored = await self._store.update_job(now)
-            except VersionConflict:
-                current = await self._store.get_job(job.id)
-                if current is None:
-                    return now
-                job = current
-                continue
+            stored = await self._store.update_job(now)
             if stored.state.over:
                 owner = Person(subject=session.subject, email=job.owner)
                 await self._audit.record(
                     session, owner, "job.end", stored.state, job=job.id, exit_code=stored.exit_code
                 )
             return stored
-        raise VersionConflict("the job is being changed by others; try again", job=job.id)
+
+        return await changed(
+            lambda: self._store.get_job(job.id), settle, first=job, busy="the job is", job=job.id
+        )
 
     def _runtime_of(self, session: Session) -> JobRuntime:
         return self._virtual if session.virtual else self._runtime

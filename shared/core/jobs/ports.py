@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Protocol
 
-from shared.core.audit.ports import AuditStore
 from shared.core.jobs.model import Job, JobCursor, JobRecord, JobReport, NewJob
 from shared.core.paging import Cursor
 from shared.core.sessions.model import Session
-from shared.core.sessions.ports import SessionStore
 
 
-class JobStore(SessionStore, Protocol):
-    """Keeps jobs besides sessions. All changes are compare-and-set; errors as in ``SessionStore``."""
+class JobStore(Protocol):
+    """Keeps jobs. All changes are compare-and-set; errors as in ``SessionStore``."""
 
     async def create_job(self, job: Job) -> Job:
         """Stores a new job.
@@ -47,15 +45,6 @@ class JobStore(SessionStore, Protocol):
 
     async def list_jobs(self, session_id: str, *, limit: int, after: Cursor | None) -> Sequence[Job]:
         """The session's jobs, newest first, at most ``limit``, those behind ``after``."""
-        ...
-
-
-class Store(JobStore, Protocol):
-    """All that one database keeps."""
-
-    @property
-    def audit(self) -> AuditStore:
-        """The audit records of sessions."""
         ...
 
 

@@ -24,6 +24,7 @@ from shared.core.person import Person
 from shared.core.sessions import variables
 from shared.core.sessions.access import SessionAccess
 from shared.core.sessions.model import Session, SessionState
+from shared.core.sessions.ports import SessionStore
 from shared.errors import Conflict, GamguiError, NotFound
 
 _STARTING_SECONDS = 60
@@ -37,7 +38,8 @@ class JobService(JobEnds):
     """Everything that callers do to jobs. For a caller, others' jobs do not exist.
 
     Args:
-        store: Keeps sessions and jobs.
+        store: Keeps jobs.
+        sessions: Keeps sessions.
         access: Finds a caller's sessions.
         runtime: Runs jobs in pods.
         virtual: Runs the jobs of virtual sessions.
@@ -49,6 +51,7 @@ class JobService(JobEnds):
         self,
         *,
         store: JobStore,
+        sessions: SessionStore,
         access: SessionAccess,
         runtime: JobRuntime,
         virtual: JobRuntime,
@@ -57,6 +60,7 @@ class JobService(JobEnds):
     ) -> None:
         super().__init__(store=store, runtime=runtime, virtual=virtual, audit=audit, clock=clock)
         self._access = access
+        self._sessions = sessions
 
     async def start(self, owner: Person, session_id: str, new: NewJob, job_id: str) -> Job:
         """Starts a job.
@@ -194,7 +198,7 @@ class JobService(JobEnds):
 
     async def _told(self, session: Session, report: JobReport) -> JobReport:
         """The session's end is the reason of a job that is lost with its pod, rather than the pod's."""
-        current = await self._store.get(session.id) if report.state is JobState.LOST else None
+        current = await self._sessions.get(session.id) if report.state is JobState.LOST else None
         if current is None or current.live:
             return report
         return dataclasses.replace(report, reason=current.reason or "the session was deleted")

@@ -13,6 +13,7 @@ from typing import Final
 
 from shared.core import ids
 from shared.core.audit.auditor import Auditor
+from shared.core.changes import changed
 from shared.core.clock import Clock
 from shared.core.person import Person, require_same
 from shared.core.sessions.model import Session, SessionState
@@ -26,8 +27,6 @@ AS_ADMINISTRATOR: Final = {"as": "administrator"}
 
 _TOUCH_SECONDS = 30
 """At most; and less than the session's idle limit: what is used is never found idle for want of a note."""
-
-_TRIES = 5
 
 
 class SessionAccess:
@@ -93,21 +92,22 @@ class SessionAccess:
 
     async def _bound(self, session: Session, owner: Person) -> Session:
         """The session, which is this person's from now on if it was stored without saying whose it is."""
-        for _ in range(_TRIES):
-            require_same(session.subject, owner)
-            if session.subject:
-                return session
-            try:
-                bound = await self._store.update(dataclasses.replace(session, subject=owner.subject))
-            except VersionConflict:
-                current = await self._stored(session.id)
-                if current is None:
-                    raise _absent() from None
-                session = current
-                continue
+
+        async def read() -> Session:
+            current = await self._stored(session.id)
+            if current is None:
+                raise _absent()
+            return current
+
+        async def bind(current: Session) -> Session:
+            require_same(current.subject, owner)
+            if current.subject:
+                return current
+            bound = await self._store.update(dataclasses.replace(current, subject=owner.subject))
             await self._audit.record(bound, owner, "owner.bind", "done", subject=owner.subject)
             return bound
-        raise VersionConflict("the session is being changed by others; try again", session=session.id)
+
+        return await changed(read, bind, first=session, busy="the session is", session=session.id)
 
     def shown(self, session: Session, caller: Person) -> bool:
         """Whether a list shows the session: not to who has its owner's e-mail address now."""
@@ -157,10 +157,12 @@ class SessionAccess:
             NotFound: Absent, or another owner's.
             Conflict: It is not running (reason ``SESSION_NOT_RUNNING``).
         """
-        for _ in range(_TRIES):
+
+        async def read() -> Session:
             session = await self.owned(owner, session_id)
-            if session.state is SessionState.PENDING:
-                session = await self.observed(session)
+            return await self.observed(session) if session.state is SessionState.PENDING else session
+
+        async def use(session: Session) -> Session:
             if session.state is not SessionState.RUNNING or session.expired(self._clock.now()):
                 raise _not_running(session)
             if self._lately_used(session):
@@ -168,10 +170,11 @@ class SessionAccess:
             try:
                 return await self._store.update(self._used_now(session))
             except VersionConflict:
-                continue  # what changed it may have ended it
+                raise  # what changed it may have ended it
             except GamguiError:
                 return session  # that the note cannot be made is no reason to refuse the work
-        raise VersionConflict("the session is being changed by others; try again", session=session_id)
+
+        return await changed(read, use, busy="the session is", session=session_id)
 
     @contextlib.asynccontextmanager
     async def used(self, session: Session) -> AsyncGenerator[None, None]:
@@ -183,18 +186,14 @@ class SessionAccess:
 
     async def touch(self, session: Session) -> None:
         """Notes that the session was used until now; not every time, as a write costs more than it tells."""
+
+        async def note(current: Session | None) -> None:
+            over = current is None or (current is not session and not current.live)
+            if current is not None and not over and not self._lately_used(current):
+                await self._store.update(self._used_now(current))
+
         with contextlib.suppress(GamguiError):
-            for _ in range(_TRIES):
-                if self._lately_used(session):
-                    return
-                try:
-                    await self._store.update(self._used_now(session))
-                    return
-                except VersionConflict:
-                    current = await self._store.get(session.id)
-                    if current is None or not current.live:
-                        return
-                    session = current
+            await changed(lambda: self._store.get(session.id), note, first=session, busy="the session is")
 
     def _lately_used(self, session: Session) -> bool:
         known = (self._clock.now() - session.last_used_at).total_seconds()

@@ -13,7 +13,7 @@ from datetime import timedelta
 
 from shared.core.clock import Clock
 from shared.core.person import Person
-from shared.core.sessions.ports import RequestRecord, SessionStore
+from shared.core.sessions.ports import RequestRecord, RequestStore
 from shared.errors import Conflict, UnprocessableRequest, VersionConflict
 
 _LEASE_MARGIN_SECONDS = 60
@@ -28,7 +28,7 @@ class IdempotentRequests:
         clock: The time of day.
     """
 
-    def __init__(self, store: SessionStore, clock: Clock) -> None:
+    def __init__(self, store: RequestStore, clock: Clock) -> None:
         self._store = store
         self._clock = clock
 

@@ -41,7 +41,7 @@ class RequestRecord:
 
 
 class SessionStore(Protocol):
-    """Keeps sessions and idempotency records. All changes are compare-and-set.
+    """Keeps sessions. All changes are compare-and-set.
 
     Every method raises ``StoreUnavailable`` when the store does not answer. A document that cannot be
     read is an ``InternalError`` for who asks for it (reason ``DOCUMENT_INVALID``); lists leave it out,
@@ -90,6 +90,10 @@ class SessionStore(Protocol):
         """
         ...
 
+
+class RequestStore(Protocol):
+    """Keeps idempotency records. All changes are compare-and-set; errors as in ``SessionStore``."""
+
     async def begin_request(self, record: RequestRecord) -> RequestRecord:
         """Stores the record if there is none under its key (an expired one counts as none).
 
@@ -105,14 +109,6 @@ class SessionStore(Protocol):
         Raises:
             VersionConflict: It has another version, or is gone.
         """
-        ...
-
-    async def ping(self) -> None:
-        """Returns when the store answers a read."""
-        ...
-
-    async def close(self) -> None:
-        """Releases connections. The store is not used afterwards."""
         ...
 
 

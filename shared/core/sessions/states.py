@@ -5,13 +5,12 @@ from __future__ import annotations
 import dataclasses
 from datetime import timedelta
 
+from shared.core.changes import changed
 from shared.core.clock import Clock
 from shared.core.sessions.model import TRANSITIONS, UNFINISHED_SECONDS, Session, SessionState
 from shared.core.sessions.pod import PodPhase, PodStatus
 from shared.core.sessions.ports import SessionStore
 from shared.errors import VersionConflict
-
-_TRIES = 5
 
 
 class SessionStates:
@@ -56,17 +55,19 @@ class SessionStates:
 
     async def move(self, session: Session, state: SessionState, reason: str | None) -> Session:
         """A compare-and-set to another state. Who was faster wins, and we go on from there."""
-        for _ in range(_TRIES):
-            try:
-                return await self._store.update(self._changed(session, state, reason))
-            except VersionConflict:
-                current = await self._store.get(session.id)
-                if current is None:
-                    raise
-                session = current
-                if session.state is state or state not in TRANSITIONS[session.state]:
-                    return session
-        raise VersionConflict("the session is being changed by others; try again", session=session.id)
+
+        async def read() -> Session:
+            current = await self._store.get(session.id)
+            if current is None:
+                raise VersionConflict(f"Session {session.id} is gone.", session=session.id)
+            return current
+
+        async def step(current: Session) -> Session:
+            if current is not session and (current.state is state or state not in TRANSITIONS[current.state]):
+                return current
+            return await self._store.update(self._changed(current, state, reason))
+
+        return await changed(read, step, first=session, busy="the session is", session=session.id)
 
     def _changed(self, session: Session, state: SessionState, reason: str | None) -> Session:
         now = self._clock.now()

@@ -9,14 +9,13 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 
 from shared.core.audit.auditor import Auditor
+from shared.core.changes import changed
 from shared.core.clock import Clock
 from shared.core.person import Person
 from shared.core.sessions.access import SessionAccess
 from shared.core.sessions.model import Session
 from shared.core.sessions.ports import SessionStore
-from shared.errors import Conflict, InvalidRequest, PreconditionFailed, VersionConflict
-
-_TRIES = 5
+from shared.errors import Conflict, InvalidRequest, PreconditionFailed
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +87,7 @@ class SessionUpkeep:
             InvalidRequest: It would be over at once.
         """
 
-        def changed(session: Session) -> Session:
+        def wanted(session: Session) -> Session:
             if etags and etag_of(session) not in etags:
                 raise PreconditionFailed(
                     "the session is not as you have seen it: get it again",
@@ -97,14 +96,13 @@ class SessionUpkeep:
                 )
             return self._changed(session, changes)
 
-        session = await self._change(owner, session_id, changed)
+        session = await self._change(owner, session_id, wanted)
         words = {name: "changed" for name, value in dataclasses.asdict(changes).items() if value is not None}
         await self._audit.record(session, owner, "session.change", "done", **words)
         return session
 
-    async def _change(self, owner: Person, session_id: str, changed: Callable[[Session], Session]) -> Session:
-        for _ in range(_TRIES):
-            session = await self._access.owned(owner, session_id)
+    async def _change(self, owner: Person, session_id: str, to: Callable[[Session], Session]) -> Session:
+        async def change(session: Session) -> Session:
             if not session.live or session.expired(self._clock.now()):
                 state = "expired" if session.live else str(session.state)
                 raise Conflict(
@@ -113,11 +111,11 @@ class SessionUpkeep:
                     session=session.id,
                     state=state,
                 )
-            try:
-                return await self._store.update(changed(session))
-            except VersionConflict:
-                continue
-        raise VersionConflict("the session is being changed by others; try again", session=session_id)
+            return await self._store.update(to(session))
+
+        return await changed(
+            lambda: self._access.owned(owner, session_id), change, busy="the session is", session=session_id
+        )
 
     def _changed(self, session: Session, changes: Changes) -> Session:
         expires_at = session.expires_at

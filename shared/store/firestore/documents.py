@@ -1,8 +1,9 @@
 """Documents in Firestore: conditional writes, reads and queries, each one call.
 
 A version is the document's ``update_time``. Every change is one ``Commit`` of one write
-with a precondition, and sometimes of marks beside it (https://cloud.google.com/firestore/docs/reference/rpc/google.firestore.v1#precondition),
-no transaction: it locks nothing and takes one round trip.
+with a precondition, and sometimes of marks beside it
+(https://cloud.google.com/firestore/docs/reference/rpc/google.firestore.v1#precondition), no transaction: it
+locks nothing and takes one round trip.
 
 An answer may be lost after the write was applied. So every write carries a fresh
 ``write_id``; whoever is told that the precondition failed reads the document, and if it
@@ -13,32 +14,27 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import re
 import secrets
 from collections.abc import Callable, Sequence
-from typing import TypeAlias, TypeVar
+from typing import TypeAlias
 
 from google.api_core import exceptions as google_errors
 from google.cloud.firestore_v1 import types
 
-from shared.core.paging import Cursor
 from shared.errors import StoreUnavailable
 from shared.store.documents import Document
 from shared.store.firestore.connection import Connection, attempts, connect
 from shared.store.firestore.queries import NameOf
 from shared.store.firestore.values import from_document, timestamp_of, to_fields, version_of
-from shared.store.readable import readable
-
-_T = TypeVar("_T")
 
 ABSENT = types.Precondition(exists=False)
 
 MARKS = "marks"
 """The field of a document that holds its marks."""
 
-_ID = "__name__"
-"""The field of a document that was found by a query which holds its id, whatever else is in it."""
-
 _WRITE_ID = "write_id"
+_PLAIN_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 _COUNT = "count"
 
 Found: TypeAlias = tuple[Document, str]
@@ -63,7 +59,7 @@ class Mark:
     """A name that is set or removed in a document which is nothing but a set of names.
 
     Attributes:
-        name: A field name that needs no quotes.
+        name: An id of a document.
         precondition: What must be true of the document; none: whatever it is.
     """
 
@@ -146,15 +142,16 @@ class FirestoreDocuments:
             return Answer(version=found[1])
         return Answer(found=found)
 
-    async def delete(self, collection: str, document_id: str, version: str) -> None:
-        """Removes a document if it still has this version."""
+    async def delete(self, collection: str, document_id: str, version: str, *also: Mark) -> None:
+        """Removes a document if it still has this version; ``also`` as in ``write``."""
         precondition = unchanged(version)
         if precondition is None:
             return
         connection = await self._connected()
         name = connection.document(collection, document_id)
         write = types.Write(delete=name, current_document=precondition)
-        request = types.CommitRequest(database=connection.database, writes=[write])
+        marks = [_mark(connection, mark) for mark in also]
+        request = types.CommitRequest(database=connection.database, writes=[write, *marks])
 
         async def commit(timeout: float) -> None:
             try:
@@ -200,44 +197,24 @@ class FirestoreDocuments:
 
         return await attempts(read)
 
-    async def find(self, query: Callable[[NameOf], types.StructuredQuery]) -> Sequence[Found]:
-        """The documents that a query of ``firestore_queries`` finds."""
+    async def find(self, query: Callable[[NameOf], types.StructuredQuery]) -> Sequence[tuple[str, Found]]:
+        """The documents that a query of ``queries`` finds, each with its id."""
         connection = await self._connected()
         request = types.RunQueryRequest(
             parent=f"{connection.database}/documents", structured_query=query(connection.document)
         )
 
-        async def run(timeout: float) -> list[Found]:
+        async def run(timeout: float) -> list[tuple[str, Found]]:
             responses = await connection.client.run_query(
                 request, retry=None, timeout=timeout, metadata=connection.metadata
             )
-            return [_named(response.document) async for response in responses if response.document]
+            return [
+                (response.document.name.rpartition("/")[2], from_document(response.document))
+                async for response in responses
+                if response.document
+            ]
 
         return await attempts(run)
-
-    async def page(
-        self,
-        query: Callable[..., types.StructuredQuery],
-        read: Callable[[Document, str], _T],
-        time: str,
-        limit: int,
-        after: Cursor | None,
-        unreadable: set[str] | None = None,
-    ) -> list[_T]:
-        """What a query finds, in the order of a time and the id, as far as it can be read.
-
-        Args:
-            query: Of ``firestore_queries``; takes ``name_of``, ``limit`` and ``after``.
-            read: What a document of a version means.
-            time: The field with the time.
-            limit, after, unreadable: See ``CleanupStore.due_sessions``.
-        """
-
-        async def page(size: int, last: Found | None) -> Sequence[Found]:
-            behind = after if last is None else Cursor(last[0][time], id_of(last))
-            return await self.find(lambda name_of: query(name_of, limit=size, after=behind))
-
-        return await readable(page, lambda one: read(*one), id_of, limit=limit, unreadable=unreadable)
 
     async def count(self, query: Callable[[NameOf], types.StructuredQuery]) -> int:
         """How many documents a query finds; costs one read for each 1,000 of them."""
@@ -278,21 +255,18 @@ class FirestoreDocuments:
             return self._connection
 
 
-def id_of(found: Found) -> str:
-    """The id of a document that a query found."""
-    return str(found[0][_ID])
-
-
-def _named(found: types.Document) -> Found:
-    document, version = from_document(found)
-    return {**document, _ID: found.name.rpartition("/")[2]}, version
-
-
 def _mark(connection: Connection, mark: Mark) -> types.Write:
     fields = {mark.name: types.Value(boolean_value=True)} if mark.set else {}
     marks = types.Value(map_value=types.MapValue(fields=fields))
     return types.Write(
         update=types.Document(name=connection.document(mark.collection, mark.id), fields={MARKS: marks}),
-        update_mask=types.DocumentMask(field_paths=[f"{MARKS}.{mark.name}"]),
+        update_mask=types.DocumentMask(field_paths=[f"{MARKS}.{_quoted(mark.name)}"]),
         current_document=mark.precondition,
     )
+
+
+def _quoted(name: str) -> str:
+    """A field's name as a part of a path (https://cloud.google.com/firestore/docs/reference/rpc/google.firestore.v1#document)."""
+    if _PLAIN_NAME.fullmatch(name):
+        return name
+    return "`" + name.replace("\\", "\\\\").replace("`", "\\`") + "`"

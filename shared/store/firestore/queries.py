@@ -1,4 +1,4 @@
-"""The queries of the store, as Firestore takes them.
+"""Queries, as Firestore takes them.
 
 Each needs an index: those with one field and the document's name have it by themselves, the
 others are in the Terraform configuration (https://cloud.google.com/firestore/docs/query-data/index-overview).
@@ -6,14 +6,13 @@ others are in the Terraform configuration (https://cloud.google.com/firestore/do
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 from google.cloud.firestore_v1 import types
 
-from shared.core.paging import Cursor
 from shared.store import documents
+from shared.store.engine import Query
 from shared.store.firestore.values import to_value
 
 NameOf: TypeAlias = Callable[[str, str], str]
@@ -25,88 +24,40 @@ _Operator = _Filter.Operator
 _Direction = types.StructuredQuery.Direction
 
 
-def newest(
-    name_of: NameOf,
-    collection: str,
-    equal: Mapping[str, str],
-    *,
-    limit: int,
-    after: Cursor | None,
-    time: str = "created_at",
-    fields: Sequence[str] = (),
-) -> types.StructuredQuery:
-    """Documents whose fields have these values - none: all -, by (time, id) descending, behind a place.
+def structured(name_of: NameOf, query: Query) -> types.StructuredQuery:
+    """A query of ours, as Firestore takes it.
 
-    Of each these ``fields``; none: all.
+    Raises:
+        ValueError: It names what cannot be a document's id.
     """
-    filters = [_filter(field, _Operator.EQUAL, to_value(value)) for field, value in equal.items()]
-    return _query(name_of, collection, filters, time, _Direction.DESCENDING, limit, after, fields)
-
-
-def due(
-    name_of: NameOf,
-    collection: str,
-    field: str,
-    now: datetime,
-    *,
-    limit: int,
-    after: Cursor | None,
-    fields: Sequence[str] = (),
-) -> types.StructuredQuery:
-    """Documents in which this time has come, by (time, id), behind a place. No time never comes."""
-    filters = [_filter(field, _Operator.LESS_THAN_OR_EQUAL, to_value(now))]
-    return _query(name_of, collection, filters, field, _Direction.ASCENDING, limit, after, fields)
-
-
-def between(
-    name_of: NameOf,
-    collection: str,
-    flag: str,
-    first: str,
-    end: str,
-    *,
-    limit: int | None = None,
-    fields: Sequence[str] = (),
-) -> types.StructuredQuery:
-    """Documents with a flag that is true, of ids from ``first`` to before ``end``; empty: no end."""
+    collection, index = query.collection, query.index
+    direction = _Direction.DESCENDING if index.newest_first else _Direction.ASCENDING
     filters = [
-        _filter(flag, _Operator.EQUAL, to_value(True)),
-        _filter(_NAME, _Operator.GREATER_THAN_OR_EQUAL, _reference(name_of, collection, first)),
+        _filter(field, _Operator.EQUAL, to_value(value))
+        for field, value in zip(index.equal, query.values, strict=True)
     ]
-    if end:
-        filters.append(_filter(_NAME, _Operator.LESS_THAN, _reference(name_of, collection, end)))
-    query = types.StructuredQuery(
-        select=_projection(fields),
-        from_=[types.StructuredQuery.CollectionSelector(collection_id=collection)],
-        where=_all(filters),
-    )
-    if limit is not None:
-        query.limit = limit
-    return query
-
-
-def _query(
-    name_of: NameOf,
-    collection: str,
-    filters: list[types.StructuredQuery.Filter],
-    by: str,
-    direction: Any,
-    limit: int,
-    after: Cursor | None,
-    fields: Sequence[str],
-) -> types.StructuredQuery:
-    query = types.StructuredQuery(
-        select=_projection(fields),
-        from_=[types.StructuredQuery.CollectionSelector(collection_id=collection)],
-        order_by=[_order(by, direction), _order(_NAME, direction)],
-        limit=limit,
+    if query.until is not None:
+        filters.append(_filter(index.by, _Operator.LESS_THAN_OR_EQUAL, to_value(query.until)))
+    for operator, bound in (
+        (_Operator.GREATER_THAN_OR_EQUAL, query.first),
+        (_Operator.LESS_THAN, query.end),
+    ):
+        if bound:
+            filters.append(_filter(_NAME, operator, _reference(name_of, collection.name, bound)))
+    order = [_order(field, direction) for field in (index.by, _NAME) if field]
+    asked = types.StructuredQuery(
+        select=_projection(collection.listed),
+        from_=[types.StructuredQuery.CollectionSelector(collection_id=collection.name)],
+        order_by=order,
     )
     if filters:
-        query.where = _all(filters)
-    if after is not None:
-        place = [to_value(after.at), _reference(name_of, collection, after.id)]
-        query.start_at = types.Cursor(values=place, before=False)
-    return query
+        asked.where = _all(filters)
+    if query.limit is not None:
+        asked.limit = query.limit
+    if query.after is not None:
+        place = [to_value(query.after.at), _reference(name_of, collection.name, query.after.id)]
+        asked.start_at = types.Cursor(values=place[-len(order) :], before=False)
+    return asked
 
 
 def _projection(fields: Sequence[str]) -> types.StructuredQuery.Projection | None:

@@ -1,4 +1,4 @@
-"""The file of the SQLite store: how it is opened, its tables, and one statement at a time.
+"""The file of the SQLite engine: how it is opened, and one statement at a time.
 
 The write-ahead log lets other processes read while one writes (https://www.sqlite.org/wal.html).
 """
@@ -11,79 +11,17 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import aiosqlite
 
-from shared.core.paging import Cursor
 from shared.errors import StoreUnavailable
-from shared.store import documents
-from shared.store.readable import readable
-
-_T = TypeVar("_T")
+from shared.store.sqlite.upgrade import RELEASES, upgrade
 
 BUSY_TIMEOUT_SECONDS = 5.0
 """How long a statement waits for another process's write."""
-
-_CHANGED = "coalesce(json_extract({0}, '$.changed_at'), json_extract({0}, '$.created_at'))"
-_USED = f"""INSERT INTO owners VALUES (NEW.owner, {_CHANGED.format("NEW.document")})
-    ON CONFLICT (owner) DO UPDATE SET used_at = max(used_at, excluded.used_at);"""  # noqa: S608 - constants
-
-_SCHEMAS = (
-    (
-        """CREATE TABLE sessions (
-            id TEXT PRIMARY KEY, version TEXT NOT NULL, owner TEXT NOT NULL, state TEXT NOT NULL,
-            created_at INTEGER NOT NULL, expires_at INTEGER NOT NULL, document TEXT NOT NULL) STRICT""",
-        "CREATE INDEX sessions_by_owner ON sessions (owner, created_at DESC, id DESC)",
-        "CREATE INDEX sessions_by_expiry ON sessions (expires_at)",
-        """CREATE TABLE requests (
-            key TEXT PRIMARY KEY, version TEXT NOT NULL, expires_at INTEGER NOT NULL,
-            document TEXT NOT NULL) STRICT""",
-        "CREATE INDEX requests_by_expiry ON requests (expires_at)",
-    ),
-    (
-        """CREATE TABLE jobs (
-            id TEXT PRIMARY KEY, version TEXT NOT NULL, session_id TEXT NOT NULL,
-            created_at INTEGER NOT NULL, document TEXT NOT NULL) STRICT""",
-        "CREATE INDEX jobs_by_session ON jobs (session_id, created_at DESC, id DESC)",
-    ),
-    (
-        "ALTER TABLE sessions ADD COLUMN check_at INTEGER",
-        "ALTER TABLE sessions ADD COLUMN purge_at INTEGER",
-        "ALTER TABLE sessions ADD COLUMN live INTEGER NOT NULL DEFAULT 0",
-        "ALTER TABLE sessions ADD COLUMN on_cluster INTEGER NOT NULL DEFAULT 0",
-        # Cleanup looks at what there was and writes it anew; what was deleted it forgets at once.
-        "UPDATE sessions SET check_at = created_at WHERE state != 'deleted'",
-        "UPDATE sessions SET purge_at = created_at WHERE state = 'deleted'",
-        """UPDATE sessions SET live = 1, on_cluster = NOT json_extract(document, '$.virtual')
-            WHERE state IN ('pending', 'running')""",
-        "DROP INDEX sessions_by_expiry",
-        "CREATE INDEX sessions_by_check ON sessions (check_at, id) WHERE check_at IS NOT NULL",
-        "CREATE INDEX sessions_by_purge ON sessions (purge_at) WHERE purge_at IS NOT NULL",
-        "CREATE INDEX live_sessions ON sessions (owner) WHERE live",
-        "CREATE INDEX sessions_on_cluster ON sessions (id) WHERE on_cluster",
-    ),
-    (
-        """CREATE TABLE audit (
-            id TEXT PRIMARY KEY, session_id TEXT NOT NULL, at INTEGER NOT NULL,
-            document TEXT NOT NULL) STRICT""",
-        "CREATE INDEX audit_by_session ON audit (session_id, at DESC, id DESC)",
-        "CREATE INDEX sessions_by_time ON sessions (created_at DESC, id DESC)",
-    ),
-    ("CREATE TABLE audit_key (id INTEGER PRIMARY KEY CHECK (id = 1), key TEXT NOT NULL) STRICT",),
-    (
-        # When an owner's last session was made or ended, as RFC 3339: it outlives the sessions.
-        "CREATE TABLE owners (owner TEXT PRIMARY KEY, used_at TEXT NOT NULL) STRICT",
-        f"""INSERT INTO owners SELECT owner, max({_CHANGED.format("document")})
-            FROM sessions GROUP BY owner""",  # noqa: S608 - constants
-        f"CREATE TRIGGER session_made AFTER INSERT ON sessions BEGIN {_USED} END",
-        f"""CREATE TRIGGER session_ended AFTER UPDATE OF live ON sessions WHEN OLD.live != NEW.live
-            BEGIN {_USED} END""",
-    ),
-)
-"""What each release added; the file knows in user_version how many it has."""
 
 
 class SqliteFile:
@@ -110,36 +48,6 @@ class SqliteFile:
             # One job on the connection's thread: no other task's statement comes between.
             return list(await connection.execute_fetchall(sql, parameters))
 
-    async def page(
-        self,
-        sql: str,
-        parameters: Mapping[str, str | int | None],
-        read: Callable[[sqlite3.Row], _T],
-        limit: int,
-        after: Cursor | None,
-        unreadable: set[str] | None = None,
-    ) -> list[_T]:
-        """What a query finds, in the order of a time and the id, as far as it can be read.
-
-        Args:
-            sql: Gives document, version, id and time; takes ``at`` and ``id`` of a place, and ``limit``.
-            parameters: The others.
-            read: What a row means.
-            limit: Most of them.
-            after: Only those behind this place.
-            unreadable: See ``readable``.
-        """
-        place: dict[str, str | int | None] = {"at": None, "id": None}
-        if after is not None:
-            documents.require_id(after.id)
-            place = {"at": documents.microseconds(after.at), "id": after.id}
-
-        async def page(size: int, last: sqlite3.Row | None) -> Sequence[sqlite3.Row]:
-            behind = place if last is None else {"at": last[3], "id": last[2]}
-            return await self.rows(sql, {**parameters, "limit": size, **behind})
-
-        return await readable(page, read, id_of, limit=limit, unreadable=unreadable)
-
     async def close(self) -> None:
         """Closes the file; may be called again."""
         self._closed = True
@@ -158,18 +66,13 @@ class SqliteFile:
             return self._connection
 
 
-def id_of(row: sqlite3.Row) -> str:
-    """The id in a row of a query for documents."""
-    return str(row[2])
-
-
 async def _open(path: Path) -> aiosqlite.Connection:
     await asyncio.to_thread(_make_file, path)
     connection = await _unopened(path)
     try:
         await _use_write_ahead_log(connection)
         await connection.execute_fetchall("PRAGMA synchronous = NORMAL")
-        await _make_schema(connection)
+        await _bring_up_to_date(connection)
     except BaseException:
         await connection.close()
         raise
@@ -215,18 +118,17 @@ async def _use_write_ahead_log(connection: aiosqlite.Connection) -> None:
             await asyncio.sleep(0.02)
 
 
-async def _make_schema(connection: aiosqlite.Connection) -> None:
-    """Makes the tables that are missing; of several processes at once, one makes them."""
-    if await _user_version(connection) == len(_SCHEMAS):
+async def _bring_up_to_date(connection: aiosqlite.Connection) -> None:
+    """Upgrades a file of an earlier release; of several processes at once, one does."""
+    if await _user_version(connection) == RELEASES:
         return
     await connection.execute_fetchall("BEGIN IMMEDIATE")
     found = await _user_version(connection)
-    if found > len(_SCHEMAS):
+    if found > RELEASES:
         raise StoreUnavailable("The file at SQLITE_PATH was made by a newer release.", reason="STORE_TOO_NEW")
-    for statements in _SCHEMAS[found:]:
-        for statement in statements:
-            await connection.execute_fetchall(statement)
-    await connection.execute_fetchall(f"PRAGMA user_version = {len(_SCHEMAS)}")
+    if found < RELEASES:  # another process may have been faster
+        await upgrade(connection, found)
+    await connection.execute_fetchall(f"PRAGMA user_version = {RELEASES}")
     await connection.execute_fetchall("COMMIT")
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from shared.store.sqlite.store import SqliteStore
 from tests.shared.store.samples import SetClock
+from tests.support.stores import SqliteStore
 
 
 @pytest.fixture

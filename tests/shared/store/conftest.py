@@ -5,12 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from shared.core.sessions.ports import SessionStore
-from shared.store.firestore.store import FirestoreStore
-from shared.store.sqlite.store import SqliteStore
 from tests.shared.store.samples import SetClock
 from tests.support.firestore_fixtures import firestore_host, firestore_project
 from tests.support.needs import needs
+from tests.support.stores import FirestoreStore, SqliteStore, Store
 
 __all__ = ["clock", "firestore_host", "firestore_project", "new_store", "store"]
 
@@ -23,22 +21,22 @@ def clock() -> SetClock:
 @pytest.fixture(params=["sqlite", pytest.param("firestore", marks=needs("emulator"))])
 async def new_store(
     request: pytest.FixtureRequest, tmp_path: Path, clock: SetClock
-) -> AsyncIterator[Callable[[], SessionStore]]:
+) -> AsyncIterator[Callable[[], Store]]:
     """Opens one more store on the same data, of each kind in turn."""
     if request.param == "firestore":
         host = request.getfixturevalue("firestore_host")
         project = request.getfixturevalue("firestore_project")
 
-        def make() -> SessionStore:
+        def make() -> Store:
             return FirestoreStore(project=project, emulator_host=host, clock=clock)
     else:
 
-        def make() -> SessionStore:
+        def make() -> Store:
             return SqliteStore(tmp_path / "new" / "sessions.db", clock=clock)
 
-    opened: list[SessionStore] = []
+    opened: list[Store] = []
 
-    def open_store() -> SessionStore:
+    def open_store() -> Store:
         opened.append(make())
         return opened[-1]
 
@@ -48,5 +46,5 @@ async def new_store(
 
 
 @pytest.fixture
-def store(new_store: Callable[[], SessionStore]) -> SessionStore:
+def store(new_store: Callable[[], Store]) -> Store:
     return new_store()

@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from shared.core.audit.model import AuditRecord
 from shared.core.audit.ports import AuditStore
 from shared.core.ids import new_record_id, new_session_id
-from shared.core.jobs.ports import Store
 from shared.core.paging import Cursor
 from shared.errors import StoreUnavailable
 from tests.shared.store.samples import NOON, a_session
 from tests.shared.store.test_contract import many
+from tests.support.stores import Store
 
 SESSION = "saaaaaaaaaaaaaaaa"
 

@@ -10,14 +10,14 @@ from typing import cast
 
 import pytest
 
-from shared.core.cleanup.ports import CleanupStore, OwnerUse
+from shared.core.cleanup.ports import OwnerUse
 from shared.core.jobs.model import JobState
 from shared.core.paging import Cursor
 from shared.core.sessions.model import LIVE, Resources, Session, SessionState
 from shared.core.sessions.names import owner_hash
-from shared.core.sessions.ports import SessionStore
 from shared.errors import Conflict, InternalError, TooManyRequests, VersionConflict
 from tests.shared.store.samples import NOON, RETENTION, SetClock, a_job, a_record, a_session
+from tests.support.stores import Store
 
 S = SessionState
 LATER = NOON + timedelta(seconds=1)
@@ -26,8 +26,8 @@ ONE_AND_ALL = ("s", "")
 
 
 @pytest.fixture
-def store(new_store: Callable[[], SessionStore]) -> CleanupStore:
-    return cast("CleanupStore", new_store())
+def store(new_store: Callable[[], Store]) -> Store:
+    return new_store()
 
 
 def ids(sessions: list[Session]) -> list[str]:
@@ -38,7 +38,7 @@ def spoiled(session: Session) -> Session:
     return dataclasses.replace(session, resources=cast("Resources", None))
 
 
-async def moved(store: CleanupStore, session: Session, *states: SessionState) -> Session:
+async def moved(store: Store, session: Session, *states: SessionState) -> Session:
     for state in states:
         session = await store.update(session.to(state, NOON))
     return session
@@ -46,7 +46,7 @@ async def moved(store: CleanupStore, session: Session, *states: SessionState) ->
 
 class TestLimit:
     async def test_of_many_creates_at_once_exactly_as_many_as_are_left_succeed(
-        self, new_store: Callable[[], SessionStore]
+        self, new_store: Callable[[], Store]
     ) -> None:
         stores = [new_store() for _ in range(5)]
         for _ in range(4):
@@ -60,7 +60,7 @@ class TestLimit:
         found = await stores[0].list_sessions("alice@example.com", state=None, limit=100, after=None)
         assert len(found) == 7
 
-    async def test_another_owner_is_not_charged(self, store: CleanupStore) -> None:
+    async def test_another_owner_is_not_charged(self, store: Store) -> None:
         await store.create(a_session(), limit=1)
         await store.create(a_session(owner="bob@example.com"), limit=1)
 
@@ -77,7 +77,7 @@ class TestLimit:
         ids=str,
     )
     async def test_a_session_counts_while_it_is_live(
-        self, store: CleanupStore, states: tuple[SessionState, ...], counts: bool
+        self, store: Store, states: tuple[SessionState, ...], counts: bool
     ) -> None:
         session = await moved(store, await store.create(a_session(), limit=1), *states)
         assert (session.state in LIVE) is counts
@@ -87,7 +87,7 @@ class TestLimit:
         else:
             await store.create(a_session(), limit=1)
 
-    async def test_a_change_that_does_not_happen_releases_nothing(self, store: CleanupStore) -> None:
+    async def test_a_change_that_does_not_happen_releases_nothing(self, store: Store) -> None:
         session = await store.create(a_session(), limit=1)
         await store.update(session)
         with pytest.raises(VersionConflict):
@@ -95,7 +95,7 @@ class TestLimit:
         with pytest.raises(TooManyRequests):
             await store.create(a_session(), limit=1)
 
-    async def test_a_repeated_create_is_a_conflict_not_one_too_many(self, store: CleanupStore) -> None:
+    async def test_a_repeated_create_is_a_conflict_not_one_too_many(self, store: Store) -> None:
         session = await store.create(a_session(), limit=1)
         with pytest.raises(Conflict) as caught:
             await store.create(dataclasses.replace(session), limit=1)
@@ -103,7 +103,7 @@ class TestLimit:
 
 
 class TestDue:
-    async def test_sessions_are_due_from_the_moment_they_say(self, store: CleanupStore) -> None:
+    async def test_sessions_are_due_from_the_moment_they_say(self, store: Store) -> None:
         session = await moved(store, await store.create(a_session(idle_seconds=600)), S.RUNNING)
         assert session.check_at == NOON + timedelta(seconds=600)
         assert (
@@ -111,7 +111,7 @@ class TestDue:
         )
         assert await store.due_sessions(session.check_at, limit=5, after=None) == [session]
 
-    async def test_the_longest_due_come_first_in_pages(self, store: CleanupStore) -> None:
+    async def test_the_longest_due_come_first_in_pages(self, store: Store) -> None:
         made = [
             await store.create(a_session(created_at=NOON - timedelta(seconds=age))) for age in (1, 3, 2, 3, 0)
         ]
@@ -124,7 +124,7 @@ class TestDue:
             after = Cursor(page[-1].check_at, page[-1].id)
         assert seen == expected
 
-    async def test_a_deleted_session_is_due_no_more_but_can_be_forgotten(self, store: CleanupStore) -> None:
+    async def test_a_deleted_session_is_due_no_more_but_can_be_forgotten(self, store: Store) -> None:
         session = await moved(store, await store.create(a_session()), S.DELETING)
         deleted = session.to(S.DELETED, NOON)
         kept = await store.update(dataclasses.replace(deleted, purge_at=NOON + RETENTION))
@@ -132,7 +132,7 @@ class TestDue:
         assert await store.forgettable_sessions(NOON + RETENTION - timedelta(seconds=1), limit=5) == []
         assert await store.forgettable_sessions(NOON + RETENTION, limit=5) == [kept]
 
-    async def test_what_is_old_comes_in_pages_and_each_once(self, store: CleanupStore) -> None:
+    async def test_what_is_old_comes_in_pages_and_each_once(self, store: Store) -> None:
         times = [NOON + timedelta(seconds=age) for age in (3, 1, 2, 1, 0)]
         sessions = [await store.create(a_session(state=S.DELETED, purge_at=time)) for time in times]
         records = [
@@ -153,9 +153,7 @@ class TestDue:
             after = Cursor(old[-1].expires_at, old[-1].key)
         assert keys == [one.key for one in sorted(records, key=lambda one: (one.expires_at, one.key))]
 
-    async def test_a_look_that_failed_is_kept_and_moves_the_time_of_the_next(
-        self, store: CleanupStore
-    ) -> None:
+    async def test_a_look_that_failed_is_kept_and_moves_the_time_of_the_next(self, store: Store) -> None:
         session = await moved(store, await store.create(a_session(idle_seconds=600)), S.RUNNING)
         now = NOON + timedelta(seconds=600)
         later = await store.update(session.look_failed(now, timedelta(hours=1)))
@@ -163,7 +161,7 @@ class TestDue:
         assert await store.due_sessions(now + timedelta(seconds=59), limit=5, after=None) == []
         assert await store.due_sessions(now + timedelta(seconds=60), limit=5, after=None) == [later]
 
-    async def test_a_session_is_removed_if_nobody_has_changed_it(self, store: CleanupStore) -> None:
+    async def test_a_session_is_removed_if_nobody_has_changed_it(self, store: Store) -> None:
         session = await store.create(a_session())
         changed = await store.update(session)
         await store.remove_session(session)
@@ -173,7 +171,7 @@ class TestDue:
         await store.remove_session(changed)
 
     async def test_expired_requests_are_found_and_removed_if_nobody_took_them_over(
-        self, store: CleanupStore, clock: SetClock
+        self, store: Store, clock: SetClock
     ) -> None:
         old = await store.begin_request(a_record(key="old", expires_at=NOON + timedelta(seconds=5)))
         await store.begin_request(a_record(key="new"))
@@ -190,7 +188,7 @@ class TestDue:
 class TestVariables:
     """Variables may be long, and are secrets: who asks for one session has them, who lists has not."""
 
-    async def test_no_list_has_them(self, store: CleanupStore) -> None:
+    async def test_no_list_has_them(self, store: Store) -> None:
         env = {"TOKEN": "x" * 60_000}
         changes = {"state": S.RUNNING, "purge_at": NOON, "look_after": NOON, "ready_at": NOON}
         made = await store.create(a_session(env=env, credentials_choice=("oauth2.txt",), **changes))
@@ -206,7 +204,7 @@ class TestVariables:
 class TestUnreadable:
     """A document of a newer release, or one that somebody has changed, is left out of every list."""
 
-    async def test_due_sessions_and_those_that_can_be_forgotten(self, store: CleanupStore) -> None:
+    async def test_due_sessions_and_those_that_can_be_forgotten(self, store: Store) -> None:
         good: list[Session] = []
         bad: list[Session] = []
         for number in range(9):
@@ -233,7 +231,7 @@ class TestUnreadable:
             assert sorted(old) == sorted(seen)
             assert unreadable == {one.id for one in bad}
 
-    async def test_many_before_one_that_is_due(self, store: CleanupStore) -> None:
+    async def test_many_before_one_that_is_due(self, store: Store) -> None:
         for number in range(260):
             one = await store.create(a_session(created_at=NOON - timedelta(hours=1, seconds=number)))
             await store.update(spoiled(one))
@@ -243,7 +241,7 @@ class TestUnreadable:
             await store.due_sessions(LATE, limit=1, after=Cursor(session.check_at or LATE, session.id)) == []
         )
 
-    async def test_sessions_and_jobs_of_an_owner(self, store: CleanupStore) -> None:
+    async def test_sessions_and_jobs_of_an_owner(self, store: Store) -> None:
         sessions = [
             await store.create(a_session(created_at=NOON - timedelta(seconds=age))) for age in range(4)
         ]
@@ -262,7 +260,7 @@ class TestUnreadable:
         await store.update_job(dataclasses.replace(jobs[0], state=cast("JobState", "resting")))
         assert await store.list_jobs("s1", limit=2, after=None) == jobs[1:3]
 
-    async def test_sessions_on_the_cluster(self, store: CleanupStore) -> None:
+    async def test_sessions_on_the_cluster(self, store: Store) -> None:
         made = sorted([await store.create(a_session()) for _ in range(5)], key=lambda one: one.id)
         for one in made[::2]:
             await store.update(spoiled(one))
@@ -270,7 +268,7 @@ class TestUnreadable:
         assert await store.sessions_on_cluster(*ONE_AND_ALL, limit=1) == [made[1]]
         assert await store.sessions_on_cluster(*ONE_AND_ALL, limit=9) == [made[1], made[3]]
 
-    async def test_expired_requests(self, store: CleanupStore) -> None:
+    async def test_expired_requests(self, store: Store) -> None:
         records = [await store.begin_request(a_record(key=f"k{number}")) for number in range(3)]
         await store.update_request(dataclasses.replace(records[0], lease_until=cast("datetime", "yesterday")))
         assert await store.expired_requests(LATE, limit=1) == [records[1]]
@@ -278,9 +276,7 @@ class TestUnreadable:
 
 
 class TestLive:
-    async def test_sessions_on_cluster_are_counted_and_listed_by_ranges_of_ids(
-        self, store: CleanupStore
-    ) -> None:
+    async def test_sessions_on_cluster_are_counted_and_listed_by_ranges_of_ids(self, store: Store) -> None:
         made = [await store.create(a_session()) for _ in range(6)]
         gone = await moved(store, await store.create(a_session()), S.DELETING)
         live = sorted(made, key=lambda one: one.id)
@@ -299,11 +295,11 @@ class TestLive:
 class TestOwnerUse:
     """When an owner had sessions; times of one store are its own, those of the other the tests'."""
 
-    async def test_nothing_is_known_of_who_never_had_one(self, store: CleanupStore) -> None:
+    async def test_nothing_is_known_of_who_never_had_one(self, store: Store) -> None:
         await store.create(a_session(owner="bob@example.com"))
         assert await store.owner_use(owner_hash("alice@example.com")) == OwnerUse(live=False, at=None)
 
-    async def test_a_live_session_is_one_until_it_ends(self, store: CleanupStore) -> None:
+    async def test_a_live_session_is_one_until_it_ends(self, store: Store) -> None:
         owner = owner_hash("alice@example.com")
         first, second = await store.create(a_session()), await store.create(a_session())
         made = await store.owner_use(owner)
@@ -314,7 +310,7 @@ class TestOwnerUse:
         ended = await store.owner_use(owner)
         assert not ended.live and ended.at is not None and ended.at > made.at
 
-    async def test_it_is_known_when_the_sessions_are_forgotten(self, store: CleanupStore) -> None:
+    async def test_it_is_known_when_the_sessions_are_forgotten(self, store: Store) -> None:
         owner = owner_hash("alice@example.com")
         session = await moved(store, await store.create(a_session()), S.RUNNING, S.DELETING, S.DELETED)
         before = await store.owner_use(owner)

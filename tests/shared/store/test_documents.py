@@ -12,24 +12,26 @@ from shared.core.sessions.model import Session
 from shared.core.sessions.ports import RequestRecord
 from shared.errors import InternalError
 from shared.store import documents
+from shared.store.requests import request_document, request_from
+from shared.store.sessions import session_document, session_from
 from tests.shared.store.samples import NOON, a_session, records, sessions
 
 
 @given(session=sessions)
 def test_session_survives_json(session: Session) -> None:
-    text = documents.to_json(documents.session_document(session))
-    assert documents.session_from(documents.from_json(text), "") == session
+    text = documents.to_json(session_document(session))
+    assert session_from(documents.from_json(text), "") == session
 
 
 @given(record=records)
 def test_record_survives_json(record: RequestRecord) -> None:
-    text = documents.to_json(documents.request_document(record))
-    assert documents.request_from(documents.from_json(text), "") == record
+    text = documents.to_json(request_document(record))
+    assert request_from(documents.from_json(text), "") == record
 
 
 def test_session_as_a_document() -> None:
     session = a_session(id="s1", version="7")
-    assert documents.session_document(session) == {
+    assert session_document(session) == {
         "id": "s1",
         "owner": "alice@example.com",
         "name": "Monday's clean-up",
@@ -63,16 +65,16 @@ def test_session_as_a_document() -> None:
 
 def test_fields_of_a_newer_release_are_passed_over() -> None:
     session = a_session()
-    document = {**documents.session_document(session), "colour": "green", "write_id": "1"}
-    assert documents.session_from(document, "") == session
+    document = {**session_document(session), "colour": "green", "write_id": "1"}
+    assert session_from(document, "") == session
 
 
 def test_fields_with_a_default_may_be_missing() -> None:
     session = a_session()
-    document = documents.session_document(session)
+    document = session_document(session)
     for name in ("ready_at", "deleted_at", "changed_at", "purge_at", "reason", "virtual", "credentials"):
         del document[name]
-    assert documents.session_from(document, "") == session
+    assert session_from(document, "") == session
 
 
 @pytest.mark.parametrize(
@@ -86,9 +88,9 @@ def test_fields_with_a_default_may_be_missing() -> None:
     ],
 )
 def test_document_that_is_no_session_is_told_without_its_content(change: dict[str, object]) -> None:
-    document = {**documents.session_document(a_session()), **change}
+    document = {**session_document(a_session()), **change}
     with pytest.raises(InternalError) as caught:
-        documents.session_from(document, "")
+        session_from(document, "")
     assert caught.value.reason == "DOCUMENT_INVALID"
     assert "yesterday" not in caught.value.detail
 
@@ -97,7 +99,7 @@ def test_document_that_is_no_session_is_told_without_its_content(change: dict[st
 def test_text_that_no_store_takes_as_an_id(text: str) -> None:
     assert not documents.is_document_id(text)
     with pytest.raises(ValueError, match="id"):
-        documents.session_document(dataclasses.replace(a_session(), id=text))
+        session_document(dataclasses.replace(a_session(), id=text))
 
 
 @pytest.mark.parametrize("text", ["s1", "ä" * 750, "__a", "a b", "...", "create:alice@example.com"])

@@ -18,13 +18,15 @@ import pytest
 from grpc import StatusCode
 
 from shared.errors import Conflict, GamguiError, InternalError, StoreUnavailable, VersionConflict
-from shared.store.documents import job_document, request_document, session_document
 from shared.store.firestore.documents import FirestoreDocuments
-from shared.store.firestore.store import FirestoreStore
+from shared.store.jobs import job_document
+from shared.store.requests import request_document
+from shared.store.sessions import session_document
 from tests.shared.store.samples import NOON, SetClock, a_job, a_record, a_session
 from tests.support.faulty_firestore import Fault, FaultyFirestore
 from tests.support.firestore_emulator import firestore_emulator
 from tests.support.patience import PATIENCE
+from tests.support.stores import FirestoreStore
 
 AMBIGUOUS = [
     StatusCode.UNAVAILABLE,
@@ -237,7 +239,7 @@ class TestConstruction:
         program = f"""
 import asyncio
 from datetime import UTC, datetime
-from shared.store.firestore.store import FirestoreStore
+from tests.support.stores import FirestoreStore
 
 class Clock:
     def now(self):
@@ -268,7 +270,7 @@ asyncio.run(main())
 import asyncio
 from datetime import UTC, datetime
 from shared.errors import StoreUnavailable
-from shared.store.firestore.store import FirestoreStore
+from tests.support.stores import FirestoreStore
 
 class Clock:
     def now(self):

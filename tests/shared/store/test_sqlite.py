@@ -17,16 +17,16 @@ from pathlib import Path
 import pytest
 
 from shared.errors import InternalError, StoreUnavailable
-from shared.store.sqlite.store import SqliteStore
 from tests.shared.store.samples import SetClock, a_record, a_session
 from tests.support.needs import needs
 from tests.support.patience import PATIENCE
+from tests.support.stores import SqliteStore
 
 COMPETITOR = """
 import asyncio, sys
 from pathlib import Path
 from shared.errors import Conflict
-from shared.store.sqlite.store import SqliteStore
+from tests.support.stores import SqliteStore
 from tests.shared.store.samples import SetClock, a_session
 
 async def main():
@@ -47,7 +47,7 @@ asyncio.run(main())
 CRASHER = """
 import asyncio, sys
 from pathlib import Path
-from shared.store.sqlite.store import SqliteStore
+from tests.support.stores import SqliteStore
 from tests.shared.store.samples import SetClock, a_session
 
 async def main():

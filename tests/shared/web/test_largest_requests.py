@@ -62,7 +62,7 @@ def application(app: App) -> ASGIApp:
 async def session(app: App) -> str:
     ends = datetime.now(UTC) + timedelta(days=1)
     session = a_session(owner=ALICE.email, state=SessionState.RUNNING, virtual=True, expires_at=ends)
-    return (await app.store.create(session)).id
+    return (await app.store.sessions.create(session)).id
 
 
 def largest(part: str, *, words: bool, runs: bool) -> bytes:

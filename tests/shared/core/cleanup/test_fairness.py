@@ -23,10 +23,10 @@ from shared.core.sessions.model import Session, SessionState
 from shared.core.sessions.ports import RequestRecord
 from shared.core.turns import in_turns
 from shared.errors import ClusterUnavailable, StoreUnavailable
-from shared.store.sqlite.store import SqliteStore
 from tests.shared.core.sessions.test_ending import World, fails, in_world
 from tests.shared.store.samples import NOON, RETENTION, SetClock, a_job, a_record, a_session
 from tests.support import virtual_time
+from tests.support.stores import SqliteStore, cleanup_stores
 
 S = SessionState
 BOB = "bob@example.com"
@@ -34,9 +34,9 @@ BOB = "bob@example.com"
 
 _COPIES = """WITH RECURSIVE numbers (number) AS
     (SELECT 1 UNION ALL SELECT number + 1 FROM numbers WHERE number < ?)
-    INSERT INTO sessions (id, version, owner, state, created_at, expires_at, check_at, live, on_cluster,
+    INSERT INTO sessions (id, version, owner, state, created_at, check_at, member, member_at, on_cluster,
         document)
-    SELECT id || number, version, owner, state, created_at, expires_at, check_at, live, on_cluster,
+    SELECT id || number, version, owner, state, created_at, check_at, member, member_at, on_cluster,
         json_set(document, '$.id', id || number) FROM sessions, numbers WHERE owner LIKE 'm%'"""
 
 
@@ -291,7 +291,7 @@ async def test_what_cannot_be_forgotten_holds_up_nothing_else(
     kept = {one.id for one in sessions[:150]} | {one.key for one in records[:150]}
     store: Any = Stubborn(sqlite, kept, fails)
     report = Report(dry_run=False)
-    await Old(store=store, clock=clock).run(report)
+    await Old(stores=cleanup_stores(store), clock=clock).run(report)
     left = await sqlite.forgettable_sessions(clock.now(), limit=999)
     assert {one.id for one in left} == {one.id for one in sessions[:150]}
     assert {one.key for one in await sqlite.expired_requests(clock.now(), limit=999)} == {

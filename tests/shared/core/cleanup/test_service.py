@@ -18,10 +18,10 @@ from shared.core.sessions.model import Session, SessionState
 from shared.core.sessions.pod import PodPhase, PodStatus
 from shared.core.telemetry import SILENT
 from shared.errors import ClusterUnavailable, StoreUnavailable
-from shared.store.sqlite.store import SqliteStore
 from tests.shared.store.samples import NOON, RETENTION, SetClock, a_job, a_record, a_session
 from tests.shared.store.test_audit_contract import a_record as an_audit_record
 from tests.support.scripted_runtime import KeptAudit, ScriptedRuntime
+from tests.support.stores import SqliteStore, cleaning
 from tests.support.wiring import wired
 
 S = SessionState
@@ -130,7 +130,7 @@ def make_world(sqlite: SqliteStore, clock: SetClock, seconds: float) -> World:
     runtime, audit = ScriptedRuntime(goes=False), KeptAudit()
     cluster = Cluster(runtime)
     service = CleanupService(
-        **wired(sqlite, runtime, clock, audit),
+        **cleaning(wired(sqlite, runtime, clock, audit)),
         activity=cluster,
         inventory=cluster,
         telemetry=SILENT,

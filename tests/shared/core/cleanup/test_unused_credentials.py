@@ -16,10 +16,10 @@ from shared.core.sessions.model import SessionState
 from shared.core.sessions.names import credentials_name, owner_hash
 from shared.errors import StoreUnavailable
 from shared.kube.credentials.secret import last_change
-from shared.store.sqlite.store import SqliteStore
 from shared.web.api.cleanup import report_json
 from tests.shared.core.cleanup.test_service import CREDENTIALS_RETENTION, World, make_world
 from tests.shared.store.samples import NOON, SetClock
+from tests.support.stores import SqliteStore
 
 S = SessionState
 ALICE = "alice@example.com"

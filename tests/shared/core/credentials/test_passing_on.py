@@ -14,10 +14,10 @@ from shared.core.sessions.access import SessionAccess
 from shared.core.sessions.model import Session, SessionState
 from shared.core.sessions.states import SessionStates
 from shared.errors import Conflict, PermissionDenied, VersionConflict
-from shared.store.sqlite.store import SqliteStore
 from tests.shared.core.sessions.test_service import NEW, World, make_world
 from tests.shared.store.samples import RETENTION, SetClock, a_session
 from tests.support.people import ALICE, BOB, ROOT, person
+from tests.support.stores import SqliteStore
 
 NEXT = Person(subject="google:42", email=ALICE.email)
 """Who has Alice's address now."""

@@ -28,7 +28,6 @@ from shared.errors import (
     VersionConflict,
 )
 from shared.kube.credentials.copying import KubernetesCredentials
-from shared.store.sqlite.store import SqliteStore
 from shared.virtual.credentials import MemoryCredentials, VirtualCredentials
 from shared.virtual.runtime import VirtualRuntime
 from shared.web.http.problems import as_known
@@ -36,6 +35,7 @@ from tests.shared.store.samples import RETENTION, SetClock, a_session
 from tests.support.gam_files import gam_files
 from tests.support.people import ALICE, BOB
 from tests.support.scripted_runtime import KeptAudit, ScriptedRuntime
+from tests.support.stores import SqliteStore
 
 FILES = gam_files("hidden")
 

@@ -17,11 +17,11 @@ from shared.core.sessions.access import SessionAccess
 from shared.core.sessions.model import SessionState
 from shared.core.sessions.states import SessionStates
 from shared.errors import Conflict, GamguiError, NotFound, PayloadTooLarge
-from shared.store.sqlite.store import SqliteStore
 from shared.virtual.runtime import VirtualRuntime
 from tests.shared.store.samples import RETENTION, SetClock, a_session
 from tests.support.people import ALICE, BOB
 from tests.support.scripted_runtime import KeptAudit, ScriptedRuntime
+from tests.support.stores import SqliteStore
 
 PATH = WorkspacePath(("folder", "file"), folder=False)
 DATA = b"12345"

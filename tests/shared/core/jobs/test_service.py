@@ -15,11 +15,11 @@ from shared.core.jobs.service import JobService
 from shared.core.sessions.model import Session, SessionState
 from shared.core.sessions.pod import PodPhase, PodStatus
 from shared.errors import ClusterUnavailable, Conflict, GamguiError, NotFound, TooManyRequests
-from shared.store.sqlite.store import SqliteStore
 from shared.web.api.jobs import job_json
 from tests.shared.store.samples import NOON, SetClock, a_session
 from tests.support.people import ALICE, person
 from tests.support.scripted_runtime import KeptAudit, ScriptedRuntime
+from tests.support.stores import SqliteStore
 from tests.support.wiring import wired
 
 NEW = NewJob(name="", argv=["true"], command=["true"], env={}, workdir="", stdin=b"", timeout_seconds=None)

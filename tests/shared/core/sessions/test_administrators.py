@@ -14,11 +14,11 @@ from shared.core.sessions.audit import SessionAudit
 from shared.core.sessions.model import Session, SessionState
 from shared.core.sessions.states import SessionStates
 from shared.errors import GamguiError, NotFound, PermissionDenied
-from shared.store.sqlite.store import SqliteStore
 from shared.virtual.runtime import VirtualRuntime
 from tests.shared.core.sessions.test_service import ALICE, BOB, NEW, TRUE, World, make_world
 from tests.shared.store.samples import RETENTION, SetClock
 from tests.support.people import ROOT
+from tests.support.stores import SqliteStore
 
 AS = {"as": "administrator"}
 

@@ -21,7 +21,6 @@ from shared.core.sessions.pod import PodPhase, PodStatus
 from shared.core.sessions.service import SessionService
 from shared.core.telemetry import SILENT
 from shared.errors import ClusterUnavailable
-from shared.store.sqlite.store import SqliteStore
 from shared.virtual.jobs import VirtualJobs
 from shared.virtual.runtime import VirtualRuntime
 from tests.shared.core.cleanup.test_service import GRACE, Cluster
@@ -29,6 +28,7 @@ from tests.shared.store.samples import NOON, SetClock, a_job, a_session
 from tests.support import virtual_time
 from tests.support.people import ALICE, ROOT
 from tests.support.scripted_runtime import KeptAudit, ScriptedRuntime
+from tests.support.stores import SqliteStore, cleaning
 from tests.support.wiring import wired
 
 S = SessionState
@@ -146,7 +146,7 @@ def in_world(folder: Path, answer: Answer, test: Callable[[World], Awaitable[Non
             limit=9,
         )
         cleanup = CleanupService(
-            **known,
+            **cleaning(known),
             activity=cluster,
             inventory=cluster,
             telemetry=SILENT,

@@ -30,7 +30,6 @@ from shared.kube.exec.transcript import MAX_UNEXPLAINED_BYTES, Transcript
 from shared.kube.jobs.runtime import JobLimits, KubernetesJobs
 from shared.kube.pods.activity import KubernetesActivity
 from shared.kube.pods.runtime import KubernetesRuntime
-from shared.store.sqlite.store import SqliteStore
 from shared.virtual.runtime import VirtualRuntime
 from tests.shared.kube.pods.test_runtime import OPTIONS
 from tests.shared.store.samples import RETENTION, SetClock, a_job, a_session
@@ -38,6 +37,7 @@ from tests.support.exec_server import api_at
 from tests.support.flood_server import FloodServer
 from tests.support.people import ALICE
 from tests.support.scripted_runtime import KeptAudit
+from tests.support.stores import SqliteStore
 from tests.support.tars import tar_of
 
 MOST_HELD = MAX_UNEXPLAINED_BYTES + 2 * 64 * 1024

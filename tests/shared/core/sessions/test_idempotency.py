@@ -12,9 +12,9 @@ from shared.core.person import Person
 from shared.core.sessions.idempotency import IdempotentRequests
 from shared.core.sessions.ports import RequestRecord
 from shared.errors import Conflict, UnprocessableRequest
-from shared.store.sqlite.store import SqliteStore
 from tests.shared.store.samples import SetClock
 from tests.support.people import ALICE, BOB
+from tests.support.stores import SqliteStore
 
 BODY = b'{"name":"x"}'
 

@@ -15,11 +15,11 @@ from shared.core.sessions.model import SessionState
 from shared.core.sessions.variables import of_command
 from shared.errors import GamguiError
 from shared.kube.exec.supervisor import command_line
-from shared.store.sqlite.store import SqliteStore
 from tests.shared.core.sessions.test_floods import USE_CASES, World
 from tests.shared.store.samples import a_session
 from tests.support.people import ALICE
 from tests.support.scripted_runtime import ScriptedRuntime
+from tests.support.stores import SqliteStore
 
 CANARY = "canary-of-the-session"
 ENV = {

@@ -18,13 +18,13 @@ from shared.core.sessions.idempotency import IdempotentRequests
 from shared.core.sessions.model import Session, SessionState
 from shared.core.sessions.states import SessionStates
 from shared.errors import Conflict
-from shared.store.sqlite.store import SqliteStore
 from shared.virtual.credentials import MemoryCredentials, VirtualCredentials
 from shared.virtual.runtime import VirtualRuntime
 from tests.shared.core.sessions.test_service import NEW, TRUE, World, make_world
 from tests.shared.store.samples import SetClock, a_session
 from tests.support.gam_files import gam_files
 from tests.support.people import ALICE, ROOT
+from tests.support.stores import SqliteStore
 
 NEXT = Person(subject="dev:next", email=ALICE.email)
 """Who has Alice's address now."""

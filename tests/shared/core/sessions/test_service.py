@@ -35,7 +35,6 @@ from shared.errors import (
     TooManyRequests,
 )
 from shared.kube.pods.manifest import pod_manifest
-from shared.store.sqlite.store import SqliteStore
 from shared.virtual.credentials import MemoryCredentials
 from shared.virtual.runtime import NOT_EXECUTED, VirtualRuntime
 from shared.web.api.sessions import session_json
@@ -43,6 +42,7 @@ from tests.shared.kube.pods.test_manifest import OPTIONS
 from tests.shared.store.samples import NOON, SetClock
 from tests.support.people import ALICE, BOB, person
 from tests.support.scripted_runtime import JournalingStore, KeptAudit, ScriptedRuntime
+from tests.support.stores import SqliteStore
 from tests.support.wiring import wired
 
 GONE = PodStatus(PodPhase.GONE, "NotFound: the pod is gone", "POD_GONE")

@@ -13,11 +13,11 @@ from shared.core.sessions.model import Because, Session, SessionState
 from shared.core.sessions.states import SessionStates
 from shared.core.sessions.update import Changes, SessionUpkeep, etag_of
 from shared.errors import Conflict, InvalidRequest, NotFound, PreconditionFailed
-from shared.store.sqlite.store import SqliteStore
 from shared.virtual.runtime import VirtualRuntime
 from tests.shared.store.samples import NOON, RETENTION, SetClock, a_session
 from tests.support.people import ALICE, BOB
 from tests.support.scripted_runtime import JournalingStore, KeptAudit
+from tests.support.stores import SqliteStore
 
 ANY: frozenset[str] = frozenset()
 S = SessionState

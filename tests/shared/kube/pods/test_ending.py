@@ -15,13 +15,13 @@ from shared.core.jobs.model import JobState
 from shared.core.sessions.model import SessionState
 from shared.kube.jobs.runtime import KubernetesJobs
 from shared.kube.pods.runtime import KubernetesRuntime
-from shared.store.sqlite.store import SqliteStore
 from shared.virtual.jobs import VirtualJobs
 from tests.shared.kube.jobs.test_runtime import LIMITS
 from tests.shared.kube.pods.test_runtime import OPTIONS
 from tests.shared.store.samples import SetClock, a_job, a_session
 from tests.support.exec_server import api_at
 from tests.support.scripted_runtime import KeptAudit
+from tests.support.stores import SqliteStore
 from tests.support.web_server import WebServer
 
 Exec = Callable[[web.WebSocketResponse, str], Awaitable[None]]

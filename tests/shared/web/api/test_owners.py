@@ -67,7 +67,7 @@ async def remove(
 async def test_an_administrator_passes_on_and_removes_under_the_address_in_lower_case(
     app: App, application: ASGIApp
 ) -> None:
-    await app.store.create(a_session(owner="bob+x@example.com"))
+    await app.store.sessions.create(a_session(owner="bob+x@example.com"))
     passed = {"owner": "bob+x@example.com", **SUBJECT, "credentials": [], "complete": True}
     assert await rebind(application, "BOB+x@Example.com") == (200, {**passed, "sessions": 1})
     assert await rebind(application, "bob+x@example.com") == (200, {**passed, "sessions": 0})

@@ -16,12 +16,12 @@ from shared.core.sessions.idempotency import IdempotentRequests
 from shared.core.sessions.model import Resources, Session, SessionState
 from shared.core.sessions.new_session import NewSession
 from shared.errors import ClusterUnavailable, GamguiError, SessionStartFailed, TooManyRequests
-from shared.store.sqlite.store import SqliteStore
 from shared.web.api.sessions import session_creation
 from shared.web.http.call import Call
 from shared.web.http.idempotency import answer_once
 from shared.web.http.routing import Route
 from tests.shared.store.samples import SetClock, a_session
+from tests.support.stores import SqliteStore
 from tests.support.web_app import ask, serving
 
 NEW = NewSession(

@@ -1,66 +1,39 @@
-"""Store and runtime as they are, and what they do is told. Made only where somebody listens."""
+"""The runtime of pods, and what it does is told. Made only where somebody listens."""
 
 from __future__ import annotations
 
 import contextlib
-import functools
-import inspect
 from collections.abc import AsyncGenerator
-from typing import Any, TypeVar, cast
 
 from shared.core.clock import Clock
 from shared.core.commands import Command, ExecEvent
 from shared.core.sessions.model import Session, SessionState
-from shared.core.sessions.pod import PodPhase, PodStatus
-from shared.core.sessions.ports import PodRuntime, SessionStore
+from shared.core.sessions.pod import ConnectionInfo, PodPhase, PodStatus
+from shared.core.sessions.ports import PodRuntime
 from shared.core.telemetry import Telemetry
 from shared.errors import GamguiError
 
-_Store = TypeVar("_Store", bound=SessionStore)
-_SILENT_METHODS = ("close",)
 
+class ToldRuntime:
+    """A ``PodRuntime``; pods and commands are counted, and commands are spans.
 
-def observed_store(store: _Store, telemetry: Telemetry) -> _Store:
-    """The store; each of its operations is a span."""
-    return cast(_Store, _ObservedStore(store, telemetry))
+    Args:
+        runtime: Does the work.
+        telemetry: Told of it.
+        clock: The time of day.
+    """
 
-
-def observed_runtime(runtime: PodRuntime, telemetry: Telemetry, clock: Clock) -> PodRuntime:
-    """The runtime; pods and commands are counted, and commands are spans."""
-    return cast(PodRuntime, _ObservedRuntime(runtime, telemetry, clock))
-
-
-class _ObservedStore:
-    def __init__(self, store: SessionStore, telemetry: Telemetry) -> None:
-        self._store = store
-        self._telemetry = telemetry
-
-    def __getattr__(self, name: str) -> Any:
-        """Any operation of the store's: what it is called is all that is told of it."""
-        operation = getattr(self._store, name)
-        if name in _SILENT_METHODS or not inspect.iscoroutinefunction(operation):
-            return operation
-
-        @functools.wraps(operation)
-        async def observed(*args: Any, **options: Any) -> Any:
-            with self._telemetry.store(name):
-                return await operation(*args, **options)
-
-        self.__dict__[name] = observed
-        return observed
-
-
-class _ObservedRuntime:
     def __init__(self, runtime: PodRuntime, telemetry: Telemetry, clock: Clock) -> None:
         self._runtime = runtime
         self._telemetry = telemetry
         self._clock = clock
 
-    def __getattr__(self, name: str) -> Any:
-        """What has nothing to count."""
-        return getattr(self._runtime, name)
+    async def connect(self) -> ConnectionInfo:
+        """See ``PodRuntime.connect``."""
+        return await self._runtime.connect()
 
     async def create(self, session: Session) -> str:
+        """See ``PodRuntime.create``."""
         try:
             position = await self._runtime.create(session)
         except GamguiError as error:
@@ -70,6 +43,7 @@ class _ObservedRuntime:
         return position
 
     async def wait_ready(self, session: Session, timeout_seconds: float, since: str = "") -> PodStatus:
+        """See ``PodRuntime.wait_ready``."""
         status = await self._runtime.wait_ready(session, timeout_seconds, since)
         if status.phase is PodPhase.READY:
             waited = self._clock.now() - session.created_at
@@ -78,15 +52,29 @@ class _ObservedRuntime:
         return status
 
     async def status(self, session: Session) -> PodStatus:
+        """See ``PodRuntime.status``."""
         status = await self._runtime.status(session)
         self._failures(session, status)
         return status
 
     async def execute(self, session: Session, command: Command) -> AsyncGenerator[ExecEvent, None]:
+        """See ``PodRuntime.execute``."""
         with self._telemetry.exec():
             async with contextlib.aclosing(self._runtime.execute(session, command)) as events:
                 async for event in events:
                     yield event
+
+    async def delete(self, session: Session, timeout_seconds: float) -> bool:
+        """See ``PodRuntime.delete``."""
+        return await self._runtime.delete(session, timeout_seconds)
+
+    async def ping(self) -> None:
+        """See ``PodRuntime.ping``."""
+        await self._runtime.ping()
+
+    async def close(self) -> None:
+        """See ``PodRuntime.close``."""
+        await self._runtime.close()
 
     def _failures(self, session: Session, status: PodStatus) -> None:
         """Counts once what is found: a session that has failed, or is being deleted, is not asked about."""

@@ -1,0 +1,77 @@
+"""The repositories of one instance, on the engine of its database."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from shared.core.cleanup.ports import CleanupStores
+    from shared.core.clock import Clock
+    from shared.store.audit import AuditRecords
+    from shared.store.engine import Engine
+    from shared.store.jobs import Jobs
+    from shared.store.requests import Requests
+    from shared.store.sessions import Sessions
+
+
+class Stores:
+    """All that one database keeps, each built when first needed.
+
+    Args:
+        engine: The database.
+        clock: The time of day.
+    """
+
+    def __init__(self, engine: Engine, clock: Clock) -> None:
+        self._engine = engine
+        self._clock = clock
+
+    @functools.cached_property
+    def sessions(self) -> Sessions:
+        """Sessions."""
+        from shared.store.sessions import Sessions
+
+        return Sessions(self._engine)
+
+    @functools.cached_property
+    def jobs(self) -> Jobs:
+        """Jobs."""
+        from shared.store.jobs import Jobs
+
+        return Jobs(self._engine)
+
+    @functools.cached_property
+    def requests(self) -> Requests:
+        """Idempotency records."""
+        from shared.store.requests import Requests
+
+        return Requests(self._engine, self._clock)
+
+    @functools.cached_property
+    def audit(self) -> AuditRecords:
+        """Audit records."""
+        from shared.store.audit import AuditRecords
+
+        return AuditRecords(self._engine)
+
+    @functools.cached_property
+    def cleanup(self) -> CleanupStores:
+        """What cleanup needs of them."""
+        from shared.core.cleanup.ports import CleanupStores
+
+        return CleanupStores(
+            sessions=self.sessions,
+            due=self.sessions,
+            jobs=self.jobs,
+            requests=self.requests,
+            audit=self.audit,
+        )
+
+    async def ping(self) -> None:
+        """Returns when the database answers a read."""
+        await self.sessions.ping()
+
+    async def close(self) -> None:
+        """Releases connections; nothing of this is used afterwards."""
+        await self._engine.close()

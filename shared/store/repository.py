@@ -1,0 +1,171 @@
+"""What repositories have in common: documents of one collection, as values of one kind."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
+
+from shared.core.paging import Cursor
+from shared.errors import VersionConflict
+from shared.store.documents import Document
+from shared.store.engine import Collection, Engine, Found, Index, Member, Query
+from shared.store.readable import readable
+
+
+class Versioned(Protocol):
+    """A frozen dataclass that is stored under a version."""
+
+    __dataclass_fields__: ClassVar[dict[str, dataclasses.Field[Any]]]
+
+    @property
+    def version(self) -> str:
+        """The store's; empty: it was never stored."""
+        ...
+
+
+_T = TypeVar("_T", bound=Versioned)
+_Read = TypeVar("_Read")
+
+
+class Present(Exception):
+    """There is a document with this id.
+
+    Attributes:
+        found: It.
+    """
+
+    def __init__(self, found: Found) -> None:
+        super().__init__(found.id)
+        self.found = found
+
+
+class GroupFull(Exception):
+    """The group has as many members as it may have."""
+
+
+class Repository(Generic[_T]):
+    """The documents of one collection.
+
+    Args:
+        engine: Keeps them.
+        collection: Which.
+        kind: What one is called in an error: "session".
+        id_of: A value's id.
+        document: What a value is stored as. Raises ``ValueError`` when it cannot be.
+        read: The value that a document of a version holds. Raises ``InternalError`` when it holds none.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        collection: Collection,
+        kind: str,
+        *,
+        id_of: Callable[[_T], str],
+        document: Callable[[_T], Document],
+        read: Callable[[Mapping[str, Any], str], _T],
+    ) -> None:
+        self._engine = engine
+        self._collection = collection
+        self._kind = kind
+        self._id_of = id_of
+        self._document = document
+        self._read = read
+
+    async def get(self, document_id: str) -> _T | None:
+        """The value with this id, or None.
+
+        Raises:
+            InternalError: It cannot be read (reason ``DOCUMENT_INVALID``).
+        """
+        found = await self._engine.get(self._collection, document_id)
+        return None if found is None else self.value(found)
+
+    async def create(self, value: _T, *, member: Member | None = None, limit: int | None = None) -> _T:
+        """Stores a new value; ``member`` and ``limit`` as in ``Engine.create``.
+
+        Returns:
+            It, with its version.
+
+        Raises:
+            Present: There is one with its id.
+            GroupFull: ``limit`` is reached.
+        """
+        document_id, document = self._id_of(value), self._document(value)
+        answer = await self._engine.create(
+            self._collection, document_id, document, member=member, limit=limit
+        )
+        if answer.version is not None:
+            return dataclasses.replace(value, version=answer.version)
+        if answer.found is not None:
+            raise Present(answer.found)
+        raise GroupFull
+
+    async def update(self, value: _T, *, left: Member | None = None) -> _T:
+        """Replaces the stored value if it still has ``value.version``; ``left`` as in ``Engine.update``.
+
+        Returns:
+            It, with its new version.
+
+        Raises:
+            VersionConflict: It has another version, or is gone.
+        """
+        document_id, document = self._id_of(value), self._document(value)
+        version = await self._engine.update(self._collection, document_id, document, value.version, left=left)
+        if version is None:
+            raise VersionConflict(
+                f"{self._kind.capitalize()} {document_id} was changed meanwhile.",
+                reason=None,
+                retry_after_seconds=None,
+                **{self._kind: document_id},
+            )
+        return dataclasses.replace(value, version=version)
+
+    async def remove(self, value: _T, *, left: Member | None = None) -> None:
+        """Removes the stored value if it still has ``value.version``; ``left`` as in ``Engine.update``."""
+        await self._engine.delete(self._collection, self._id_of(value), value.version, left=left)
+
+    async def page(
+        self,
+        index: Index,
+        *values: str | bool,
+        limit: int,
+        after: Cursor | None,
+        until: datetime | None = None,
+        unreadable: set[str] | None = None,
+    ) -> list[_T]:
+        """The first values by an index that can be read; arguments as in ``Query`` and ``readable_page``."""
+        query = Query(
+            collection=self._collection, index=index, values=values, until=until, limit=limit, after=after
+        )
+        return await readable_page(self._engine, query, self.value, unreadable)
+
+    def value(self, found: Found) -> _T:
+        """The value that a document holds.
+
+        Raises:
+            InternalError: It holds none (reason ``DOCUMENT_INVALID``).
+        """
+        return self._read(found.document, found.version)
+
+
+async def readable_page(
+    engine: Engine, query: Query, value: Callable[[Found], _Read], unreadable: set[str] | None = None
+) -> list[_Read]:
+    """What a query finds, without what cannot be read: fewer than ``query.limit`` only when there is no more.
+
+    Args:
+        engine: Finds documents.
+        query: With a limit.
+        value: What a document holds; raises ``InternalError`` when it cannot be read.
+        unreadable: Takes the ids of those that are left out; the log names them in any case.
+    """
+
+    async def rows(size: int, last: Found | None) -> Sequence[Found]:
+        after = query.after if last is None else last.place
+        return await engine.find(dataclasses.replace(query, limit=size, after=after))
+
+    assert query.limit is not None  # what is not bounded is counted only
+    return await readable(rows, value, lambda one: one.id, limit=query.limit, unreadable=unreadable)

@@ -126,15 +126,15 @@ async def ensure_namespace(app: App) -> None:
     Raises:
         GamguiError: The cluster is not reached, or does not allow it.
     """
-    if app.settings.use_mock_container_adapter:
+    if app.settings.virtual.only:
         return
     from shared.kube.api.client import KubeApi
     from shared.kube.api.errors import ApiError
     from shared.kube.connect.connector import ClusterConnector
 
-    api = KubeApi(ClusterConnector(app.settings))
+    api = KubeApi(ClusterConnector(app.settings.cluster))
     metadata = {
-        "name": app.settings.k8s_namespace,
+        "name": app.settings.pods.namespace,
         "labels": {"pod-security.kubernetes.io/enforce": "restricted"},
     }
     try:

@@ -25,6 +25,7 @@ from local.environment import InstallError
 from local.images import IMAGES, LOCAL_IMAGE, prepare_image
 from shared.errors import ConfigurationError, GamguiError
 from shared.settings import Settings
+from shared.settings.cluster import ClusterSettings
 
 # What leads to another cluster than the one that was asked for, and what only that one has.
 _SOURCES = ("GKE_CLUSTER_NAME", "GKE_CLUSTER_LOCATION", "KUBECONFIG_BASE64", "KUBERNETES_SERVICE_HOST")
@@ -48,7 +49,7 @@ async def main(arguments: list[str]) -> int:
     if options.laptop:
         choose_cluster(os.environ, options.cluster)
     try:
-        virtual = Settings.from_env(os.environ).use_mock_container_adapter
+        virtual = Settings.from_env(os.environ).virtual.only
         listener = _listen(os.environ.get("PORT") or "8080")
         async with contextlib.AsyncExitStack() as stack:
             if options.laptop and options.cluster == "local" and not virtual:
@@ -113,16 +114,16 @@ async def _tell_what_is_used(*, asked: bool) -> None:
 
     settings = Settings.from_env(os.environ)
     if asked:
-        await resolve(settings)
+        await resolve(settings.cluster)
     source = (
-        (settings.gke_cluster_name and f"GKE_CLUSTER_NAME={settings.gke_cluster_name}")
-        or (settings.kubeconfig_base64 and "KUBECONFIG_BASE64")
-        or (settings.kubeconfig and f"KUBECONFIG={settings.kubeconfig}")
-        or (settings.kubernetes_service_host and "the pod that this runs in")
+        (settings.cluster.gke_cluster_name and f"GKE_CLUSTER_NAME={settings.cluster.gke_cluster_name}")
+        or (settings.cluster.kubeconfig_base64 and "KUBECONFIG_BASE64")
+        or (settings.cluster.kubeconfig and f"KUBECONFIG={settings.cluster.kubeconfig}")
+        or (settings.cluster.kubernetes_service_host and "the pod that this runs in")
         or "~/.kube/config"
     )
-    print(f"Works on the cluster of {source}, in its namespace {settings.k8s_namespace}.", flush=True)
-    if not settings.session_image:
+    print(f"Works on the cluster of {source}, in its namespace {settings.pods.namespace}.", flush=True)
+    if not settings.images.default:
         print(
             "SESSION_IMAGE is not set: a session that names no image cannot be created. "
             "Set it to an image that the cluster can pull, made of images/gam-session.",
@@ -130,10 +131,10 @@ async def _tell_what_is_used(*, asked: bool) -> None:
             flush=True,
         )
     if asked:
-        await _ask(settings)
+        await _ask(settings.cluster)
 
 
-async def _ask(settings: Settings) -> None:
+async def _ask(settings: ClusterSettings) -> None:
     from shared.kube.api.client import KubeApi
     from shared.kube.connect.connector import ClusterConnector
 

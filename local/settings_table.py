@@ -1,26 +1,22 @@
-"""``make docs``: writes the table of settings into README.md, from ``Settings`` itself."""
+"""``make docs``: writes the table of settings into README.md, from their groups themselves."""
 
 from __future__ import annotations
 
-import dataclasses
-
 from local.gateway import ROOT
-from shared.settings import Settings
+from shared.settings.variables import variables
 
-BEGIN = "<!-- settings: made by `make docs` from shared/settings.py -->"
+BEGIN = "<!-- settings: made by `make docs` from shared/settings/ -->"
 END = "<!-- end of settings -->"
 
 
 def table() -> str:
     """All settings as a Markdown table."""
     rows = ["| variable | default | meaning |", "|---|---|---|"]
-    for field in dataclasses.fields(Settings):
-        default = field.default
+    for variable in variables():
+        default = variable.default
         shown = ",".join(default) if isinstance(default, tuple) else str(default)
         shown = shown.lower() if isinstance(default, bool) else shown
-        rows.append(
-            f"| `{field.metadata['env']}` | {f'`{shown}`' if shown else ''} | {field.metadata['doc']} |"
-        )
+        rows.append(f"| `{variable.name}` | {f'`{shown}`' if shown else ''} | {variable.doc} |")
     return "\n".join(rows)
 
 

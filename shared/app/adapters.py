@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from shared.core.telemetry import Telemetry
     from shared.identity.model import IdentityVerifier
     from shared.kube.api.client import KubeApi
+    from shared.kube.jobs.runtime import JobLimits
+    from shared.settings.platform import PlatformSettings
 
 
 class SystemClock:
@@ -43,6 +45,22 @@ class Adapters:
         self.settings = settings
         self.version = version("gamgui-session-functions")
 
+    @property
+    def platform(self) -> PlatformSettings:
+        """Where this process runs."""
+        return self.settings.platform
+
+    @functools.cached_property
+    def job_limits(self) -> JobLimits:
+        """What the operator allows jobs."""
+        from shared.kube.jobs.runtime import JobLimits
+
+        return JobLimits(
+            disk_bytes=self.settings.jobs.disk_bytes,
+            unfinished=self.settings.jobs.max_per_session,
+            follow_seconds=self.settings.commands.max_timeout_seconds,
+        )
+
     @functools.cached_property
     def clock(self) -> SystemClock:
         """The clock of all services."""
@@ -58,14 +76,14 @@ class Adapters:
     @functools.cached_property
     def telemetry(self) -> Telemetry:
         """What takes traces and metrics: nothing, unless ``OTEL_EXPORTER_OTLP_ENDPOINT`` is set."""
-        if not self.settings.otlp_endpoint:
+        if not self.settings.platform.otlp_endpoint:
             from shared.core.telemetry import SILENT
 
             return SILENT
         from shared.shutdown import shutdown_event
         from shared.telemetry.otel import OtelTelemetry
 
-        service, store = self.settings.k_service or "gamgui", self.settings.session_store
+        service, store = self.settings.platform.k_service or "gamgui", self.settings.store.kind
         try:
             return OtelTelemetry(
                 service=service, version=self.version, store=store, shutdown=shutdown_event()
@@ -78,28 +96,28 @@ class Adapters:
     @functools.cached_property
     def store(self) -> CleanupStore:
         """The store that ``SESSION_STORE`` names."""
-        if not self.settings.otlp_endpoint:
+        if not self.settings.platform.otlp_endpoint:
             return self._store()
         from shared.telemetry.observed import observed_store
 
         return observed_store(self._store(), self.telemetry)
 
     def _store(self) -> CleanupStore:
-        if self.settings.session_store == "sqlite":
-            if self.settings.on_cloud_run:
+        if self.settings.store.kind == "sqlite":
+            if self.settings.platform.on_cloud_run:
                 raise ConfigurationError(
                     "SESSION_STORE=sqlite would lose sessions with the instance on Cloud Run; use firestore",
                     variable="SESSION_STORE",
                 )
             from shared.store.sqlite.store import SqliteStore
 
-            return SqliteStore(Path(self.settings.sqlite_path), clock=self.clock)
+            return SqliteStore(Path(self.settings.store.sqlite_path), clock=self.clock)
         from shared.store.firestore.store import FirestoreStore
 
         return FirestoreStore(
-            project=self.settings.google_cloud_project,
-            database=self.settings.firestore_database,
-            emulator_host=self.settings.firestore_emulator_host,
+            project=self.settings.store.google_cloud_project,
+            database=self.settings.store.firestore_database,
+            emulator_host=self.settings.store.firestore_emulator_host,
             clock=self.clock,
         )
 
@@ -109,21 +127,23 @@ class Adapters:
         from shared.kube.api.client import KubeApi
         from shared.kube.connect.connector import ClusterConnector
 
-        return KubeApi(ClusterConnector(self.settings), self.telemetry)
+        return KubeApi(ClusterConnector(self.settings.cluster), self.telemetry)
 
     @functools.cached_property
     def runtime(self) -> PodRuntime:
         """Kubernetes, or nothing at all with ``USE_MOCK_CONTAINER_ADAPTER``."""
-        if self.settings.use_mock_container_adapter:
+        if self.settings.virtual.only:
             return self.virtual
         from shared.kube.pods.manifest import PodOptions
         from shared.kube.pods.runtime import KubernetesRuntime
         from shared.shutdown import shutdown_event
 
-        options = PodOptions.from_settings(self.settings)
-        template = self.settings.k8s_pod_template
+        options = PodOptions.from_settings(
+            self.settings.pods, self.job_limits, self.settings.sessions.max_ttl_seconds
+        )
+        template = self.settings.pods.template
         runtime = KubernetesRuntime(self.kube, options, template, shutdown=shutdown_event(), held=self.held)
-        if not self.settings.otlp_endpoint:
+        if not self.settings.platform.otlp_endpoint:
             return runtime
         from shared.telemetry.observed import observed_runtime
 
@@ -139,31 +159,31 @@ class Adapters:
     @functools.cached_property
     def inventory(self) -> Inventory:
         """What there is in the namespace; nothing with ``USE_MOCK_CONTAINER_ADAPTER``."""
-        if self.settings.use_mock_container_adapter:
+        if self.settings.virtual.only:
             from shared.virtual.inventory import EmptyInventory
 
             return EmptyInventory()
         from shared.kube.pods.inventory import KubernetesInventory
 
-        return KubernetesInventory(self.kube, self.settings.k8s_namespace)
+        return KubernetesInventory(self.kube, self.settings.pods.namespace)
 
     @functools.cached_property
     def credential_store(self) -> CredentialStore:
         """Secrets in Kubernetes, or memory with ``USE_MOCK_CONTAINER_ADAPTER``."""
-        if self.settings.use_mock_container_adapter:
+        if self.settings.virtual.only:
             from shared.virtual.credentials import MemoryCredentials
 
             return MemoryCredentials()
         from shared.kube.credentials.secret import KubernetesSecrets
 
-        return KubernetesSecrets(self.kube, self.settings.k8s_namespace)
+        return KubernetesSecrets(self.kube, self.settings.pods.namespace)
 
     @functools.cached_property
     def verifier(self) -> IdentityVerifier:
         """Who finds out who calls."""
         from shared.identity import identity_verifier
 
-        return identity_verifier(self.settings)
+        return identity_verifier(self.settings.identity, services=self.settings.access.cleanup_callers)
 
     async def close(self) -> None:
         """Ends what runs and releases what was built. The instance is not used afterwards."""

@@ -11,7 +11,6 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from shared.app.adapters import Adapters
-from shared.quantities import quantity
 from shared.settings import Settings
 
 if TYPE_CHECKING:
@@ -58,7 +57,7 @@ class App(Adapters):
             states=self.states,
             clock=self.clock,
             audit=self.auditor,
-            administrators=[lowered(email) for email in self.settings.admin_emails],
+            administrators=[lowered(email) for email in self.settings.access.admin_emails],
         )
 
     @functools.cached_property
@@ -66,19 +65,19 @@ class App(Adapters):
         """Moves sessions through their states."""
         from shared.core.sessions.states import SessionStates
 
-        return SessionStates(self.store, self.clock, _days(self.settings.retention_days))
+        return SessionStates(self.store, self.clock, _days(self.settings.cleanup.retention_days))
 
     @functools.cached_property
     def jobs(self) -> JobService:
         """The use cases of jobs."""
         from shared.core.jobs.service import JobService
-        from shared.kube.jobs.runtime import JobLimits, KubernetesJobs
+        from shared.kube.jobs.runtime import KubernetesJobs
         from shared.virtual.jobs import VirtualJobs
 
         return JobService(
             store=self.store,
             access=self.access,
-            runtime=KubernetesJobs(self.runtime, JobLimits.from_settings(self.settings), self.held),
+            runtime=KubernetesJobs(self.runtime, self.job_limits, self.held),
             virtual=VirtualJobs(),
             audit=self.auditor,
             clock=self.clock,
@@ -127,10 +126,10 @@ class App(Adapters):
             credentials=NewSessionCredentials(self.credential_store),
             clock=self.clock,
             audit=self.auditor,
-            namespace=self.settings.k8s_namespace,
-            fallback=self.settings.session_fallback == "virtual",
-            slots=ExecSlots(self.settings.max_execs_per_session),
-            limit=self.settings.max_sessions_per_owner,
+            namespace=self.settings.pods.namespace,
+            fallback=self.settings.virtual.fallback == "virtual",
+            slots=ExecSlots(self.settings.commands.max_per_session),
+            limit=self.settings.sessions.max_per_owner,
         )
 
     @functools.cached_property
@@ -156,9 +155,9 @@ class App(Adapters):
             audit=self.auditor,
             clock=self.clock,
             telemetry=self.telemetry,
-            credentials_retention=_days(self.settings.credentials_retention_days),
-            grace=timedelta(seconds=self.settings.orphan_grace_seconds),
-            seconds=self.settings.cleanup_seconds,
+            credentials_retention=_days(self.settings.cleanup.credentials_retention_days),
+            grace=timedelta(seconds=self.settings.cleanup.orphan_grace_seconds),
+            seconds=self.settings.cleanup.seconds,
         )
 
     @functools.cached_property
@@ -176,8 +175,8 @@ class App(Adapters):
         return SessionFiles(
             access=self.access,
             audit=self.auditor,
-            timeout_seconds=self.settings.max_exec_timeout_seconds,
-            max_bytes=int(quantity(self.settings.max_file_bytes)),
+            timeout_seconds=self.settings.commands.max_timeout_seconds,
+            max_bytes=self.settings.files.max_bytes,
             held=self.held,
         )
 
@@ -200,9 +199,7 @@ class App(Adapters):
         """How many requests one owner may make."""
         from shared.web.http.rates import RequestRates
 
-        return RequestRates(
-            per_minute=self.settings.request_rate_per_minute, burst=self.settings.request_burst
-        )
+        return RequestRates(per_minute=self.settings.rates.per_minute, burst=self.settings.rates.burst)
 
 
 def _days(days: int) -> timedelta:

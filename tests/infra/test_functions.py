@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import re
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import yaml
 
 from local.gateway import Function, load_functions
-from shared.settings import Settings
+from shared.settings.variables import variables
 from shared.web.http.routing import Route
 from tests.support.laptop import ROOT
 from tests.support.terraform import PLATFORM, blocks, functions, local_values
@@ -83,7 +82,7 @@ def test_environment_variables_are_settings() -> None:
     values = local_values(PLATFORM)
     own: str = values["own_environment"]
     names = set(values["environment"]) | set(re.findall(r"\b([A-Z][A-Z0-9_]+) = ", own))
-    settings = {field.metadata["env"] for field in dataclasses.fields(Settings)}
+    settings = {variable.name for variable in variables()}
     assert "AUTH_AUDIENCE" in names
     assert names - settings - FRAMEWORK == set()
 

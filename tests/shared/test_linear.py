@@ -40,7 +40,7 @@ BOUNDS = {
     "shared.core.files.tar_header._UNUSED": BLOCK_BYTES,
     "shared.identity.": HEADERS,
     "shared.images": 512,
-    "shared.setting_values": SETTING,
+    "shared.settings.values": SETTING,
     "shared.kube.connect.urls": SETTING,
     "shared.kube.exec.channels": 64 * 1024,
     "shared.kube.pods.diagnosis": JSON,

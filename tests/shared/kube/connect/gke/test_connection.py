@@ -24,7 +24,7 @@ from shared.kube.connect.gke.cluster import ClusterId
 from shared.kube.connect.gke.google_tokens import GoogleCredentials
 from shared.kube.connect.gke.lookup import get_cluster
 from shared.kube.connect.resolver import resolve
-from shared.settings import Settings
+from shared.settings.cluster import ClusterSettings
 from tests.support.api_server import ApiServer
 from tests.support.gke_server import PATH, GkeServer, cluster, dns_cluster, public_cluster
 from tests.support.metadata_server import MetadataServer
@@ -41,8 +41,8 @@ class Google:
     tokens: MetadataServer
 
     @property
-    def settings(self) -> Settings:
-        return Settings(
+    def settings(self) -> ClusterSettings:
+        return ClusterSettings(
             gke_cluster_name="sessions",
             gke_cluster_location="europe-west1",
             gke_api_endpoint=self.gke.endpoint,
@@ -284,7 +284,7 @@ async def test_broken_gke_source_does_not_fall_through_to_a_kubeconfig(
     assert (await failure(settings)).reason == "GKE_CLUSTER_NOT_FOUND"
 
 
-async def failure(settings: Settings) -> ConnectionFailed:
+async def failure(settings: ClusterSettings) -> ConnectionFailed:
     with pytest.raises(ConnectionFailed) as caught:
         await resolve(settings)
     assert "localhost" not in caught.value.detail

@@ -61,7 +61,7 @@ def default_pod() -> dict[str, Any]:
         expires_at=now + timedelta(hours=8),
         idle_seconds=60,
     )
-    jobs = JobLimits(JOBS.disk_bytes, JOBS.max_per_session, follow_seconds=1)
+    jobs = JobLimits(disk_bytes=JOBS.disk_bytes, unfinished=JOBS.max_per_session, follow_seconds=1)
     options = PodOptions.from_settings(PODS, jobs, SESSIONS.max_ttl_seconds)
     return pod_manifest(session, options, one("PodTemplate")["template"])
 

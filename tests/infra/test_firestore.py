@@ -20,7 +20,7 @@ import grpc.aio
 import pytest
 from google.cloud.firestore_v1 import types
 
-from shared.app.adapters import SystemClock
+from shared.app.instance import SystemClock
 from shared.core.jobs.model import Job
 from shared.core.paging import Cursor
 from shared.core.sessions.model import Session, SessionState

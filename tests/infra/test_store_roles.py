@@ -19,8 +19,8 @@ from typing import Any
 import httpx
 import pytest
 
-from shared.app.adapters import SystemClock
 from shared.app.composition import App
+from shared.app.instance import SystemClock
 from shared.core import ids
 from shared.core.jobs.model import Job, JobState
 from shared.core.sessions import names

@@ -15,8 +15,7 @@ async def start(call: Call) -> Response:
     from shared.web.http.idempotency import answer_once
     from shared.web.http.schemas import decode
 
-    longest = app().settings.sessions.max_ttl_seconds
-    new = decode(body := await call.json_body(), JobBody).to_new_job(longest_seconds=longest)
+    new = decode(body := await call.json_body(), JobBody).to_new_job(app().settings.sessions)
     creation = job_creation(app().jobs, call.caller, new, **call.params)
     return await answer_once(call, body, app().requests, creation)
 

@@ -13,6 +13,7 @@ from shared.core.commands import Command
 from shared.core.jobs.model import NewJob
 from shared.core.sessions import names
 from shared.settings.commands import CommandSettings
+from shared.settings.sessions import SessionSettings
 from shared.web.http.schemas import BASE64, MAX_SECONDS, NO_NUL, PATH, Argument, EnvMap, Name, invalid, refuse
 
 Base64: TypeAlias = Annotated[str, msgspec.Meta(pattern=BASE64)]
@@ -94,19 +95,18 @@ class JobBody(CommandFields, forbid_unknown_fields=True, frozen=True):
     timeout_seconds: Annotated[float, msgspec.Meta(gt=0, le=MAX_SECONDS)] | None = None
     name: Name = ""
 
-    def to_new_job(self, *, longest_seconds: int) -> NewJob:
+    def to_new_job(self, sessions: SessionSettings) -> NewJob:
         """Checks what the shape alone does not say.
 
         Args:
-            longest_seconds: The longest life of a session.
+            sessions: The longest life of a session bounds the time.
 
         Raises:
             InvalidRequest: A value breaks a rule; names the field.
         """
-        if self.timeout_seconds is not None and self.timeout_seconds > longest_seconds:
-            raise invalid(
-                "timeout_seconds", f"is larger than {longest_seconds}, the longest life of a session"
-            )
+        longest = sessions.max_ttl_seconds
+        if self.timeout_seconds is not None and self.timeout_seconds > longest:
+            raise invalid("timeout_seconds", f"is larger than {longest}, the longest life of a session")
         return NewJob(
             name=self.name,
             argv=self.argv(),

@@ -14,7 +14,7 @@ from typing import Any
 
 from bench.laboratory import USER, Laboratory
 from bench.report import Ratio
-from local.gateway import ensure_namespace
+from local.namespace import ensure_namespace
 from shared.app.composition import App
 from shared.core.cleanup.ports import CleanupStore
 from shared.core.cleanup.report import Action

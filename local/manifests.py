@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 
 import yaml
 
-from local.gateway import ROOT
+from server.functions import ROOT
 
 Object: TypeAlias = dict[str, Any]
 

@@ -12,18 +12,16 @@ import asyncio
 import contextlib
 import os
 import shlex
-import signal
 import socket
 import sys
 import tempfile
-from collections.abc import AsyncGenerator, Generator, MutableMapping
+from collections.abc import AsyncGenerator, MutableMapping
 from pathlib import Path
-
-import uvicorn
 
 from local.environment import InstallError
 from local.images import IMAGES, LOCAL_IMAGE, prepare_image
-from shared.errors import ConfigurationError, GamguiError
+from server.serving import listen, serve
+from shared.errors import GamguiError
 from shared.settings import Settings
 from shared.settings.cluster import ClusterSettings
 
@@ -50,7 +48,7 @@ async def main(arguments: list[str]) -> int:
         choose_cluster(os.environ, options.cluster)
     try:
         virtual = Settings.from_env(os.environ).virtual.only
-        listener = _listen(os.environ.get("PORT") or "8080")
+        listener = listen(os.environ.get("PORT") or "8080")
         async with contextlib.AsyncExitStack() as stack:
             if options.laptop and options.cluster == "local" and not virtual:
                 _use(await stack.enter_async_context(local_cluster()))
@@ -145,53 +143,17 @@ async def _ask(settings: ClusterSettings) -> None:
         await api.close()
 
 
-class _Server(uvicorn.Server):
-    """Uvicorn, which would end the process with the signal it got; what we started must end first."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Generator[None]:
-        """Asks the server to stop on SIGINT, SIGTERM, and when its terminal is closed."""
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            loop.add_signal_handler(number, self.handle_exit, number, None)
-        yield
-
-
-def _listen(port: str) -> socket.socket:
-    """A socket on loopback; 0 takes a free port.
-
-    Raises:
-        ConfigurationError: The port is none, or is taken.
-    """
-    # asyncio turns Nagle's algorithm off only where the protocol is named: 40 ms a request otherwise.
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind(("127.0.0.1", int(port)))
-    except (ValueError, OverflowError, OSError) as error:
-        listener.close()
-        raise ConfigurationError(f"PORT={port} cannot be served: {error}", variable="PORT") from error
-    listener.listen(1024)
-    return listener
-
-
 async def _serve(listener: socket.socket, *, laptop: bool) -> int:
-    from local.gateway import Gateway, load_functions
+    from local.namespace import try_namespace
     from local.scheduler import scheduled
+    from server.functions import load_functions
+    from server.gateway import Gateway
     from shared.app.composition import app
 
-    gateway = Gateway(load_functions(), app())
-    config = uvicorn.Config(
-        gateway,
-        log_level="warning",
-        timeout_graceful_shutdown=10,
-        proxy_headers=False,
-        ws="websockets-sansio",
-    )
-    server = _Server(config)
+    gateway = Gateway(load_functions(), app(), prepare=lambda: try_namespace(app()))
     print(f"GAMGUI session functions: http://localhost:{listener.getsockname()[1]}", flush=True)
     async with scheduled(app().cleanup) if laptop else contextlib.nullcontext():
-        await server.serve(sockets=[listener])
+        await serve(gateway, listener)
     return 0
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from local.gateway import ROOT
+from server.functions import ROOT
 from shared.settings.variables import variables
 
 BEGIN = "<!-- settings: made by `make docs` from shared/settings/ -->"

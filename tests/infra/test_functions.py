@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from local.gateway import Function, load_functions
+from server.functions import Function, load_functions
 from shared.settings.variables import variables
 from shared.web.http.routing import Route
 from tests.support.laptop import ROOT

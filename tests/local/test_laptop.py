@@ -12,9 +12,9 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from local.gateway import ROOT, load_functions
 from local.serve import unused_store
 from local.settings_table import with_table
+from server.functions import ROOT, load_functions
 from tests.support import laptop
 from tests.support.client import Client
 from tests.support.firestore_fixtures import firestore_host, firestore_project

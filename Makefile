@@ -93,7 +93,7 @@ check: $(READY) ## Lint, types and layers
 
 check-infra: $(READY) $(CHECKOV)/ready ## Terraform, image and pipeline, without a cloud
 	@$(BIN)/hadolint Dockerfile
-	@scripts/check-terraform infra/terraform/*/ infra/terraform/workloads/objects/
+	@scripts/check-terraform infra/terraform/*/ infra/terraform/workloads/objects/ infra/terraform/platform/functions/
 	@$(CHECKOV)/bin/checkov --directory infra/terraform --framework terraform --compact --quiet --skip-download
 	@$(BIN)/python -m pytest -q tests/infra
 
@@ -114,8 +114,8 @@ bench: $(READY) ## Ratios against a bare WebSocket, kubectl and an empty functio
 	@$(BIN)/python -m local.images >/dev/null
 	@$(BIN)/python -m bench
 
-docs: $(READY) ## Write README.md's tables: settings, and what tests need
-	@$(BIN)/python -m local.settings_table
+docs: $(READY) ## Write README.md's tables: functions, settings, and what tests need
+	@$(BIN)/python -m local.readme_tables
 	@$(BIN)/python -m tests.support.needs >/dev/null
 
 clean: ## Remove what the targets made

@@ -7,14 +7,17 @@ import importlib.util
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import functions_framework.aio
+import yaml
 from starlette.types import ASGIApp
 
 from shared.web.http.entry import Entry
 from shared.web.http.routing import AnyRoute
 
 ROOT = Path(__file__).resolve().parent.parent
+_FOLDER = ROOT / "functions"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -37,13 +40,15 @@ class Function:
         return self.entry.routes
 
 
-def load_functions(folder: Path = ROOT / "functions") -> list[Function]:
-    """Loads every function of the folder.
+def function_list() -> dict[str, dict[str, Any]]:
+    """What functions/functions.yaml says of each function, by its name; that file says what there may be."""
+    found: dict[str, dict[str, Any]] = yaml.safe_load((_FOLDER / "functions.yaml").read_text())
+    return found
 
-    Args:
-        folder: Holds one folder per function, each with a ``main.py``.
-    """
-    return [_load(source) for source in sorted(folder.glob("*/main.py"))]
+
+def load_functions() -> list[Function]:
+    """Loads every function of the list."""
+    return [_load(_FOLDER / name / "main.py") for name in sorted(function_list())]
 
 
 def _load(source: Path) -> Function:

@@ -19,6 +19,7 @@ from typing import Any
 import httpx
 import pytest
 
+from server.functions import function_list
 from shared.app.composition import App
 from shared.app.instance import SystemClock
 from shared.core import ids
@@ -30,7 +31,7 @@ from shared.settings import Settings
 from shared.store.sqlite.store import SqliteStore
 from shared.web.http.routing import Route
 from tests.support.laptop import ROOT
-from tests.support.terraform import PLATFORM, functions, resources
+from tests.support.terraform import PLATFORM, resources
 from tests.support.web_app import ask, serving
 
 FUNCTIONS = sorted(source.parent.name for source in (ROOT / "functions").glob("*/main.py"))
@@ -187,7 +188,7 @@ async def instance(function: str, folder: Path, *, refuses: bool) -> AsyncIterat
 
 def may_write(function: str) -> bool:
     """What Terraform gives it: Datastore User, or Datastore Viewer."""
-    return bool(functions(PLATFORM)[function].get("writes", True))
+    return bool(function_list()[function].get("writes", True))
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)

@@ -7,7 +7,7 @@ module "functions" {
 
   # JSON is YAML, so that the two have one type.
   functions = yamldecode(
-    var.functions == null ? file("${path.module}/../../../functions/functions.yaml") : jsonencode(var.functions)
+    length(var.functions) == 0 ? file("${path.module}/../../../functions/functions.yaml") : jsonencode(var.functions)
   )
 }
 

@@ -395,7 +395,14 @@ variable "build_ref" {
 }
 
 variable "functions" {
-  description = "Functions in place of those of functions/functions.yaml, with the same fields; null: those"
+  description = "Functions in place of those of functions/functions.yaml, with the same fields; empty: those"
   type        = any
-  default     = null
+  default     = {}
+  nullable    = false
+
+  # What each field may be, the module `functions` says.
+  validation {
+    condition     = can([for function in values(var.functions) : function.routes])
+    error_message = "The functions are a map, and each has routes."
+  }
 }

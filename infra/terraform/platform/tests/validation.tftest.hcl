@@ -346,3 +346,13 @@ run "refuses_tokens_of_anybody" {
 
   expect_failures = [var.allowed_domains]
 }
+
+run "refuses_functions_without_routes" {
+  command = plan
+
+  variables {
+    functions = { f_x = { caller = "client" } }
+  }
+
+  expect_failures = [var.functions]
+}

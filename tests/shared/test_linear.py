@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 import shared
-from local.gateway import load_functions
+from server.functions import load_functions
 from shared.core.audit.masking import _SEARCHED
 from shared.core.files.tar_header import BLOCK_BYTES
 from tests.support.growth import attacks, repeated, require_linear

@@ -14,7 +14,7 @@ COMPILE := $(LOCKER)/bin/uv pip compile --no-config --no-cache --quiet --generat
 	--no-emit-index-url --no-emit-find-links --python-version 3.11
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run cluster gateway test fuzz test-cluster manifests prove-groups prove-faults prove-fuzzing prove-soak prove-races prove-files check check-infra lock bench docs format clean
+.PHONY: help demo run cluster gateway server test fuzz test-cluster manifests prove-groups prove-faults prove-fuzzing prove-soak prove-races prove-files check check-infra lock bench docs format clean
 # More than cores, as many tests wait: for a process that is given time to end, or a limit to be reached.
 WORKERS ?= $(shell $(PYTHON) -c 'import os; print(min(8, 2 * (os.cpu_count() or 1)))')
 
@@ -43,6 +43,9 @@ cluster: $(READY) ## The local cluster alone; prints the export KUBECONFIG=... l
 
 gateway: $(READY) ## All functions under one host, against what the environment names
 	@$(BIN)/python -m local.serve
+
+server: $(READY) ## As gateway, but nothing is assumed: AUTH_MODE, the store and the namespace are as the environment has them
+	@$(BIN)/python -m server
 
 test: $(READY) ## All tests
 	@$(BIN)/python -m local.images >/dev/null
@@ -90,7 +93,7 @@ check: $(READY) ## Lint, types and layers
 
 check-infra: $(READY) $(CHECKOV)/ready ## Terraform, image and pipeline, without a cloud
 	@$(BIN)/hadolint Dockerfile
-	@scripts/check-terraform infra/terraform/*/ infra/terraform/workloads/objects/
+	@scripts/check-terraform infra/terraform/*/ infra/terraform/workloads/objects/ infra/terraform/platform/functions/
 	@$(CHECKOV)/bin/checkov --directory infra/terraform --framework terraform --compact --quiet --skip-download
 	@$(BIN)/python -m pytest -q tests/infra
 
@@ -111,8 +114,8 @@ bench: $(READY) ## Ratios against a bare WebSocket, kubectl and an empty functio
 	@$(BIN)/python -m local.images >/dev/null
 	@$(BIN)/python -m bench
 
-docs: $(READY) ## Write README.md's tables: settings, and what tests need
-	@$(BIN)/python -m local.settings_table
+docs: $(READY) ## Write README.md's tables: functions, settings, and what tests need
+	@$(BIN)/python -m local.readme_tables
 	@$(BIN)/python -m tests.support.needs >/dev/null
 
 clean: ## Remove what the targets made

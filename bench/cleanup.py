@@ -14,7 +14,7 @@ from typing import Any
 
 from bench.laboratory import USER, Laboratory
 from bench.report import Ratio
-from local.gateway import ensure_namespace
+from local.namespace import ensure_namespace
 from shared.app.composition import App
 from shared.core.cleanup.report import Action
 from shared.core.ids import new_session_id
@@ -87,7 +87,7 @@ class _CountingApp(App):
     @functools.cached_property
     def kube(self) -> _CountingApi:
         """See ``App``."""
-        api = _CountingApi(ClusterConnector(self.settings))
+        api = _CountingApi(ClusterConnector(self.settings.cluster))
         api.calls = Counter()
         return api
 
@@ -186,11 +186,11 @@ def _session(settings: Settings, now: datetime) -> Session:
         owner=USER,
         name="bench",
         state=SessionState.RUNNING,
-        image=settings.session_image,
-        resources=Resources(settings.session_cpu, settings.session_memory),
+        image=settings.images.default,
+        resources=Resources(settings.sessions.cpu, settings.sessions.memory),
         labels={},
         cluster="bench",
-        namespace=settings.k8s_namespace,
+        namespace=settings.pods.namespace,
         pod_name="",
         created_at=now,
         last_used_at=now,

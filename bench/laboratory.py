@@ -65,7 +65,7 @@ async def laboratory(folder: Path) -> AsyncGenerator[Laboratory]:
         )
         client = Client(http, url, USER)
         session = await client.create()
-        bare = BareExec(http, await resolve(Settings.from_env(settings)), session)
+        bare = BareExec(http, await resolve(Settings.from_env(settings).cluster), session)
         kubectl = Kubectl(kubeconfig, folder, session)
         yield Laboratory(folder, settings, process.pid, client, session, bare, kubectl)
         await client.delete(session)

@@ -188,7 +188,7 @@ async def _pods(namespace: str, pod: str) -> str:
     from shared.settings import Settings
 
     # What says who calls plays no part: main() has left nothing else that leads to a cluster.
-    api = KubeApi(ClusterConnector(Settings.from_env({**os.environ, "AUTH_MODE": "dev"})))
+    api = KubeApi(ClusterConnector(Settings.from_env({**os.environ, "AUTH_MODE": "dev"}).cluster))
     try:
         found = await api.request("GET", f"/api/v1/namespaces/{namespace}/pods/{pod}")
     except ApiError as error:

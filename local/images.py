@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from local.environment import InstallError, prepare
-from local.gateway import ROOT
+from server.functions import ROOT
 
 IMAGES = Path(".local/images").resolve()
 LOCAL_IMAGE = "gam-session:local"

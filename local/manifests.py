@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 
 import yaml
 
-from local.gateway import ROOT
+from server.functions import ROOT, function_list
 
 Object: TypeAlias = dict[str, Any]
 
@@ -33,8 +33,7 @@ def defaults() -> dict[str, str]:
 
 def function_roles() -> dict[str, list[str]]:
     """The roles of each function."""
-    read: dict[str, list[str]] = yaml.safe_load((FOLDER / "functions.yaml").read_text())
-    return read
+    return {name: listed["roles"] for name, listed in function_list().items()}
 
 
 def values_from(environ: Mapping[str, str]) -> dict[str, str]:

@@ -12,19 +12,18 @@ import asyncio
 import contextlib
 import os
 import shlex
-import signal
 import socket
 import sys
 import tempfile
-from collections.abc import AsyncGenerator, Generator, MutableMapping
+from collections.abc import AsyncGenerator, MutableMapping
 from pathlib import Path
-
-import uvicorn
 
 from local.environment import InstallError
 from local.images import IMAGES, LOCAL_IMAGE, prepare_image
-from shared.errors import ConfigurationError, GamguiError
+from server.serving import listen, serve
+from shared.errors import GamguiError
 from shared.settings import Settings
+from shared.settings.cluster import ClusterSettings
 
 # What leads to another cluster than the one that was asked for, and what only that one has.
 _SOURCES = ("GKE_CLUSTER_NAME", "GKE_CLUSTER_LOCATION", "KUBECONFIG_BASE64", "KUBERNETES_SERVICE_HOST")
@@ -48,8 +47,8 @@ async def main(arguments: list[str]) -> int:
     if options.laptop:
         choose_cluster(os.environ, options.cluster)
     try:
-        virtual = Settings.from_env(os.environ).use_mock_container_adapter
-        listener = _listen(os.environ.get("PORT") or "8080")
+        virtual = Settings.from_env(os.environ).virtual.only
+        listener = listen(os.environ.get("PORT") or "8080")
         async with contextlib.AsyncExitStack() as stack:
             if options.laptop and options.cluster == "local" and not virtual:
                 _use(await stack.enter_async_context(local_cluster()))
@@ -113,16 +112,16 @@ async def _tell_what_is_used(*, asked: bool) -> None:
 
     settings = Settings.from_env(os.environ)
     if asked:
-        await resolve(settings)
+        await resolve(settings.cluster)
     source = (
-        (settings.gke_cluster_name and f"GKE_CLUSTER_NAME={settings.gke_cluster_name}")
-        or (settings.kubeconfig_base64 and "KUBECONFIG_BASE64")
-        or (settings.kubeconfig and f"KUBECONFIG={settings.kubeconfig}")
-        or (settings.kubernetes_service_host and "the pod that this runs in")
+        (settings.cluster.gke_cluster_name and f"GKE_CLUSTER_NAME={settings.cluster.gke_cluster_name}")
+        or (settings.cluster.kubeconfig_base64 and "KUBECONFIG_BASE64")
+        or (settings.cluster.kubeconfig and f"KUBECONFIG={settings.cluster.kubeconfig}")
+        or (settings.cluster.kubernetes_service_host and "the pod that this runs in")
         or "~/.kube/config"
     )
-    print(f"Works on the cluster of {source}, in its namespace {settings.k8s_namespace}.", flush=True)
-    if not settings.session_image:
+    print(f"Works on the cluster of {source}, in its namespace {settings.pods.namespace}.", flush=True)
+    if not settings.images.default:
         print(
             "SESSION_IMAGE is not set: a session that names no image cannot be created. "
             "Set it to an image that the cluster can pull, made of images/gam-session.",
@@ -130,10 +129,10 @@ async def _tell_what_is_used(*, asked: bool) -> None:
             flush=True,
         )
     if asked:
-        await _ask(settings)
+        await _ask(settings.cluster)
 
 
-async def _ask(settings: Settings) -> None:
+async def _ask(settings: ClusterSettings) -> None:
     from shared.kube.api.client import KubeApi
     from shared.kube.connect.connector import ClusterConnector
 
@@ -144,53 +143,17 @@ async def _ask(settings: Settings) -> None:
         await api.close()
 
 
-class _Server(uvicorn.Server):
-    """Uvicorn, which would end the process with the signal it got; what we started must end first."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Generator[None]:
-        """Asks the server to stop on SIGINT, SIGTERM, and when its terminal is closed."""
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            loop.add_signal_handler(number, self.handle_exit, number, None)
-        yield
-
-
-def _listen(port: str) -> socket.socket:
-    """A socket on loopback; 0 takes a free port.
-
-    Raises:
-        ConfigurationError: The port is none, or is taken.
-    """
-    # asyncio turns Nagle's algorithm off only where the protocol is named: 40 ms a request otherwise.
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind(("127.0.0.1", int(port)))
-    except (ValueError, OverflowError, OSError) as error:
-        listener.close()
-        raise ConfigurationError(f"PORT={port} cannot be served: {error}", variable="PORT") from error
-    listener.listen(1024)
-    return listener
-
-
 async def _serve(listener: socket.socket, *, laptop: bool) -> int:
-    from local.gateway import Gateway, load_functions
+    from local.namespace import try_namespace
     from local.scheduler import scheduled
+    from server.functions import load_functions
+    from server.gateway import Gateway
     from shared.app.composition import app
 
-    gateway = Gateway(load_functions(), app())
-    config = uvicorn.Config(
-        gateway,
-        log_level="warning",
-        timeout_graceful_shutdown=10,
-        proxy_headers=False,
-        ws="websockets-sansio",
-    )
-    server = _Server(config)
+    gateway = Gateway(load_functions(), app(), prepare=lambda: try_namespace(app()))
     print(f"GAMGUI session functions: http://localhost:{listener.getsockname()[1]}", flush=True)
     async with scheduled(app().cleanup) if laptop else contextlib.nullcontext():
-        await server.serve(sockets=[listener])
+        await serve(gateway, listener)
     return 0
 
 

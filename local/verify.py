@@ -13,7 +13,7 @@ import aiohttp
 from starlette.routing import Match
 
 from local.demo import Demo, StepFailed
-from local.gateway import load_functions
+from server.functions import load_functions
 
 _REQUEST_SECONDS = 120.0
 _OWNER = "admin@example.com"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import io
 import json
 import logging
@@ -15,7 +14,7 @@ from starlette.responses import JSONResponse, Response
 
 from shared.core.audit.log import log_record
 from shared.core.audit.model import AuditRecord
-from shared.settings import Settings
+from shared.settings.variables import variables
 from shared.web.http import logs
 from shared.web.http.call import Call
 from shared.web.http.routing import Route
@@ -25,7 +24,7 @@ from tests.support.web_app import ask, raising, serving
 
 DOCUMENT = (ROOT / "docs" / "operations.md").read_text()
 NAMES = set(re.findall(r"`([A-Z][A-Z0-9]+(?:_[A-Z0-9]+)+)`", DOCUMENT))
-SETTINGS = {field.metadata["env"] for field in dataclasses.fields(Settings)}
+SETTINGS = {variable.name for variable in variables()}
 # Read by OpenTelemetry's SDK.
 THEIRS = {"OTEL_METRIC_EXPORT_INTERVAL", "OTEL_BSP_SCHEDULE_DELAY", "OTEL_TRACES_SAMPLER"}
 

@@ -12,7 +12,7 @@ async def handle(call: Call) -> Response:
     """Runs cleanup once and answers what it did."""
     from shared.web.api.cleanup import dry_run, report_json, require_caller
 
-    require_caller(call.caller, app().settings)
+    require_caller(call.caller, app().settings.access.cleanup_callers)
     return JSONResponse(report_json(await app().cleanup.run(dry_run=dry_run(call.request.query_params))))
 
 

@@ -15,7 +15,8 @@ async def handle(call: Call) -> Response:
     from shared.web.http.schemas import CreateSessionBody, decode
 
     body = await call.json_body()
-    new = decode(body, CreateSessionBody).to_new_session(app().settings)
+    settings = app().settings
+    new = decode(body, CreateSessionBody).to_new_session(settings.sessions, settings.images)
     creation = session_creation(app().sessions, call.caller, new)
     return await answer_once(call, body, app().requests, creation)
 

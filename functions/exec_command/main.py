@@ -15,7 +15,7 @@ async def handle(call: Call) -> Response:
     from shared.web.http.request_body import RequestBody
 
     body = RequestBody()
-    command = await read_command(call, body, app().settings)
+    command = await read_command(call, body, app().settings.commands)
     events = app().sessions.execute(call.caller, call.params["session_id"], command)
     return await respond(call, events, body, app().answers)
 

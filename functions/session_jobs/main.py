@@ -15,7 +15,7 @@ async def start(call: Call) -> Response:
     from shared.web.http.idempotency import answer_once
     from shared.web.http.schemas import decode
 
-    new = decode(body := await call.json_body(), JobBody).to_new_job(app().settings)
+    new = decode(body := await call.json_body(), JobBody).to_new_job(app().settings.sessions)
     creation = job_creation(app().jobs, call.caller, new, **call.params)
     return await answer_once(call, body, app().requests, creation)
 

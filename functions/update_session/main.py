@@ -14,7 +14,7 @@ async def change(call: Call) -> Response:
     from shared.web.http.preconditions import if_match
     from shared.web.http.schemas import ChangeSessionBody, decode
 
-    changes = decode(await call.json_body(), ChangeSessionBody).to_changes(app().settings)
+    changes = decode(await call.json_body(), ChangeSessionBody).to_changes(app().settings.sessions)
     session_id, etags = call.params["session_id"], if_match(call.request.headers)
     return session_response(await app().upkeep.change(call.caller, session_id, changes, etags))
 

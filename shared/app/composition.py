@@ -1,198 +1,237 @@
 """Composition root: settings to adapters to services, built when first needed, once per instance.
 
-Nothing heavy is imported here: services are, when they are built.
+Nothing heavy is imported here. Each property builds one thing, by itself if that takes no more than a call,
+or by the wiring module of its capability; what a thing needs, it takes from the other properties.
 """
 
 from __future__ import annotations
 
 import functools
 import os
-from datetime import timedelta
+from importlib.metadata import version
 from typing import TYPE_CHECKING
 
-from shared.app.adapters import Adapters
-from shared.quantities import quantity
 from shared.settings import Settings
 
 if TYPE_CHECKING:
+    from shared.app.instance import SystemClock
+    from shared.app.stores import Stores
     from shared.core.audit.auditor import Auditor
+    from shared.core.cleanup.ports import Inventory
     from shared.core.cleanup.service import CleanupService
     from shared.core.credentials.owners import OwnerService
+    from shared.core.credentials.ports import CredentialStore
     from shared.core.credentials.service import CredentialService
     from shared.core.files.service import SessionFiles
+    from shared.core.held import Held
     from shared.core.jobs.service import JobService
     from shared.core.sessions.access import SessionAccess
     from shared.core.sessions.audit import SessionAudit
     from shared.core.sessions.idempotency import IdempotentRequests
+    from shared.core.sessions.ports import PodRuntime
     from shared.core.sessions.service import SessionService
     from shared.core.sessions.states import SessionStates
     from shared.core.sessions.update import SessionUpkeep
+    from shared.core.telemetry import Telemetry
+    from shared.identity.model import IdentityVerifier
+    from shared.kube.api.client import KubeApi
+    from shared.kube.jobs.runtime import JobLimits
+    from shared.settings.platform import PlatformSettings
+    from shared.store.engine import Engine
     from shared.web.api.answer_room import AnswerRoom
     from shared.web.http.rates import RequestRates
 
-_MOST_DAYS = 36_500
-"""What is kept for a century is kept; Python's calendar ends."""
 
+class App:
+    """Everything of one instance. Belongs to one event loop.
 
-class App(Adapters):
-    """Everything of one instance. Belongs to one event loop."""
+    Args:
+        settings: What the operator set.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.version = version("gamgui-session-functions")
+
+    @property
+    def platform(self) -> PlatformSettings:
+        """Where this process runs."""
+        return self.settings.platform
+
+    @functools.cached_property
+    def clock(self) -> SystemClock:
+        """The clock of all services."""
+        from shared.app.instance import SystemClock
+
+        return SystemClock()
+
+    @functools.cached_property
+    def held(self) -> Held:
+        """Counts what is held of what pods say."""
+        from shared.core.held import Held
+
+        return Held()
+
+    @functools.cached_property
+    def telemetry(self) -> Telemetry:
+        """What takes traces and metrics."""
+        from shared.app import instance
+
+        return instance.telemetry(self)
+
+    @functools.cached_property
+    def engine(self) -> Engine:
+        """The database."""
+        from shared.app import store
+
+        return store.engine(self)
+
+    @functools.cached_property
+    def store(self) -> Stores:
+        """What the database keeps."""
+        from shared.app.stores import Stores
+
+        return Stores(self.engine, self.clock)
+
+    @functools.cached_property
+    def kube(self) -> KubeApi:
+        """The client of the Kubernetes API."""
+        from shared.app import cluster
+
+        return cluster.kube(self)
+
+    @functools.cached_property
+    def runtime(self) -> PodRuntime:
+        """Runs the pods of sessions."""
+        from shared.app import cluster
+
+        return cluster.runtime(self)
+
+    @functools.cached_property
+    def virtual(self) -> PodRuntime:
+        """The runtime of virtual sessions."""
+        from shared.virtual.runtime import VirtualRuntime
+
+        return VirtualRuntime()
+
+    @functools.cached_property
+    def job_limits(self) -> JobLimits:
+        """What the operator allows jobs."""
+        from shared.app import cluster
+
+        return cluster.job_limits(self)
+
+    @functools.cached_property
+    def inventory(self) -> Inventory:
+        """What there is in the namespace."""
+        from shared.app import cluster
+
+        return cluster.inventory(self)
+
+    @functools.cached_property
+    def credential_store(self) -> CredentialStore:
+        """Where credentials are."""
+        from shared.app import cluster
+
+        return cluster.credential_store(self)
+
+    @functools.cached_property
+    def verifier(self) -> IdentityVerifier:
+        """Who finds out who calls."""
+        from shared.identity import identity_verifier
+
+        return identity_verifier(self.settings.identity, services=self.settings.access.cleanup_callers)
+
+    @functools.cached_property
+    def rates(self) -> RequestRates:
+        """How many requests one owner may make."""
+        from shared.web.http.rates import RequestRates
+
+        return RequestRates(per_minute=self.settings.rates.per_minute, burst=self.settings.rates.burst)
 
     @functools.cached_property
     def auditor(self) -> Auditor:
         """Writes audit records."""
-        from shared.core.audit.auditor import Auditor
-        from shared.core.audit.trail import AuditTrail
+        from shared.app import audit
 
-        return Auditor(AuditTrail(self.store.audit), self.clock)
-
-    @functools.cached_property
-    def access(self) -> SessionAccess:
-        """Finds callers' sessions."""
-        from shared.core.sessions.access import SessionAccess
-        from shared.identity.claims import lowered
-
-        return SessionAccess(
-            store=self.store.sessions,
-            runtime=self.runtime,
-            virtual=self.virtual,
-            states=self.states,
-            clock=self.clock,
-            audit=self.auditor,
-            administrators=[lowered(email) for email in self.settings.admin_emails],
-        )
-
-    @functools.cached_property
-    def states(self) -> SessionStates:
-        """Moves sessions through their states."""
-        from shared.core.sessions.states import SessionStates
-
-        return SessionStates(self.store.sessions, self.clock, _days(self.settings.retention_days))
-
-    @functools.cached_property
-    def jobs(self) -> JobService:
-        """The use cases of jobs."""
-        from shared.core.jobs.service import JobService
-        from shared.kube.jobs.runtime import JobLimits, KubernetesJobs
-        from shared.virtual.jobs import VirtualJobs
-
-        return JobService(
-            store=self.store.jobs,
-            sessions=self.store.sessions,
-            access=self.access,
-            runtime=KubernetesJobs(self.runtime, JobLimits.from_settings(self.settings), self.held),
-            virtual=VirtualJobs(),
-            audit=self.auditor,
-            clock=self.clock,
-        )
-
-    @functools.cached_property
-    def credentials(self) -> CredentialService:
-        """The use cases of credentials."""
-        from shared.core.credentials.service import CredentialService
-        from shared.kube.credentials.copying import KubernetesCredentials
-        from shared.virtual.credentials import VirtualCredentials
-
-        return CredentialService(
-            store=self.credential_store,
-            runtime=KubernetesCredentials(self.runtime),
-            virtual=VirtualCredentials(),
-            sessions=self.store.sessions,
-            access=self.access,
-            audit=self.auditor,
-            clock=self.clock,
-        )
-
-    @functools.cached_property
-    def owners(self) -> OwnerService:
-        """What administrators do about addresses that change hands."""
-        from shared.core.credentials.owners import OwnerService
-
-        return OwnerService(
-            store=self.store.sessions,
-            credentials=self.credential_store,
-            access=self.access,
-            audit=self.auditor,
-        )
-
-    @functools.cached_property
-    def sessions(self) -> SessionService:
-        """The use cases of sessions."""
-        from shared.core.credentials.new_session import NewSessionCredentials
-        from shared.core.sessions.concurrency import ExecSlots
-        from shared.core.sessions.service import SessionService
-
-        return SessionService(
-            store=self.store.sessions,
-            runtime=self.runtime,
-            virtual=self.virtual,
-            access=self.access,
-            states=self.states,
-            jobs=self.jobs,
-            credentials=NewSessionCredentials(self.credential_store),
-            clock=self.clock,
-            audit=self.auditor,
-            namespace=self.settings.k8s_namespace,
-            fallback=self.settings.session_fallback == "virtual",
-            slots=ExecSlots(self.settings.max_execs_per_session),
-            limit=self.settings.max_sessions_per_owner,
-        )
-
-    @functools.cached_property
-    def upkeep(self) -> SessionUpkeep:
-        """What callers change of their sessions."""
-        from shared.core.sessions.update import SessionUpkeep
-
-        return SessionUpkeep(
-            store=self.store.sessions, access=self.access, audit=self.auditor, clock=self.clock
-        )
-
-    @functools.cached_property
-    def cleanup(self) -> CleanupService:
-        """What ends sessions that nobody ends."""
-        from shared.core.cleanup.service import CleanupService
-        from shared.kube.pods.activity import KubernetesActivity
-
-        return CleanupService(
-            stores=self.store.cleanup,
-            access=self.access,
-            states=self.states,
-            jobs=self.jobs,
-            activity=KubernetesActivity(self.runtime, self.held),
-            inventory=self.inventory,
-            audit=self.auditor,
-            clock=self.clock,
-            telemetry=self.telemetry,
-            credentials_retention=_days(self.settings.credentials_retention_days),
-            grace=timedelta(seconds=self.settings.orphan_grace_seconds),
-            seconds=self.settings.cleanup_seconds,
-        )
+        return audit.auditor(self)
 
     @functools.cached_property
     def session_audit(self) -> SessionAudit:
         """Reads audit records."""
-        from shared.core.sessions.audit import SessionAudit
+        from shared.app import audit
 
-        return SessionAudit(access=self.access, store=self.store.audit, audit=self.auditor)
+        return audit.session_audit(self)
 
     @functools.cached_property
-    def files(self) -> SessionFiles:
-        """The use cases of sessions' files."""
-        from shared.core.files.service import SessionFiles
+    def access(self) -> SessionAccess:
+        """Finds callers' sessions."""
+        from shared.app import sessions
 
-        return SessionFiles(
-            access=self.access,
-            audit=self.auditor,
-            timeout_seconds=self.settings.max_exec_timeout_seconds,
-            max_bytes=int(quantity(self.settings.max_file_bytes)),
-            held=self.held,
-        )
+        return sessions.access(self)
+
+    @functools.cached_property
+    def states(self) -> SessionStates:
+        """Moves sessions through their states."""
+        from shared.app import sessions
+
+        return sessions.states(self)
+
+    @functools.cached_property
+    def sessions(self) -> SessionService:
+        """The use cases of sessions."""
+        from shared.app import sessions
+
+        return sessions.service(self)
+
+    @functools.cached_property
+    def upkeep(self) -> SessionUpkeep:
+        """What callers change of their sessions."""
+        from shared.app import sessions
+
+        return sessions.upkeep(self)
 
     @functools.cached_property
     def requests(self) -> IdempotentRequests:
         """Idempotency keys."""
-        from shared.core.sessions.idempotency import IdempotentRequests
+        from shared.app import sessions
 
-        return IdempotentRequests(self.store.requests, self.clock)
+        return sessions.requests(self)
+
+    @functools.cached_property
+    def jobs(self) -> JobService:
+        """The use cases of jobs."""
+        from shared.app import jobs
+
+        return jobs.service(self)
+
+    @functools.cached_property
+    def credentials(self) -> CredentialService:
+        """The use cases of credentials."""
+        from shared.app import credentials
+
+        return credentials.service(self)
+
+    @functools.cached_property
+    def owners(self) -> OwnerService:
+        """What administrators do about addresses that change hands."""
+        from shared.app import credentials
+
+        return credentials.owners(self)
+
+    @functools.cached_property
+    def files(self) -> SessionFiles:
+        """The use cases of sessions' files."""
+        from shared.app import files
+
+        return files.service(self)
+
+    @functools.cached_property
+    def cleanup(self) -> CleanupService:
+        """What ends sessions that nobody ends."""
+        from shared.app import cleanup
+
+        return cleanup.service(self)
 
     @functools.cached_property
     def answers(self) -> AnswerRoom:
@@ -201,18 +240,11 @@ class App(Adapters):
 
         return AnswerRoom(held=self.held)
 
-    @functools.cached_property
-    def rates(self) -> RequestRates:
-        """How many requests one owner may make."""
-        from shared.web.http.rates import RequestRates
-
-        return RequestRates(
-            per_minute=self.settings.request_rate_per_minute, burst=self.settings.request_burst
-        )
-
-
-def _days(days: int) -> timedelta:
-    return timedelta(days=min(days, _MOST_DAYS))
+    async def close(self) -> None:
+        """Ends what runs and releases what was built. The instance is not used afterwards."""
+        for name in ("runtime", "kube", "engine", "verifier", "telemetry"):
+            if name in self.__dict__:
+                await getattr(self, name).close()
 
 
 @functools.cache

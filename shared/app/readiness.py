@@ -41,10 +41,10 @@ async def readiness(app: App) -> Report:
 
 
 def _warnings(settings: Settings) -> list[Report]:
-    if settings.session_store == "sqlite" or settings.allowed_images:
+    if settings.store.kind == "sqlite" or settings.images.allowed:
         return []
     detail = "ALLOWED_IMAGES is not set: a session that asks for another image than SESSION_IMAGE is refused"
-    if not settings.session_image:
+    if not settings.images.default:
         detail = "neither ALLOWED_IMAGES nor SESSION_IMAGE is set: every new session is refused"
     return [{"variable": "ALLOWED_IMAGES", "detail": detail}]
 
@@ -61,11 +61,11 @@ async def status(app: App) -> Report:
         connection = {"method": None, "reason": "TIMEOUT", "detail": "no connection in time"}
     return {
         "version": app.version,
-        "revision": app.settings.k_revision or None,
+        "revision": app.settings.platform.k_revision or None,
         "connection": connection,
-        "store": app.settings.session_store,
-        "namespace": app.settings.k8s_namespace,
-        "auth_mode": app.settings.auth_mode,
+        "store": app.settings.store.kind,
+        "namespace": app.settings.pods.namespace,
+        "auth_mode": app.settings.identity.auth_mode,
     }
 
 

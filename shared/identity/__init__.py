@@ -2,35 +2,27 @@
 
 from __future__ import annotations
 
-from shared.errors import ConfigurationError
 from shared.identity.model import Identity, IdentityVerifier
-from shared.settings import Settings
+from shared.settings.identity import IdentitySettings
 
 __all__ = ["Identity", "IdentityVerifier", "identity_verifier"]
 
 
-def identity_verifier(settings: Settings) -> IdentityVerifier:
+def identity_verifier(settings: IdentitySettings, *, services: tuple[str, ...] = ()) -> IdentityVerifier:
     """The verifier that ``AUTH_MODE`` asks for. Only its own imports are made.
 
     Args:
-        settings: ``auth_mode``, ``auth_audience``, ``auth_keys_url``, ``allowed_domains`` and
-            ``dev_clients`` count.
-
-    Raises:
-        ConfigurationError: The development identity on Cloud Run.
+        settings: How callers say who they are, and whose domain may call.
+        services: Accounts that may call whatever their domain.
     """
     if settings.auth_mode == "dev":
-        if settings.on_cloud_run:
-            raise ConfigurationError(
-                "AUTH_MODE=dev trusts a header and refuses to start on Cloud Run", variable="AUTH_MODE"
-            )
         from shared.identity.dev import DevVerifier
 
         return DevVerifier(allowed_domains=settings.allowed_domains, clients=settings.dev_clients)
     if settings.auth_mode == "iap":
         from shared.identity.iap import IapVerifier
 
-        return IapVerifier(settings)
+        return IapVerifier(settings, services)
     from shared.identity.google import GoogleVerifier
 
-    return GoogleVerifier(settings)
+    return GoogleVerifier(settings, services)

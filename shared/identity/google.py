@@ -12,7 +12,7 @@ from shared.identity.claims import account_domain, email_address, google_subject
 from shared.identity.keys import KeySet
 from shared.identity.model import Identity
 from shared.identity.tokens import TokenRules, verified_claims
-from shared.settings import Settings
+from shared.settings.identity import IdentitySettings
 
 KEYS_URL = "https://www.googleapis.com/oauth2/v3/certs"
 ISSUERS = ("accounts.google.com", "https://accounts.google.com")
@@ -23,14 +23,15 @@ class GoogleVerifier:
     """An ``IdentityVerifier`` of Google-signed ID tokens.
 
     Args:
-        settings: ``auth_audience``, ``auth_keys_url`` and ``allowed_domains`` count.
+        settings: Whom tokens are for, whose keys sign them, and whose domain may call.
+        services: Accounts that may call whatever their domain.
     """
 
-    def __init__(self, settings: Settings) -> None:
-        self._rules = TokenRules(algorithm=ALGORITHM, issuers=ISSUERS, audience=settings.auth_audience)
-        self._keys = KeySet(settings.auth_keys_url or KEYS_URL, algorithm=ALGORITHM)
+    def __init__(self, settings: IdentitySettings, services: tuple[str, ...] = ()) -> None:
+        self._rules = TokenRules(algorithm=ALGORITHM, issuers=ISSUERS, audience=settings.audience)
+        self._keys = KeySet(settings.keys_url or KEYS_URL, algorithm=ALGORITHM)
         self._allowed_domains = settings.allowed_domains
-        self._services = settings.cleanup_callers
+        self._services = services
 
     async def verify(self, headers: Mapping[str, str], client_host: str | None) -> Identity:
         """See ``IdentityVerifier.verify``; a token without a verified e-mail is refused."""

@@ -12,7 +12,7 @@ from shared.identity.claims import account_domain, email_address, header, iap_su
 from shared.identity.keys import KeySet
 from shared.identity.model import Identity
 from shared.identity.tokens import TokenRules, verified_claims
-from shared.settings import Settings
+from shared.settings.identity import IdentitySettings
 
 HEADER = "x-goog-iap-jwt-assertion"
 KEYS_URL = "https://www.gstatic.com/iap/verify/public_key-jwk"
@@ -24,14 +24,15 @@ class IapVerifier:
     """An ``IdentityVerifier`` of what Identity-Aware Proxy signs.
 
     Args:
-        settings: ``auth_audience``, ``auth_keys_url`` and ``allowed_domains`` count.
+        settings: Whom tokens are for, whose keys sign them, and whose domain may call.
+        services: Accounts that may call whatever their domain.
     """
 
-    def __init__(self, settings: Settings) -> None:
-        self._rules = TokenRules(algorithm=ALGORITHM, issuers=ISSUERS, audience=settings.auth_audience)
-        self._keys = KeySet(settings.auth_keys_url or KEYS_URL, algorithm=ALGORITHM)
+    def __init__(self, settings: IdentitySettings, services: tuple[str, ...] = ()) -> None:
+        self._rules = TokenRules(algorithm=ALGORITHM, issuers=ISSUERS, audience=settings.audience)
+        self._keys = KeySet(settings.keys_url or KEYS_URL, algorithm=ALGORITHM)
         self._allowed_domains = settings.allowed_domains
-        self._services = settings.cleanup_callers
+        self._services = services
 
     async def verify(self, headers: Mapping[str, str], client_host: str | None) -> Identity:
         """See ``IdentityVerifier.verify``; the proxy lets only verified e-mails pass."""

@@ -21,7 +21,7 @@ import pytest
 from local.cluster import UNPRIVILEGED_USER
 from shared.kube.api.client import KubeApi
 from shared.kube.connect.connector import ClusterConnector
-from shared.settings import Settings
+from shared.settings.cluster import ClusterSettings
 from tests.support import laptop
 from tests.support.client import Client, Json
 from tests.support.installation import account_kubeconfig, account_user, installed
@@ -140,6 +140,6 @@ async def session(client: Client) -> AsyncIterator[Json]:
 @pytest.fixture
 async def kube(target: Target) -> AsyncIterator[KubeApi]:
     """The cluster itself, as its administrator."""
-    api = KubeApi(ClusterConnector(Settings.from_env({"AUTH_MODE": "dev", "KUBECONFIG": target.kubeconfig})))
+    api = KubeApi(ClusterConnector(ClusterSettings(kubeconfig=target.kubeconfig)))
     yield api
     await api.close()

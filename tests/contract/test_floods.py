@@ -90,7 +90,7 @@ async def app(place: Target, kube: KubeApi, tmp_path: Path) -> AsyncIterator[App
 async def created(app: App) -> Session:
     new = NewSession(
         name="",
-        image=app.settings.session_image,
+        image=app.settings.images.default,
         resources=Resources("50m", "64Mi"),
         labels={},
         env={},

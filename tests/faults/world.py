@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from local.gateway import ensure_namespace
+from local.namespace import ensure_namespace
 from shared.app.composition import App
 from shared.core.cleanup.report import Report
 from shared.core.ids import new_session_id

@@ -1,19 +1,15 @@
-"""The map of functions in Terraform is what is in functions/, and tells them what Settings read."""
+"""The list of functions is what is in functions/, and Terraform tells them what Settings read."""
 
 from __future__ import annotations
 
-import dataclasses
-import json
 import re
 from typing import Any
 
-import yaml
-
-from local.gateway import Function, load_functions
-from shared.settings import Settings
+from server.functions import function_list, load_functions
+from shared.settings.variables import variables
 from shared.web.http.routing import Route
 from tests.support.laptop import ROOT
-from tests.support.terraform import PLATFORM, blocks, functions, local_values
+from tests.support.terraform import PLATFORM, blocks, local_values
 
 FRAMEWORK = {"FUNCTION_TARGET", "FUNCTION_SOURCE"}
 
@@ -23,34 +19,31 @@ def route_text(route: Route) -> str:
     return f"{route.method} {path}"
 
 
-def entry(function: Function) -> str:
-    routes = json.dumps([route_text(route) for route in function.routes])
-    return f"    {function.name} = {{\n      routes = {routes}\n    }}"
+def test_every_folder_is_in_the_list_and_the_other_way_round() -> None:
+    folders = {source.parent.name for source in (ROOT / "functions").glob("*/main.py")}
+    assert set(function_list()) == folders, "functions/functions.yaml needs an entry for every function"
 
 
-def test_every_function_in_the_code_has_its_service() -> None:
-    known = functions(PLATFORM)
-    missing = [function for function in load_functions() if function.name not in known]
-    assert not missing, (
-        'Add to the default of variable "functions" in infra/terraform/platform/variables.tf '
-        "(caller, memory, timeout_seconds and so on where the defaults do not fit), "
-        "and run terraform fmt:\n" + "\n".join(entry(function) for function in missing)
-    )
+def test_every_function_says_what_it_answers_and_what_it_may_do_in_the_cluster() -> None:
+    for name, listed in function_list().items():
+        assert listed["answer"] and isinstance(listed["roles"], list), name
 
 
-def test_every_service_has_a_function_in_the_code() -> None:
-    code = {function.name for function in load_functions()}
-    extra = set(functions(PLATFORM)) - code
-    assert not extra, f"There is no functions/<name>/main.py for: {sorted(extra)}"
+def test_there_is_nothing_in_the_list_that_nobody_reads() -> None:
+    """Terraform drops what it does not know: a misspelt memory would be the default one."""
+    typed = blocks(PLATFORM / "functions", "variable")["functions"]["type"]
+    known = {"answer", "roles", *re.findall(r"(\w+) = (?:optional|list)\(", typed)}
+    assert {"routes", "timeout_seconds", "command"} < known
+    for name, listed in function_list().items():
+        assert set(listed) <= known, name
 
 
 def test_the_routes_are_those_of_the_code() -> None:
-    known = functions(PLATFORM)
+    known = function_list()
     for function in load_functions():
-        routes = known.get(function.name, {}).get("routes", [])
+        routes = known[function.name]["routes"]
         assert sorted(routes) == sorted(route_text(route) for route in function.routes), (
-            f"routes of {function.name} in variables.tf differ from functions/{function.name}/main.py; "
-            f"it should be:\n{entry(function)}"
+            f"routes of {function.name} in functions.yaml differ from functions/{function.name}/main.py"
         )
 
 
@@ -65,25 +58,23 @@ def test_a_parameter_is_a_whole_segment_of_its_path() -> None:
 
 def test_what_needs_no_caller_is_not_for_clients() -> None:
     """Their IAM check is all that stands before them, and with access = token clients have none."""
-    known = functions(PLATFORM)
+    known = function_list()
     for function in load_functions():
         if any(route.public for route in function.routes):
             assert known[function.name].get("caller") == "operator", function.name
 
 
 def test_a_function_with_roles_in_the_cluster_may_connect_to_it() -> None:
-    source = ROOT / "infra" / "kubernetes" / "functions.yaml"
-    roles = yaml.safe_load(source.read_text()) if source.exists() else {"create_session": ["all"]}
-    known = functions(PLATFORM)
-    for name in (name for name, given in roles.items() if given):
-        assert known[name].get("cluster", True), f"{name} needs cluster = true"
+    for name, listed in function_list().items():
+        if listed["roles"]:
+            assert listed.get("cluster", True), f"{name} needs cluster: true"
 
 
 def test_environment_variables_are_settings() -> None:
     values = local_values(PLATFORM)
     own: str = values["own_environment"]
     names = set(values["environment"]) | set(re.findall(r"\b([A-Z][A-Z0-9_]+) = ", own))
-    settings = {field.metadata["env"] for field in dataclasses.fields(Settings)}
+    settings = {variable.name for variable in variables()}
     assert "AUTH_AUDIENCE" in names
     assert names - settings - FRAMEWORK == set()
 

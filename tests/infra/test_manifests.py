@@ -16,14 +16,19 @@ from local.cluster.objects.podsecurity import restricted_violations
 from local.cluster.objects.quantities import parse_quantity
 from local.cluster.objects.shapes import check_shape
 from shared.core.sessions.model import Resources, Session, SessionState
+from shared.kube.jobs.runtime import JobLimits
 from shared.kube.pods.manifest import PodOptions, pod_manifest
-from shared.settings import Settings
+from shared.settings.jobs import JobSettings
+from shared.settings.pods import PodSettings
+from shared.settings.sessions import SessionSettings
+from shared.settings.variables import variables
 from tests.support.installation import path, resource_of
 from tests.support.kubectl import kubectl, needs_kubectl
 
 USER = "functions@demo.iam.gserviceaccount.com"
 VALUES = manifests.defaults()
-SETTINGS = Settings(auth_mode="dev", session_image="example.com/gam:1")
+IMAGE = "example.com/gam:1"
+PODS, SESSIONS, JOBS = PodSettings(), SessionSettings(), JobSettings()
 ALL = {"k8s_service_name": "functions", "k8s_ingress_host": "gam.example.com"}
 
 
@@ -45,24 +50,27 @@ def default_pod() -> dict[str, Any]:
         owner="ann@example.com",
         name="one",
         state=SessionState.PENDING,
-        image=SETTINGS.session_image,
-        resources=Resources(SETTINGS.session_cpu, SETTINGS.session_memory),
+        image=IMAGE,
+        resources=Resources(SESSIONS.cpu, SESSIONS.memory),
         labels={},
         cluster="c",
-        namespace=SETTINGS.k8s_namespace,
+        namespace=PODS.namespace,
         pod_name="gam-saaaaaaaaaaaaaaaa",
         created_at=now,
         last_used_at=now,
         expires_at=now + timedelta(hours=8),
         idle_seconds=60,
     )
-    return pod_manifest(session, PodOptions.from_settings(SETTINGS), one("PodTemplate")["template"])
+    jobs = JobLimits(disk_bytes=JOBS.disk_bytes, unfinished=JOBS.max_per_session, follow_seconds=1)
+    options = PodOptions.from_settings(PODS, jobs, SESSIONS.max_ttl_seconds)
+    return pod_manifest(session, options, one("PodTemplate")["template"])
 
 
 def test_values_that_functions_know_too_have_the_same_defaults() -> None:
+    known = {variable.name.lower(): variable.default for variable in variables()}
     for name, value in VALUES.items():
-        if getattr(SETTINGS, name, ""):
-            assert getattr(SETTINGS, name) == value, name
+        if known.get(name):
+            assert known[name] == value, name
 
 
 def test_the_default_session_is_admitted_by_the_limit_range() -> None:
@@ -72,8 +80,8 @@ def test_the_default_session_is_admitted_by_the_limit_range() -> None:
             assert set(amounts) == set(limits["max"])
             for key, amount in amounts.items():
                 assert parse_quantity(amount) <= parse_quantity(limits["max"][key]), key
-    assert parse_quantity(limits["max"]["cpu"]) == parse_quantity(SETTINGS.max_session_cpu)
-    assert parse_quantity(limits["max"]["memory"]) == parse_quantity(SETTINGS.max_session_memory)
+    assert parse_quantity(limits["max"]["cpu"]) == parse_quantity(SESSIONS.max_cpu)
+    assert parse_quantity(limits["max"]["memory"]) == parse_quantity(SESSIONS.max_memory)
     for key, amount in limits["default"].items():
         assert parse_quantity(amount) <= parse_quantity(limits["max"][key])
 

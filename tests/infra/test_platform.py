@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 import hcl2
@@ -128,9 +129,10 @@ def test_everything_is_described(kind: str) -> None:
         assert body.get("description"), name
 
 
-def test_every_variable_is_typed_and_checked() -> None:
-    tests = "".join(path.read_text() for path in (PLATFORM / "tests").glob("*.tftest.hcl"))
-    for name, body in blocks(PLATFORM, "variable").items():
+@pytest.mark.parametrize("root", [PLATFORM, PLATFORM / "functions"], ids=lambda root: root.name)
+def test_every_variable_is_typed_and_checked(root: Path) -> None:
+    tests = "".join(path.read_text() for path in (root / "tests").glob("*.tftest.hcl"))
+    for name, body in blocks(root, "variable").items():
         assert "type" in body, name
         assert body.get("nullable") is False, name
         if body["type"] != "bool":

@@ -23,7 +23,7 @@ import pytest
 from local import manifests
 from local.cluster import LocalCluster
 from local.cluster.api.access import Attributes, User
-from shared.app.adapters import SystemClock
+from shared.app.instance import SystemClock
 from tests.support import installation
 from tests.support.client import Client, Json
 from tests.support.files_client import Files

@@ -19,8 +19,9 @@ from typing import Any
 import httpx
 import pytest
 
-from shared.app.adapters import SystemClock
+from server.functions import function_list
 from shared.app.composition import App
+from shared.app.instance import SystemClock
 from shared.core import ids
 from shared.core.jobs.model import Job, JobState
 from shared.core.sessions import names
@@ -31,7 +32,7 @@ from shared.store.engine import Engine
 from shared.web.http.routing import Route
 from tests.support.laptop import ROOT
 from tests.support.stores import SqliteStore
-from tests.support.terraform import PLATFORM, functions, resources
+from tests.support.terraform import PLATFORM, resources
 from tests.support.web_app import ask, serving
 
 FUNCTIONS = sorted(source.parent.name for source in (ROOT / "functions").glob("*/main.py"))
@@ -182,7 +183,7 @@ async def instance(function: str, folder: Path, *, refuses: bool) -> AsyncIterat
 
 def may_write(function: str) -> bool:
     """What Terraform gives it: Datastore User, or Datastore Viewer."""
-    return bool(functions(PLATFORM)[function].get("writes", True))
+    return bool(function_list()[function].get("writes", True))
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)

@@ -12,9 +12,9 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from local.gateway import ROOT, load_functions
+from local.readme_tables import with_tables
 from local.serve import unused_store
-from local.settings_table import with_table
+from server.functions import ROOT, load_functions
 from tests.support import laptop
 from tests.support.client import Client
 from tests.support.firestore_fixtures import firestore_host, firestore_project
@@ -233,7 +233,7 @@ def _read(path: str) -> str:
 
 def test_the_readme_has_the_settings_as_they_are() -> None:
     readme = (ROOT / "README.md").read_text()
-    assert with_table(readme) == readme
+    assert with_tables(readme) == readme
 
 
 def test_every_function_is_loaded_and_serves_paths_of_its_own() -> None:

@@ -23,7 +23,7 @@ from shared.core.credentials.model import NAMES, checked_file
 from shared.core.jobs.model import JobState
 from shared.core.sessions.model import Resources, Session, SessionState
 from shared.errors import GamguiError
-from shared.settings import Settings
+from shared.settings.variables import variables
 from shared.web.api.commands import ExecBody, ExecOptions, JobBody
 from shared.web.api.credentials import file_json
 from shared.web.api.jobs import job_json
@@ -313,7 +313,7 @@ def _documented() -> set[str]:
 _CODE = re.compile(r"[A-Z][A-Z0-9]+(_[A-Z0-9]+)+")
 # Google's, Kubernetes' and POSIX' own words, which our code compares with or passes on.
 _NO_REASONS = {"ACCESS_TOKEN_SCOPE_INSUFFICIENT", "KUBERNETES_EXEC_INFO", "LC_ALL", "SERVICE_DISABLED"}
-_VARIABLES = {field.metadata["env"] for field in dataclasses.fields(Settings)}
+_VARIABLES = {variable.name for variable in variables()}
 
 
 def _error_classes(base: type[GamguiError] = GamguiError) -> Iterator[type[GamguiError]]:

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 import shared
-from local.gateway import load_functions
+from server.functions import load_functions
 from shared.core.audit.masking import _SEARCHED
 from shared.core.files.tar_header import BLOCK_BYTES
 from tests.support.growth import attacks, repeated, require_linear
@@ -42,7 +42,7 @@ BOUNDS = {
     "shared.core.files.tar_header._UNUSED": BLOCK_BYTES,
     "shared.identity.": HEADERS,
     "shared.images": 512,
-    "shared.setting_values": SETTING,
+    "shared.settings.values": SETTING,
     "shared.kube.connect.urls": SETTING,
     "shared.kube.exec.channels": 64 * 1024,
     "shared.kube.pods.diagnosis": JSON,

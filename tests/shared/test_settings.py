@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import re
 from pathlib import Path
-from typing import get_type_hints
+from typing import Any, get_type_hints
 
 import pytest
 from hypothesis import given
@@ -16,6 +17,10 @@ from shared.core.cleanup.report import Action
 from shared.core.sessions.model import SessionState
 from shared.errors import ConfigurationError
 from shared.settings import Settings
+from shared.settings.identity import IdentitySettings
+from shared.settings.pods import PodSettings
+from shared.settings.sessions import SessionSettings
+from shared.settings.variables import variables
 from tests.shared.core.sessions.test_service import NEW
 from tests.support.people import ALICE
 
@@ -30,7 +35,7 @@ def refused(environ: dict[str, str]) -> ConfigurationError:
 
 def test_nothing_but_the_audience_is_required() -> None:
     settings = Settings.from_env({"AUTH_AUDIENCE": "https://gamgui.example.com"})
-    assert (settings.auth_mode, settings.session_store, settings.k8s_namespace) == (
+    assert (settings.identity.auth_mode, settings.store.kind, settings.pods.namespace) == (
         "google",
         "firestore",
         "gamgui",
@@ -41,16 +46,12 @@ def test_nothing_but_the_audience_is_required() -> None:
 
 async def test_the_largest_numbers_are_as_good_as_any(tmp_path: Path) -> None:
     """A session is made, used, deleted and forgotten by none of the runs of cleanup."""
-    numbers = {
-        field.metadata["env"]: str(2**31 - 1)
-        for field in dataclasses.fields(Settings)
-        if get_type_hints(Settings)[field.name] is int
-    }
+    numbers = {variable.name: str(2**31 - 1) for variable in variables() if variable.kind is int}
     assert "RETENTION_DAYS" in numbers
     local = {"SESSION_STORE": "sqlite", "SQLITE_PATH": str(tmp_path / "sessions.db")}
     app = App(Settings.from_env({**DEV, **local, **numbers, "USE_MOCK_CONTAINER_ADAPTER": "true"}))
     await app.credentials.get(ALICE)
-    ttl = app.settings.max_ttl_seconds
+    ttl = app.settings.sessions.max_ttl_seconds
     session = await app.sessions.create(ALICE, dataclasses.replace(NEW, ttl_seconds=ttl, idle_seconds=ttl))
     await app.upkeep.keepalive(ALICE, session.id)
     assert (await app.sessions.delete(ALICE, session.id)).state is SessionState.DELETED
@@ -61,7 +62,7 @@ async def test_the_largest_numbers_are_as_good_as_any(tmp_path: Path) -> None:
 
 
 def test_an_empty_variable_is_as_good_as_none() -> None:
-    everything_empty = {field.metadata["env"]: "" for field in dataclasses.fields(Settings)}
+    everything_empty = {variable.name: "" for variable in variables()}
     assert Settings.from_env({**everything_empty, **DEV}) == Settings.from_env(DEV)
 
 
@@ -75,13 +76,13 @@ def test_the_development_identity_refuses_cloud_run() -> None:
 
 def test_lists_are_separated_by_commas_and_spaces_do_not_count() -> None:
     settings = Settings.from_env({**DEV, "ALLOWED_DOMAINS": " a.com, ,b.com ,", "ALLOWED_IMAGES": "x/*"})
-    assert settings.allowed_domains == ("a.com", "b.com")
-    assert settings.allowed_images == ("x/*",)
+    assert settings.identity.allowed_domains == ("a.com", "b.com")
+    assert settings.images.allowed == ("x/*",)
 
 
 def test_administrators_are_e_mail_addresses() -> None:
     settings = Settings.from_env({**DEV, "ADMIN_EMAILS": "Root@example.com, b@example.com"})
-    assert settings.admin_emails == ("Root@example.com", "b@example.com")
+    assert settings.access.admin_emails == ("Root@example.com", "b@example.com")
     with pytest.raises(ConfigurationError) as caught:
         Settings.from_env({**DEV, "ADMIN_EMAILS": "root@example.com,everybody"})
     assert caught.value.fields["variable"] == "ADMIN_EMAILS"
@@ -137,10 +138,10 @@ def test_settings_that_contradict_each_other_are_refused(environ: dict[str, str]
 
 @given(st.integers(1, 2**31 - 1))
 def test_any_number_of_seconds_in_32_bits_is_taken(seconds: int) -> None:
-    assert Settings.from_env({**DEV, "SESSION_IDLE_SECONDS": str(seconds)}).session_idle_seconds == seconds
+    assert Settings.from_env({**DEV, "SESSION_IDLE_SECONDS": str(seconds)}).sessions.idle_seconds == seconds
 
 
-_VARIABLES = [field.metadata["env"] for field in dataclasses.fields(Settings)]
+_VARIABLES = [variable.name for variable in variables()]
 
 
 @given(st.dictionaries(st.sampled_from(_VARIABLES), st.text(max_size=12), max_size=6))
@@ -153,11 +154,41 @@ def test_any_environment_is_settings_or_a_configuration_error_that_names_a_varia
         assert error.fields["variable"] in _VARIABLES
 
 
-def test_settings_are_frozen_and_every_one_has_a_variable_and_a_meaning() -> None:
-    with pytest.raises(dataclasses.FrozenInstanceError):
-        Settings.from_env(DEV).auth_mode = "google"  # type: ignore[misc]
+_GROUPS: dict[str, Any] = get_type_hints(Settings)
+
+
+def test_every_setting_has_a_variable_and_a_meaning() -> None:
     assert len(set(_VARIABLES)) == len(_VARIABLES)
-    for field in dataclasses.fields(Settings):
-        assert re.fullmatch(r"[A-Z][A-Z0-9_]*", field.metadata["env"])
-        assert field.metadata["doc"]
-    assert set(get_type_hints(Settings)) == {field.name for field in dataclasses.fields(Settings)}
+    for variable in variables():
+        assert re.fullmatch(r"[A-Z][A-Z0-9_]*", variable.name)
+        assert variable.doc
+
+
+def test_a_variable_of_several_groups_is_the_same_in_each() -> None:
+    said: dict[str, set[tuple[Any, ...]]] = {}
+    for group in _GROUPS.values():
+        types = get_type_hints(group)
+        for name, field in group.fields.items():
+            said.setdefault(field.env, set()).add((types[name], field.default, field.doc))
+    assert {env: meanings for env, meanings in said.items() if len(meanings) > 1} == {}
+
+
+@pytest.mark.parametrize("name", sorted(_GROUPS))
+def test_a_group_is_frozen_and_its_module_is_read_at_a_glance(name: str) -> None:
+    group = getattr(Settings.from_env(DEV), name)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        setattr(group, next(iter(group.fields)), "other")
+    source = inspect.getsourcefile(_GROUPS[name])
+    assert source is not None and len(Path(source).read_text().splitlines()) <= 60
+
+
+def test_no_group_that_breaks_a_rule_can_be_made() -> None:
+    """Whoever gets a group, from whatever maker, need not check it again."""
+    for make in (
+        lambda: IdentitySettings(auth_mode="dev", k_service="sessions"),
+        lambda: IdentitySettings(auth_mode="iap"),
+        lambda: PodSettings(namespace="a.b"),
+        lambda: SessionSettings(ttl_seconds=2, max_ttl_seconds=1),
+    ):
+        with pytest.raises(ConfigurationError):
+            make()

@@ -19,7 +19,7 @@ from shared.settings import Settings
 
 
 async def main() -> None:
-    api = KubeApi(ClusterConnector(Settings.from_env(os.environ)))
+    api = KubeApi(ClusterConnector(Settings.from_env(os.environ).cluster))
     try:
         while line := await asyncio.to_thread(sys.stdin.readline):
             command, *arguments = line.split()

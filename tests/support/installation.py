@@ -15,7 +15,7 @@ from local.cluster.objects.resources import RESOURCES, Resource
 from shared.kube.api.client import KubeApi
 from shared.kube.api.errors import ApiError
 from shared.kube.connect.connector import ClusterConnector
-from shared.settings import Settings
+from shared.settings.cluster import ClusterSettings
 from tests.support.kubectl import kubectl
 
 _RESOURCES = {(resource.api_version, resource.kind): resource for resource in RESOURCES}
@@ -79,7 +79,7 @@ def account_user(namespace: str) -> str:
 
 @contextlib.asynccontextmanager
 async def _api(kubeconfig: str) -> AsyncGenerator[KubeApi]:
-    api = KubeApi(ClusterConnector(Settings.from_env({"AUTH_MODE": "dev", "KUBECONFIG": kubeconfig})))
+    api = KubeApi(ClusterConnector(ClusterSettings(kubeconfig=kubeconfig)))
     try:
         yield api
     finally:

@@ -66,12 +66,6 @@ def texts(value: Any) -> Iterator[str]:
             yield from texts(item)
 
 
-def functions(root: Path) -> dict[str, dict[str, Any]]:
-    """The map of functions: the default of the variable ``functions``."""
-    found: dict[str, dict[str, Any]] = blocks(root, "variable")["functions"]["default"]
-    return found
-
-
 def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {

@@ -12,7 +12,7 @@ from starlette.types import ASGIApp
 from shared.core.telemetry import SILENT, Telemetry
 from shared.errors import GamguiError
 from shared.identity.dev import DevVerifier
-from shared.settings import Settings
+from shared.settings.platform import PlatformSettings
 from shared.web.http.entry import Entry
 from shared.web.http.rates import RequestRates
 from shared.web.http.routing import Route
@@ -22,9 +22,7 @@ from shared.web.http.routing import Route
 class WebApp:
     """What endpoints need of the composition root, and nothing else."""
 
-    settings: Settings = dataclasses.field(
-        default_factory=lambda: Settings.from_env({"AUTH_MODE": "dev", "SESSION_IMAGE": "gam:7"})
-    )
+    platform: PlatformSettings = dataclasses.field(default_factory=PlatformSettings)
     verifier: DevVerifier = dataclasses.field(default_factory=DevVerifier)
     rates: RequestRates = dataclasses.field(
         default_factory=lambda: RequestRates(per_minute=1_000_000, burst=1_000_000)

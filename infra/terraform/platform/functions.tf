@@ -1,11 +1,21 @@
 # One Cloud Run service per function: the same image, told by FUNCTION_TARGET which function it is.
 # The image and the traffic belong to the pipeline (scripts/deploy); all else belongs to Terraform.
 
+# The one list of functions; the module holds it to its rules and knows the defaults.
+module "functions" {
+  source = "./functions"
+
+  # JSON is YAML, so that the two have one type.
+  functions = yamldecode(
+    length(var.functions) == 0 ? file("${path.module}/../../../functions/functions.yaml") : jsonencode(var.functions)
+  )
+}
+
 locals {
   placeholder_image = "us-docker.pkg.dev/cloudrun/container/hello@sha256:9a0e9a5c7a19281e7617991d2fc61809de4973e6e75a10b2f07df3719ffda33c"
 
   functions = {
-    for name, function in var.functions : name => merge(function, {
+    for name, function in module.functions.functions : name => merge(function, {
       service = "${var.name}-${replace(name, "_", "-")}"
       iap     = function.caller == "client" && var.access == "iap"
 

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from shared.errors import ConnectionFailed
 from shared.kube.api.connection import Connection
 from shared.kube.connect.resolver import resolve
-from shared.settings import Settings
+from shared.settings.cluster import ClusterSettings
 
 _FAILURE_SECONDS = 1.0
 
@@ -22,7 +22,7 @@ class ClusterConnector:
     tries again.
 
     Args:
-        settings: What the operator set.
+        settings: Where the operator says that the cluster is.
         lookup: Turns settings into a connection.
         failure_seconds: How long a failure stands.
         clock: Monotonic time in seconds.
@@ -30,9 +30,9 @@ class ClusterConnector:
 
     def __init__(
         self,
-        settings: Settings,
+        settings: ClusterSettings,
         *,
-        lookup: Callable[[Settings], Awaitable[Connection]] = resolve,
+        lookup: Callable[[ClusterSettings], Awaitable[Connection]] = resolve,
         failure_seconds: float = _FAILURE_SECONDS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:

@@ -9,10 +9,10 @@ from typing import Any
 
 from shared.errors import ConnectionFailed
 from shared.kube.api.connection import Connection
-from shared.settings import Settings
+from shared.settings.cluster import ClusterSettings
 
 
-async def resolve(settings: Settings) -> Connection:
+async def resolve(settings: ClusterSettings) -> Connection:
     """Finds the cluster: the first source that is configured, in this order.
 
     1. ``GKE_CLUSTER_NAME`` and ``GKE_CLUSTER_LOCATION``: looked up through Google's API;
@@ -26,7 +26,7 @@ async def resolve(settings: Settings) -> Connection:
     assumed, in particular no server on this machine.
 
     Args:
-        settings: What the operator set.
+        settings: Where the operator says that the cluster is.
 
     Returns:
         The connection. It was not tried; a GKE cluster was looked up.
@@ -53,7 +53,7 @@ async def resolve(settings: Settings) -> Connection:
 # a function takes to start. In a thread, as the event loop serves others meanwhile.
 
 
-async def _gke(settings: Settings) -> Connection | str:
+async def _gke(settings: ClusterSettings) -> Connection | str:
     if not settings.gke_cluster_name or not settings.gke_cluster_location:
         return "GKE: GKE_CLUSTER_NAME and GKE_CLUSTER_LOCATION are not set"
     gke: Any = await asyncio.to_thread(importlib.import_module, "shared.kube.connect.gke.connection")
@@ -61,7 +61,7 @@ async def _gke(settings: Settings) -> Connection | str:
     return connection
 
 
-async def _kubeconfig_base64(settings: Settings) -> Connection | str:
+async def _kubeconfig_base64(settings: ClusterSettings) -> Connection | str:
     if not settings.kubeconfig_base64:
         return "KUBECONFIG_BASE64: not set"
     from shared.kube.connect.kubeconfig.connection import from_base64
@@ -69,7 +69,7 @@ async def _kubeconfig_base64(settings: Settings) -> Connection | str:
     return await from_base64(settings.kubeconfig_base64)
 
 
-async def _kubeconfig(settings: Settings) -> Connection | str:
+async def _kubeconfig(settings: ClusterSettings) -> Connection | str:
     if not settings.kubeconfig:
         return "KUBECONFIG: not set"
     from shared.kube.connect.kubeconfig.connection import from_paths
@@ -77,7 +77,7 @@ async def _kubeconfig(settings: Settings) -> Connection | str:
     return await from_paths(settings.kubeconfig)
 
 
-async def _in_cluster(settings: Settings) -> Connection | str:
+async def _in_cluster(settings: ClusterSettings) -> Connection | str:
     if not settings.kubernetes_service_host:
         return "in-cluster: not in a pod (KUBERNETES_SERVICE_HOST is not set)"
     from shared.kube.connect.incluster import from_service_account
@@ -86,7 +86,7 @@ async def _in_cluster(settings: Settings) -> Connection | str:
     return f"in-cluster: {result}" if isinstance(result, str) else result
 
 
-async def _home_kubeconfig(settings: Settings) -> Connection | str:
+async def _home_kubeconfig(settings: ClusterSettings) -> Connection | str:
     if not settings.home:
         return "~/.kube/config: HOME is not set"
     path = Path(settings.home, ".kube", "config")

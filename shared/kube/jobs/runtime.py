@@ -15,7 +15,6 @@ from shared.core.sessions.ports import PodRuntime
 from shared.errors import ClusterUnavailable, NotFound, TooManyRequests
 from shared.kube.exec.supervisor import WORKSPACE, script, variables
 from shared.kube.jobs.log import JobLog, read_status
-from shared.settings import Settings
 
 JOBS = "/var/lib/gamgui/jobs"
 """Folder of all jobs in a pod, on a volume of its own: see manifest.py."""
@@ -43,15 +42,6 @@ class JobLimits:
     disk_bytes: int
     unfinished: int
     follow_seconds: float
-
-    @classmethod
-    def from_settings(cls, settings: Settings) -> JobLimits:
-        """The limits that the settings name."""
-        return cls(
-            disk_bytes=settings.job_disk_bytes,
-            unfinished=settings.max_jobs_per_session,
-            follow_seconds=settings.max_exec_timeout_seconds,
-        )
 
     @property
     def room(self) -> int:

@@ -19,7 +19,7 @@ from shared.kube.exec.supervisor import SYSTEM_PATH, WORKSPACE
 from shared.kube.jobs.runtime import JOBS, JobLimits
 from shared.kube.pods.diagnosis import CONTAINER
 from shared.quantities import quantity
-from shared.settings import Settings
+from shared.settings.pods import PodSettings
 
 JsonObject: TypeAlias = dict[str, Any]
 
@@ -77,15 +77,21 @@ class PodOptions:
         return math.ceil(quantity(self.disk) * others) + self.jobs_volume_bytes + _LOG_BYTES
 
     @classmethod
-    def from_settings(cls, settings: Settings) -> PodOptions:
-        """The options that the settings name."""
+    def from_settings(cls, pods: PodSettings, jobs: JobLimits, max_ttl_seconds: int) -> PodOptions:
+        """The options that the settings name.
+
+        Args:
+            pods: What every pod has.
+            jobs: Say how much disk the jobs of a session may take.
+            max_ttl_seconds: Longest life of a session.
+        """
         return cls(
-            service_account=settings.k8s_service_account,
-            runtime_class=settings.session_runtime_class,
-            disk=settings.session_disk,
-            disk_request=settings.session_disk_request,
-            jobs_disk_bytes=JobLimits.from_settings(settings).room,
-            max_ttl_seconds=settings.max_ttl_seconds,
+            service_account=pods.service_account,
+            runtime_class=pods.runtime_class,
+            disk=pods.disk,
+            disk_request=pods.disk_request,
+            jobs_disk_bytes=jobs.room,
+            max_ttl_seconds=max_ttl_seconds,
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
 from typing import Any
 
 from starlette.datastructures import QueryParams
@@ -11,17 +12,20 @@ from shared.core.cleanup.report import Action, Report
 from shared.core.person import Person
 from shared.errors import InvalidRequest, PermissionDenied
 from shared.identity.claims import lowered
-from shared.settings import Settings
 from shared.web.http.paging import single_values
 
 
-def require_caller(caller: Person, settings: Settings) -> None:
+def require_caller(caller: Person, allowed: Iterable[str]) -> None:
     """Refuses who is none of ``CLEANUP_CALLERS``.
+
+    Args:
+        caller: Who calls.
+        allowed: E-mail addresses, in whatever case the operator wrote them.
 
     Raises:
         PermissionDenied: He is not (reason ``CLEANUP_NOT_ALLOWED``).
     """
-    if caller.email not in {lowered(email) for email in settings.cleanup_callers}:
+    if caller.email not in {lowered(email) for email in allowed}:
         raise PermissionDenied("only CLEANUP_CALLERS may run cleanup", reason="CLEANUP_NOT_ALLOWED")
 
 

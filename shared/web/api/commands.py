@@ -12,7 +12,8 @@ import msgspec
 from shared.core.commands import Command
 from shared.core.jobs.model import NewJob
 from shared.core.sessions import names
-from shared.settings import Settings
+from shared.settings.commands import CommandSettings
+from shared.settings.sessions import SessionSettings
 from shared.web.http.schemas import BASE64, MAX_SECONDS, NO_NUL, PATH, Argument, EnvMap, Name, invalid, refuse
 
 Base64: TypeAlias = Annotated[str, msgspec.Meta(pattern=BASE64)]
@@ -50,20 +51,20 @@ class ExecOptions(CommandFields, forbid_unknown_fields=True, frozen=True):
 
     timeout_seconds: Annotated[float, msgspec.Meta(gt=0, le=3600)] | None = None
 
-    def with_stdin(self, stdin: AsyncIterator[bytes] | None, settings: Settings) -> Command:
+    def with_stdin(self, stdin: AsyncIterator[bytes] | None, commands: CommandSettings) -> Command:
         """Checks what the shape alone does not say and fills in the operator's defaults.
 
         Args:
             stdin: The command's input, in pieces; None for an empty one.
-            settings: Defaults and bounds.
+            commands: Default and bound of the time.
 
         Raises:
             InvalidRequest: A value breaks a rule; names the field.
         """
-        timeout = self.timeout_seconds or settings.exec_timeout_seconds
-        if timeout > settings.max_exec_timeout_seconds:
+        timeout = self.timeout_seconds or commands.timeout_seconds
+        if timeout > commands.max_timeout_seconds:
             raise invalid(
-                "timeout_seconds", f"is larger than {settings.max_exec_timeout_seconds}; run a job instead"
+                "timeout_seconds", f"is larger than {commands.max_timeout_seconds}; run a job instead"
             )
         return Command(
             argv=self.argv(), timeout_seconds=timeout, stdin=stdin, workdir=self.workdir, env=self.env
@@ -76,14 +77,14 @@ class ExecBody(ExecOptions, forbid_unknown_fields=True, frozen=True):
     stdin: str | None = None
     stdin_base64: Base64 | None = None
 
-    def to_command(self, settings: Settings) -> Command:
+    def to_command(self, commands: CommandSettings) -> Command:
         """The command, with the input that the body holds.
 
         Raises:
             InvalidRequest: A value breaks a rule; names the field.
         """
         given = _input(self.stdin, self.stdin_base64)
-        return self.with_stdin(None if given is None else _once(given), settings)
+        return self.with_stdin(None if given is None else _once(given), commands)
 
 
 class JobBody(CommandFields, forbid_unknown_fields=True, frozen=True):
@@ -94,13 +95,16 @@ class JobBody(CommandFields, forbid_unknown_fields=True, frozen=True):
     timeout_seconds: Annotated[float, msgspec.Meta(gt=0, le=MAX_SECONDS)] | None = None
     name: Name = ""
 
-    def to_new_job(self, settings: Settings) -> NewJob:
+    def to_new_job(self, sessions: SessionSettings) -> NewJob:
         """Checks what the shape alone does not say.
+
+        Args:
+            sessions: The longest life of a session bounds the time.
 
         Raises:
             InvalidRequest: A value breaks a rule; names the field.
         """
-        longest = settings.max_ttl_seconds
+        longest = sessions.max_ttl_seconds
         if self.timeout_seconds is not None and self.timeout_seconds > longest:
             raise invalid("timeout_seconds", f"is larger than {longest}, the longest life of a session")
         return NewJob(

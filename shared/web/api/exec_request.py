@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from shared.core.commands import Command
 from shared.errors import InvalidRequest
-from shared.settings import Settings
+from shared.settings.commands import CommandSettings
 from shared.web.api.commands import ExecBody, ExecOptions
 from shared.web.http.call import Call
 from shared.web.http.request_body import RequestBody
@@ -18,13 +18,13 @@ _BYTES = "application/octet-stream"
 _ONCE = ("timeout_seconds", "workdir")
 
 
-async def read_command(call: Call, body: RequestBody, settings: Settings) -> Command:
+async def read_command(call: Call, body: RequestBody, commands: CommandSettings) -> Command:
     """Reads the request; a body that is the command's input is left to ``body``.
 
     Args:
         call: The request.
         body: Hands the input on while the request is answered.
-        settings: Defaults and bounds.
+        commands: Default and bound of the time.
 
     Raises:
         InvalidRequest: A value breaks a rule; names the field.
@@ -33,10 +33,10 @@ async def read_command(call: Call, body: RequestBody, settings: Settings) -> Com
     """
     query: bytes = call.request.scope["query_string"]
     if call.media_type(_JSON, _BYTES) == _BYTES:
-        return query_options(query).with_stdin(body.pieces(), settings)
+        return query_options(query).with_stdin(body.pieces(), commands)
     if query:
         raise InvalidRequest(f"a query goes with {_BYTES} only", reason="UNKNOWN_FIELD")
-    return decode(await call.json_body(), ExecBody).to_command(settings)
+    return decode(await call.json_body(), ExecBody).to_command(commands)
 
 
 def query_options(query: bytes) -> ExecOptions:

@@ -23,7 +23,7 @@ from shared.web.websocket.call import SocketCall
 from shared.web.websocket.closing import close_with
 
 if TYPE_CHECKING:
-    from shared.settings import Settings
+    from shared.settings.platform import PlatformSettings
     from shared.web.http.rates import RequestRates
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
@@ -34,8 +34,8 @@ class Application(Protocol):
     """What every endpoint needs of the composition root."""
 
     @property
-    def settings(self) -> Settings:
-        """The settings; reading them validates them."""
+    def platform(self) -> PlatformSettings:
+        """Where this process runs."""
         ...
 
     @property
@@ -119,7 +119,7 @@ class Entry:
     ) -> tuple[AnyRoute, Mapping[str, str], Person]:
         """Finds the route, and asks who calls and whether he may call now."""
         application = self._app()
-        logs.configure(application.settings)
+        logs.configure(application.platform)
         told.trace(application.telemetry)
         route, params = find(self.routes, connection.scope)
         told.route = route.path_format

@@ -14,7 +14,7 @@ import re
 import sys
 from typing import Any
 
-from shared.settings import Settings
+from shared.settings.platform import PlatformSettings
 
 # Version ff and ids of zeros only are invalid; versions after 00 may carry more fields.
 _TRACEPARENT = re.compile(
@@ -123,15 +123,15 @@ class TerminalFormatter(logging.Formatter):
 
 
 @functools.cache
-def configure(settings: Settings) -> None:
+def configure(platform: PlatformSettings) -> None:
     """Sends log entries to stderr, once per process: ours from INFO on, of libraries from WARNING on.
 
     Args:
-        settings: Say whether this is Cloud Run, and the project of traces.
+        platform: Says whether this is Cloud Run, and the project of traces.
     """
     handler = logging.StreamHandler(sys.stderr)
-    if settings.on_cloud_run:
-        handler.setFormatter(CloudFormatter(settings.google_cloud_project))
+    if platform.on_cloud_run:
+        handler.setFormatter(CloudFormatter(platform.google_cloud_project))
     else:
         handler.setFormatter(TerminalFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     for name in ("gamgui", "shared"):

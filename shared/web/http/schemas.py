@@ -18,7 +18,8 @@ from shared.core.sessions.update import Changes
 from shared.errors import InvalidRequest, PermissionDenied
 from shared.images import is_listed
 from shared.quantities import quantity
-from shared.settings import Settings
+from shared.settings.images import ImageSettings
+from shared.settings.sessions import SessionSettings
 
 # msgspec 0.22.0 crashes when its classes are collected at the interpreter's end (TypeNode_Free).
 # What is frozen is not collected.
@@ -74,8 +75,12 @@ class CreateSessionBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True)
     idle_seconds: Seconds | None = None
     wait_seconds: Annotated[float, msgspec.Meta(ge=0, le=60)] = 30
 
-    def to_new_session(self, settings: Settings) -> NewSession:
+    def to_new_session(self, sessions: SessionSettings, images: ImageSettings) -> NewSession:
         """Checks what the shape alone does not say and fills in the operator's defaults.
+
+        Args:
+            sessions: Defaults and bounds.
+            images: Which image there is by default, and which are allowed.
 
         Raises:
             InvalidRequest: A value breaks a rule; names the field.
@@ -84,22 +89,22 @@ class CreateSessionBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True)
         refuse("labels", names.label_fault(self.labels), "INVALID_LABEL")
         refuse("env", names.env_fault(self.env))
         variables.require_session_room(self.env)
-        image = self.image or settings.session_image
+        image = self.image or images.default
         if not image:
             raise invalid("image", "is missing, and no SESSION_IMAGE is set")
-        if not image_allowed(image, settings):
+        if not image_allowed(image, images):
             raise PermissionDenied("this image is not allowed", reason="IMAGE_NOT_ALLOWED", image=image)
-        ttl = self.ttl_seconds or settings.session_ttl_seconds
-        if ttl > settings.max_ttl_seconds:
-            raise invalid("ttl_seconds", f"is larger than {settings.max_ttl_seconds}")
+        ttl = self.ttl_seconds or sessions.ttl_seconds
+        if ttl > sessions.max_ttl_seconds:
+            raise invalid("ttl_seconds", f"is larger than {sessions.max_ttl_seconds}")
         return NewSession(
             name=self.name,
             image=image,
-            resources=self._resources(settings),
+            resources=self._resources(sessions),
             labels=self.labels,
             env=self.env,
             ttl_seconds=ttl,
-            idle_seconds=min(self.idle_seconds or settings.session_idle_seconds, ttl),
+            idle_seconds=min(self.idle_seconds or sessions.idle_seconds, ttl),
             wait_seconds=self.wait_seconds,
             credentials=self._credentials(),
         )
@@ -115,12 +120,12 @@ class CreateSessionBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True)
             raise invalid("credentials", "names a file twice")
         return tuple(sorted(self.credentials))
 
-    def _resources(self, settings: Settings) -> Resources:
-        cpu = self.resources.cpu or settings.session_cpu
-        memory = self.resources.memory or settings.session_memory
+    def _resources(self, sessions: SessionSettings) -> Resources:
+        cpu = self.resources.cpu or sessions.cpu
+        memory = self.resources.memory or sessions.memory
         for field, value, least, most in (
-            ("cpu", cpu, "1m", settings.max_session_cpu),
-            ("memory", memory, "16Mi", settings.max_session_memory),
+            ("cpu", cpu, "1m", sessions.max_cpu),
+            ("memory", memory, "16Mi", sessions.max_memory),
         ):
             if not quantity(least) <= quantity(value) <= quantity(most):
                 raise invalid(f"resources.{field}", f"is not between {least} and {most}")
@@ -135,7 +140,7 @@ class ChangeSessionBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True)
     ttl_seconds: Seconds | UnsetType = UNSET
     idle_seconds: Seconds | UnsetType = UNSET
 
-    def to_changes(self, settings: Settings) -> Changes:
+    def to_changes(self, sessions: SessionSettings) -> Changes:
         """Checks what the shape alone does not say.
 
         Raises:
@@ -147,8 +152,8 @@ class ChangeSessionBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True)
         if not given:
             raise InvalidRequest("there is nothing to change", reason="MISSING_FIELD")
         refuse("labels", names.label_fault(given.get("labels", {})), "INVALID_LABEL")
-        if given.get("ttl_seconds", 0) > settings.max_ttl_seconds:
-            raise invalid("ttl_seconds", f"is more than {settings.max_ttl_seconds}")
+        if given.get("ttl_seconds", 0) > sessions.max_ttl_seconds:
+            raise invalid("ttl_seconds", f"is more than {sessions.max_ttl_seconds}")
         return Changes(**given)
 
 
@@ -187,16 +192,12 @@ def checked(fields: Mapping[str, object], shape: type[_Body]) -> _Body:
         raise _shape_fault(str(error)) from error
 
 
-def image_allowed(image: str, settings: Settings) -> bool:
+def image_allowed(image: str, images: ImageSettings) -> bool:
     """Whether a session may use the image: the operator's own, and those of ``ALLOWED_IMAGES``.
 
     Where that is not set, any on a laptop, and no other in production.
     """
-    if image == settings.session_image:
-        return True
-    if not settings.allowed_images:
-        return settings.session_store == "sqlite"
-    return is_listed(image, settings.allowed_images)
+    return image == images.default or images.any_allowed or is_listed(image, images.allowed)
 
 
 def _shape_fault(text: str) -> InvalidRequest:

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from shared.identity import IdentityVerifier, identity_verifier
-from shared.settings import Settings
+from shared.settings.identity import IdentitySettings
 from tests.shared.identity.issuer import AUDIENCE, Issuer
 
 
@@ -23,7 +23,7 @@ async def iap() -> AsyncIterator[Issuer]:
 
 @pytest.fixture
 async def verifier(google: Issuer) -> AsyncIterator[IdentityVerifier]:
-    settings = Settings(auth_mode="google", auth_audience=AUDIENCE, auth_keys_url=google.url)
+    settings = IdentitySettings(auth_mode="google", audience=AUDIENCE, keys_url=google.url)
     verifier = identity_verifier(settings)
     yield verifier
     await verifier.close()

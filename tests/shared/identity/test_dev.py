@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from shared.errors import ConfigurationError, PermissionDenied, Unauthenticated
 from shared.identity import Identity, IdentityVerifier, identity_verifier
-from shared.settings import Settings
+from shared.settings.identity import IdentitySettings
 from tests.support.patience import PATIENCE
 
 LOOPBACK = ["127.0.0.1", "127.8.9.10", "::1", "::ffff:127.0.0.1", "::ffff:7f00:1"]
@@ -24,7 +24,7 @@ ELSEWHERE = [
 
 
 def verifier(*domains: str) -> IdentityVerifier:
-    return identity_verifier(Settings(auth_mode="dev", allowed_domains=domains))
+    return identity_verifier(IdentitySettings(auth_mode="dev", allowed_domains=domains))
 
 
 @pytest.mark.parametrize("host", LOOPBACK)
@@ -81,7 +81,7 @@ async def test_allowed_domains_hold_here_too() -> None:
 
 def test_refuses_to_start_on_cloud_run() -> None:
     with pytest.raises(ConfigurationError):
-        identity_verifier(Settings(auth_mode="dev", k_service="sessions"))
+        identity_verifier(IdentitySettings(auth_mode="dev", k_service="sessions"))
 
 
 @given(value=st.text(max_size=400), host=st.none() | st.text(max_size=50) | st.just("127.0.0.1"))
@@ -100,8 +100,9 @@ def test_any_text_is_refused_in_our_words_or_an_email(value: str, host: str | No
 
 def test_needs_no_cryptography() -> None:
     program = (
-        "import sys; from shared.settings import Settings; from shared.identity import identity_verifier;"
-        "identity_verifier(Settings(auth_mode='dev'));"
+        "import sys; from shared.settings.identity import IdentitySettings;"
+        "from shared.identity import identity_verifier;"
+        "identity_verifier(IdentitySettings(auth_mode='dev'));"
         "assert not {'jwt', 'cryptography', 'aiohttp', 'google.auth'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", program], check=True, timeout=PATIENCE)

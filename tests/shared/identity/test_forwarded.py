@@ -12,6 +12,7 @@ from starlette.datastructures import Headers
 from shared.errors import ConfigurationError, Unauthenticated
 from shared.identity import Identity, identity_verifier
 from shared.settings import Settings
+from shared.settings.identity import IdentitySettings
 
 CLIENT = "http://127.0.0.1:3001"
 HOST = "localhost:8080"
@@ -50,7 +51,7 @@ HARMLESS = [
 
 
 async def verified(headers: list[tuple[str, str]], *clients: str) -> Identity:
-    verifier = identity_verifier(Settings(auth_mode="dev", dev_clients=clients))
+    verifier = identity_verifier(IdentitySettings(auth_mode="dev", dev_clients=clients))
     raw = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers]
     return await verifier.verify(Headers(raw=raw), "127.0.0.1")
 
@@ -153,10 +154,10 @@ async def test_another_site_is_refused_whatever_its_origin_says(site: str, origi
 )  # fmt: skip
 def test_only_origins_on_this_machine_can_be_named(origin: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
-        Settings.from_env({"AUTH_MODE": "dev", "DEV_CLIENTS": f"{CLIENT},{origin}"})
+        IdentitySettings(auth_mode="dev", dev_clients=(CLIENT, origin))
     assert caught.value.fields["variable"] == "DEV_CLIENTS"
 
 
 def test_several_can_be_named() -> None:
-    settings = Settings.from_env({"AUTH_MODE": "dev", "DEV_CLIENTS": f"{CLIENT}, http://[::1]:5173"})
+    settings = Settings.from_env({"AUTH_MODE": "dev", "DEV_CLIENTS": f"{CLIENT}, http://[::1]:5173"}).identity
     assert settings.dev_clients == (CLIENT, "http://[::1]:5173")

@@ -20,7 +20,7 @@ from starlette.datastructures import Headers
 
 from shared.errors import PermissionDenied, Unauthenticated
 from shared.identity import Identity, IdentityVerifier, identity_verifier
-from shared.settings import Settings
+from shared.settings.identity import IdentitySettings
 from tests.shared.identity.issuer import AUDIENCE, Issuer
 
 
@@ -36,7 +36,7 @@ async def reason(verifier: IdentityVerifier, headers: Mapping[str, str]) -> str:
 
 @contextlib.asynccontextmanager
 async def restricted(google: Issuer, *domains: str) -> AsyncIterator[IdentityVerifier]:
-    settings = Settings(auth_audience=AUDIENCE, auth_keys_url=google.url, allowed_domains=domains)
+    settings = IdentitySettings(audience=AUDIENCE, keys_url=google.url, allowed_domains=domains)
     verifier = identity_verifier(settings)
     yield verifier
     await verifier.close()

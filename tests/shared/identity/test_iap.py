@@ -10,14 +10,14 @@ import pytest
 
 from shared.errors import PermissionDenied, Unauthenticated, Unavailable
 from shared.identity import Identity, IdentityVerifier, identity_verifier
-from shared.settings import Settings
+from shared.settings.identity import IdentitySettings
 from tests.shared.identity.issuer import AUDIENCE, Issuer
 
 
 @pytest.fixture
 async def verifier(iap: Issuer) -> AsyncIterator[IdentityVerifier]:
-    settings = Settings(
-        auth_mode="iap", auth_audience=AUDIENCE, auth_keys_url=iap.url, allowed_domains=("example.com",)
+    settings = IdentitySettings(
+        auth_mode="iap", audience=AUDIENCE, keys_url=iap.url, allowed_domains=("example.com",)
     )
     verifier = identity_verifier(settings)
     yield verifier

@@ -347,81 +347,11 @@ run "refuses_tokens_of_anybody" {
   expect_failures = [var.allowed_domains]
 }
 
-run "refuses_functions_with_no_routes" {
+run "refuses_functions_without_routes" {
   command = plan
 
   variables {
-    functions = { f_x = { routes = [] } }
-  }
-
-  expect_failures = [var.functions]
-}
-
-run "refuses_functions_with_a_route_without_method" {
-  command = plan
-
-  variables {
-    functions = { f_x = { routes = ["/v1/x"] } }
-  }
-
-  expect_failures = [var.functions]
-}
-
-run "refuses_functions_with_an_unknown_caller" {
-  command = plan
-
-  variables {
-    functions = { f_x = { routes = ["GET /v1/x"], caller = "anybody" } }
-  }
-
-  expect_failures = [var.functions]
-}
-
-run "refuses_functions_with_an_unknown_kind" {
-  command = plan
-
-  variables {
-    functions = { f_x = { routes = ["GET /v1/x"], kind = "grpc" } }
-  }
-
-  expect_failures = [var.functions]
-}
-
-run "refuses_functions_with_scheduled_without_schedule" {
-  command = plan
-
-  variables {
-    functions = { f_x = { routes = ["POST /v1/x"], caller = "scheduler" } }
-  }
-
-  expect_failures = [var.functions]
-}
-
-run "refuses_functions_with_a_request_too_long" {
-  command = plan
-
-  variables {
-    functions = { f_x = { routes = ["GET /v1/x"], timeout_seconds = 3601 } }
-  }
-
-  expect_failures = [var.functions]
-}
-
-run "refuses_functions_with_more_instances_kept_than_allowed" {
-  command = plan
-
-  variables {
-    functions = { f_x = { routes = ["GET /v1/x"], min_instances = 3, max_instances = 2 } }
-  }
-
-  expect_failures = [var.functions]
-}
-
-run "refuses_functions_with_half_a_cpu" {
-  command = plan
-
-  variables {
-    functions = { f_x = { routes = ["GET /v1/x"], cpu = "0.5" } }
+    functions = { f_x = { caller = "client" } }
   }
 
   expect_failures = [var.functions]

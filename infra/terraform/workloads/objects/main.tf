@@ -3,7 +3,7 @@
 
 locals {
   source    = "${path.module}/../../../kubernetes"
-  functions = yamldecode(file("${local.source}/functions.yaml"))
+  functions = { for name, function in yamldecode(file("${path.module}/../../../../functions/functions.yaml")) : name => function.roles }
 
   chosen = {
     k8s_namespace       = var.namespace

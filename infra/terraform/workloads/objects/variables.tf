@@ -130,7 +130,7 @@ variable "function_service_accounts" {
   }
 
   validation {
-    condition     = length(setsubtract(keys(var.function_service_accounts), keys(yamldecode(file("${path.module}/../../../kubernetes/functions.yaml"))))) == 0
-    error_message = "function_service_accounts: there is a function that infra/kubernetes/functions.yaml gives no roles (an empty list, if it needs none)."
+    condition     = length(setsubtract(keys(var.function_service_accounts), keys(yamldecode(file("${path.module}/../../../../functions/functions.yaml"))))) == 0
+    error_message = "function_service_accounts: there is a function that functions/functions.yaml gives no roles (an empty list, if it needs none)."
   }
 }

@@ -18,7 +18,7 @@ from shared.kube.connect.gke.cluster import ClusterId
 from shared.kube.connect.gke.endpoint import choose_endpoint
 from shared.kube.connect.gke.google_tokens import GoogleCredentials
 from shared.kube.connect.gke.lookup import get_cluster
-from shared.settings import Settings
+from shared.settings.cluster import ClusterSettings
 
 _log = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ _SEGMENT = re.compile(r"[A-Za-z0-9][-.:_A-Za-z0-9]*")
 _PROVISIONING_SECONDS = 60.0
 
 
-async def from_gke(settings: Settings) -> Connection:
+async def from_gke(settings: ClusterSettings) -> Connection:
     """Looks the cluster up and connects as Google's credentials of this process.
 
     Args:
@@ -55,7 +55,7 @@ async def from_gke(settings: Settings) -> Connection:
     )
 
 
-def _identify(settings: Settings, credentials: GoogleCredentials) -> ClusterId:
+def _identify(settings: ClusterSettings, credentials: GoogleCredentials) -> ClusterId:
     project = settings.google_cloud_project or credentials.project
     if not project:
         raise ConnectionFailed(

@@ -14,7 +14,7 @@ from google.cloud.container_v1.types import Cluster
 
 from shared.kube.connect.gke.cluster import ClusterId
 from shared.kube.connect.urls import is_base_url, is_ip
-from shared.settings import GkeEndpoint
+from shared.settings.cluster import GkeEndpoint
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from shared.errors import ConnectionFailed
 from shared.kube.api.connection import Connection
 from shared.kube.connect.access import FixedAuthorization
 from shared.kube.connect.connector import ClusterConnector
-from shared.settings import Settings
+from shared.settings.cluster import ClusterSettings
 
 
 class Lookup:
@@ -24,7 +24,7 @@ class Lookup:
         self.hold = asyncio.Event()
         self.hold.set()
 
-    async def __call__(self, settings: Settings) -> Connection:
+    async def __call__(self, settings: ClusterSettings) -> Connection:
         self.count += 1
         number = self.count
         self.started.set()
@@ -39,7 +39,7 @@ class Lookup:
         )
 
     def connector(self) -> ClusterConnector:
-        return ClusterConnector(Settings(), lookup=self, clock=lambda: self.seconds)
+        return ClusterConnector(ClusterSettings(), lookup=self, clock=lambda: self.seconds)
 
 
 async def test_concurrent_first_callers_share_one_look_up() -> None:

@@ -21,7 +21,7 @@ from shared.kube.connect.exec_plugin import ExecPlugin
 from shared.kube.connect.kubeconfig.fields import Origin
 from shared.kube.connect.kubeconfig.model import parse
 from shared.kube.connect.resolver import resolve
-from shared.settings import Settings
+from shared.settings.cluster import ClusterSettings
 from tests.support.api_server import ApiServer
 from tests.support.kubectl import kubectl, needs_kubectl
 from tests.support.tls import Authority
@@ -86,7 +86,7 @@ class Plugin:
         return ExecPlugin(user, user.exec, config.clusters["c"], None, **options)
 
     async def connect(self) -> Connection:
-        return await resolve(Settings(kubeconfig=self.kubeconfig()))
+        return await resolve(ClusterSettings(kubeconfig=self.kubeconfig()))
 
     async def failure(self) -> ConnectionFailed:
         with pytest.raises(ConnectionFailed) as caught:
@@ -112,7 +112,7 @@ async def test_plugin_s_token_authenticates_as_with_kubectl(plugin: Plugin, vers
         plugin.server = f"https://{server.address}"
         status, _, errors = await kubectl(plugin.kubeconfig(), "get", "--raw", "/version")
         assert status == 0, errors
-        api = KubeApi(ClusterConnector(Settings(kubeconfig=plugin.kubeconfig())))
+        api = KubeApi(ClusterConnector(ClusterSettings(kubeconfig=plugin.kubeconfig())))
         try:
             assert (await api.request("GET", "/version"))["gitVersion"]
         finally:
@@ -125,7 +125,7 @@ async def test_plugin_s_client_certificate_authenticates(plugin: Plugin) -> None
     plugin.prints(clientCertificateData=pair.certificate.decode(), clientKeyData=pair.key.decode())
     async with ApiServer(PAIR, client_authority=clients) as server:
         plugin.server = f"https://{server.address}"
-        api = KubeApi(ClusterConnector(Settings(kubeconfig=plugin.kubeconfig())))
+        api = KubeApi(ClusterConnector(ClusterSettings(kubeconfig=plugin.kubeconfig())))
         try:
             await api.request("GET", "/version")
         finally:

@@ -16,7 +16,7 @@ from shared.kube.api.connection import Connection
 from shared.kube.connect.access import TokenFile
 from shared.kube.connect.incluster import from_service_account
 from shared.kube.connect.resolver import resolve
-from shared.settings import Settings
+from shared.settings.cluster import ClusterSettings
 from tests.support.api_server import ApiServer
 from tests.support.tls import Authority
 
@@ -43,9 +43,9 @@ def home(tmp_path: Path) -> Path:
 async def test_sources_are_used_in_order(home: Path) -> None:
     (home / "file").write_text(kubeconfig("https://file"))
     encoded = base64.b64encode(kubeconfig("https://base64").encode()).decode()
-    everything = Settings(kubeconfig_base64=encoded, kubeconfig=str(home / "file"), home=str(home))
-    without_base64 = Settings(kubeconfig=str(home / "file"), home=str(home))
-    only_home = Settings(home=str(home))
+    everything = ClusterSettings(kubeconfig_base64=encoded, kubeconfig=str(home / "file"), home=str(home))
+    without_base64 = ClusterSettings(kubeconfig=str(home / "file"), home=str(home))
+    only_home = ClusterSettings(home=str(home))
     found = [await resolve(settings) for settings in (everything, without_base64, only_home)]
     assert [(connection.method, connection.server) for connection in found] == [
         ("kubeconfig-base64", "https://base64"),
@@ -55,13 +55,13 @@ async def test_sources_are_used_in_order(home: Path) -> None:
 
 
 async def test_pod_without_a_token_goes_on_to_the_home_kubeconfig(home: Path) -> None:
-    settings = Settings(kubernetes_service_host="10.0.0.1", home=str(home))
+    settings = ClusterSettings(kubernetes_service_host="10.0.0.1", home=str(home))
     assert (await resolve(settings)).method == "home-kubeconfig"
 
 
 async def test_no_source_names_each_and_why(tmp_path: Path) -> None:
     with pytest.raises(ConnectionFailed) as caught:
-        await resolve(Settings(kubernetes_service_host="10.0.0.1", home=str(tmp_path)))
+        await resolve(ClusterSettings(kubernetes_service_host="10.0.0.1", home=str(tmp_path)))
     error = caught.value
     assert error.fields["sources"] == [
         "GKE: GKE_CLUSTER_NAME and GKE_CLUSTER_LOCATION are not set",
@@ -77,7 +77,7 @@ async def test_no_source_names_each_and_why(tmp_path: Path) -> None:
 async def test_broken_home_kubeconfig_is_told_as_such(home: Path) -> None:
     (home / ".kube" / "config").write_text("[]")
     with pytest.raises(ConnectionFailed) as caught:
-        await resolve(Settings(home=str(home)))
+        await resolve(ClusterSettings(home=str(home)))
     assert caught.value.reason == "KUBECONFIG_INVALID"
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from starlette.responses import JSONResponse, Response
 
 from shared.errors import InvalidRequest
-from shared.settings import Settings
+from shared.settings.commands import CommandSettings
 from shared.web.api.commands import ExecOptions
 from shared.web.api.exec_request import query_options, read_command
 from shared.web.http.call import Call
@@ -19,7 +19,7 @@ from shared.web.http.request_body import RequestBody
 from shared.web.http.routing import Route
 from tests.support.web_app import ask, serving
 
-SETTINGS = Settings.from_env({"AUTH_MODE": "dev"})
+COMMANDS = CommandSettings()
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20)
 
 
@@ -30,7 +30,7 @@ def encoded(*parameters: tuple[str, str]) -> bytes:
 def test_a_command_given_once_is_a_line_for_the_shell() -> None:
     options = query_options(b"command=wc%20-c%20%3E%20n+m")
     assert options == ExecOptions(command="wc -c > n m")
-    assert options.with_stdin(None, SETTINGS).argv == ["sh", "-c", "wc -c > n m"]
+    assert options.with_stdin(None, COMMANDS).argv == ["sh", "-c", "wc -c > n m"]
 
 
 @given(argv=st.lists(TEXT, min_size=2, max_size=5))
@@ -83,7 +83,7 @@ def test_options_arrive_exactly(value: str, workdir: str) -> None:
 )
 def test_what_breaks_a_rule_is_refused_with_the_field(query: bytes, reason: str, field: str | None) -> None:
     with pytest.raises(InvalidRequest) as refused:
-        query_options(query).with_stdin(None, SETTINGS)
+        query_options(query).with_stdin(None, COMMANDS)
     assert refused.value.reason == reason
     assert refused.value.fields.get("field") == field
     assert len(refused.value.detail) < 500
@@ -91,7 +91,7 @@ def test_what_breaks_a_rule_is_refused_with_the_field(query: bytes, reason: str,
 
 def application() -> object:
     async def handler(call: Call) -> Response:
-        command = await read_command(call, RequestBody(), SETTINGS)
+        command = await read_command(call, RequestBody(), COMMANDS)
         return JSONResponse({"argv": list(command.argv), "has_stdin": command.stdin is not None})
 
     return serving([Route("POST", "/exec", handler)])

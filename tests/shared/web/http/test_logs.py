@@ -169,7 +169,7 @@ def test_on_cloud_run_entries_are_json_on_stderr_and_on_a_terminal_readable() ->
         "import logging, sys\n"
         "from shared.settings import Settings\n"
         "from shared.web.http import logs\n"
-        "logs.configure(Settings.from_env(dict(pair.split('=') for pair in sys.argv[1:])))\n"
+        "logs.configure(Settings.from_env(dict(pair.split('=') for pair in sys.argv[1:])).platform)\n"
         "logging.getLogger('gamgui.x').info('hello')\n"
         "logging.getLogger('shared.x').info('hello')\n"
         "logging.getLogger('library').info('unimportant')\n"

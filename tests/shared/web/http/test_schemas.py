@@ -15,20 +15,30 @@ from shared.core.sessions.new_session import NewSession
 from shared.errors import InvalidRequest, PermissionDenied
 from shared.quantities import quantity
 from shared.settings import Settings
+from shared.settings.commands import CommandSettings
+from shared.settings.images import ImageSettings
+from shared.settings.sessions import SessionSettings
 from shared.web.api.commands import ExecBody
 from shared.web.http.schemas import CreateSessionBody, decode, image_allowed
 
 
-def settings(**environ: str) -> Settings:
-    return Settings.from_env({"AUTH_MODE": "dev", "SESSION_IMAGE": "reg.example.com/gam:7", **environ})
+def settings(**environ: str) -> tuple[SessionSettings, ImageSettings]:
+    all_of_them = Settings.from_env({"AUTH_MODE": "dev", "SESSION_IMAGE": "reg.example.com/gam:7", **environ})
+    return all_of_them.sessions, all_of_them.images
+
+
+def images(**environ: str) -> ImageSettings:
+    return settings(**environ)[1]
 
 
 def create(body: Any, **environ: str) -> NewSession:
-    return decode(json.dumps(body).encode(), CreateSessionBody).to_new_session(settings(**environ))
+    return decode(json.dumps(body).encode(), CreateSessionBody).to_new_session(*settings(**environ))
 
 
 def exec_(body: Any, **environ: str) -> Command:
-    return decode(json.dumps(body).encode(), ExecBody).to_command(settings(**environ))
+    return decode(json.dumps(body).encode(), ExecBody).to_command(
+        Settings.from_env({"AUTH_MODE": "dev", **environ}).commands
+    )
 
 
 async def stdin_of(command: Command) -> bytes | None:
@@ -176,7 +186,7 @@ def test_without_any_image_the_request_must_name_one() -> None:
     ],
 )
 def test_the_operators_image_is_allowed_and_those_of_the_list(allowed: str, image: str, may: bool) -> None:
-    assert image_allowed(image, settings(ALLOWED_IMAGES=allowed)) is may
+    assert image_allowed(image, images(ALLOWED_IMAGES=allowed)) is may
     if may:
         assert create({"image": image}, ALLOWED_IMAGES=allowed).image == image
     else:
@@ -186,9 +196,9 @@ def test_the_operators_image_is_allowed_and_those_of_the_list(allowed: str, imag
 
 
 def test_without_a_list_any_image_is_allowed_on_a_laptop_only() -> None:
-    assert image_allowed("anything", settings(SESSION_STORE="sqlite"))
-    assert not image_allowed("anything", settings(SESSION_STORE="firestore"))
-    assert not image_allowed("anything", settings(SESSION_STORE="sqlite", ALLOWED_IMAGES="other"))
+    assert image_allowed("anything", images(SESSION_STORE="sqlite"))
+    assert not image_allowed("anything", images(SESSION_STORE="firestore"))
+    assert not image_allowed("anything", images(SESSION_STORE="sqlite", ALLOWED_IMAGES="other"))
 
 
 @pytest.mark.parametrize(
@@ -288,9 +298,9 @@ def test_any_bytes_are_a_body_or_an_invalid_request(body: bytes) -> None:
         try:
             known = decode(body, shape)
             if isinstance(known, CreateSessionBody):
-                known.to_new_session(settings())
+                known.to_new_session(*settings())
             else:
-                known.to_command(settings())
+                known.to_command(CommandSettings())
         except (InvalidRequest, PermissionDenied) as error:
             assert error.status in (400, 403)
             assert error.detail.encode()

@@ -24,7 +24,7 @@ from shared.kube.connect.gke.cluster import ClusterId
 from shared.kube.connect.gke.google_tokens import GoogleCredentials
 from shared.kube.connect.gke.lookup import get_cluster
 from shared.kube.connect.resolver import resolve
-from shared.settings import Settings
+from shared.settings.cluster import ClusterSettings
 from tests.support.api_server import ApiServer
 from tests.support.gke_server import PATH, GkeServer, cluster, dns_cluster, public_cluster
 from tests.support.metadata_server import MetadataServer
@@ -41,12 +41,16 @@ class Google:
     tokens: MetadataServer
 
     @property
-    def settings(self) -> Settings:
-        return Settings(
-            gke_cluster_name="sessions",
-            gke_cluster_location="europe-west1",
-            gke_api_endpoint=self.gke.endpoint,
-        )
+    def settings(self) -> ClusterSettings:
+        return self.settings_with()
+
+    def settings_with(self, **changes: str) -> ClusterSettings:
+        usual = {
+            "gke_cluster_name": "sessions",
+            "gke_cluster_location": "europe-west1",
+            "gke_api_endpoint": self.gke.endpoint,
+        }
+        return ClusterSettings(**{**usual, **changes})  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -257,20 +261,20 @@ async def test_api_that_is_not_there_is_an_error_that_passes(google: Google) -> 
     ],
 )
 async def test_api_endpoint_in_the_clear_is_for_this_machine_only(google: Google, endpoint: str) -> None:
-    error = await failure(dataclasses.replace(google.settings, gke_api_endpoint=endpoint))
+    error = await failure(google.settings_with(gke_api_endpoint=endpoint))
     assert error.reason == "GKE_API_ENDPOINT_INVALID"
     assert google.gke.tokens == []
 
 
 async def test_project_setting_wins_over_the_credentials_own(google: Google) -> None:
-    error = await failure(dataclasses.replace(google.settings, google_cloud_project="other-project"))
+    error = await failure(google.settings_with(google_cloud_project="other-project"))
     assert error.reason == "GKE_CLUSTER_NOT_FOUND"
     assert error.fields["project"] == "other-project"
 
 
 @pytest.mark.parametrize("name", ["a/b", "..", "a b", "ä"])
 async def test_name_that_is_none_is_not_looked_up(google: Google, name: str) -> None:
-    error = await failure(dataclasses.replace(google.settings, gke_cluster_name=name))
+    error = await failure(google.settings_with(gke_cluster_name=name))
     assert error.reason == "GKE_CLUSTER_INVALID"
     assert google.gke.tokens == []
 
@@ -280,11 +284,11 @@ async def test_broken_gke_source_does_not_fall_through_to_a_kubeconfig(
 ) -> None:
     (tmp_path / ".kube").mkdir()
     (tmp_path / ".kube" / "config").write_text("current-context: other\n")
-    settings = dataclasses.replace(google.settings, home=str(tmp_path), kubeconfig=str(tmp_path / "missing"))
+    settings = google.settings_with(home=str(tmp_path), kubeconfig=str(tmp_path / "missing"))
     assert (await failure(settings)).reason == "GKE_CLUSTER_NOT_FOUND"
 
 
-async def failure(settings: Settings) -> ConnectionFailed:
+async def failure(settings: ClusterSettings) -> ConnectionFailed:
     with pytest.raises(ConnectionFailed) as caught:
         await resolve(settings)
     assert "localhost" not in caught.value.detail

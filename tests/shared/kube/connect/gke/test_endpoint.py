@@ -9,7 +9,7 @@ import pytest
 from shared.errors import ConnectionFailed
 from shared.kube.connect.gke.cluster import ClusterId
 from shared.kube.connect.gke.endpoint import choose_endpoint
-from shared.settings import GkeEndpoint
+from shared.settings.cluster import GkeEndpoint
 from tests.support.gke_server import cluster
 
 IDENTITY = ClusterId("test-project", "europe-west1", "sessions")

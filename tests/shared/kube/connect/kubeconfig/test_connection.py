@@ -18,7 +18,7 @@ from shared.kube.api.client import KubeApi
 from shared.kube.api.connection import Connection
 from shared.kube.connect.connector import ClusterConnector
 from shared.kube.connect.resolver import resolve
-from shared.settings import Settings
+from shared.settings.cluster import ClusterSettings
 from tests.support.api_server import ApiServer
 from tests.support.kubeconfigs import base64_text, document, trusted, write
 from tests.support.kubectl import kubectl, needs_kubectl
@@ -33,7 +33,7 @@ PAIR = AUTHORITY.issue("127.0.0.1", "cluster.example")
 
 
 async def get(kubeconfig: str) -> dict[str, Any]:
-    api = KubeApi(ClusterConnector(Settings(kubeconfig=kubeconfig)))
+    api = KubeApi(ClusterConnector(ClusterSettings(kubeconfig=kubeconfig)))
     try:
         return await api.request("GET", "/version", timeout_seconds=5)
     finally:
@@ -125,7 +125,7 @@ async def test_certificate_is_verified_as_the_cluster_entry_says(
 ) -> None:
     async with ApiServer(PAIR) as server:
         path = write(tmp_path, document({"server": f"https://{server.address}", **fields}))
-        connection = await resolve(Settings(kubeconfig=path))
+        connection = await resolve(ClusterSettings(kubeconfig=path))
         assert await answers(connection) is reached
     assert bool(server.seen) is reached
 
@@ -137,13 +137,13 @@ async def test_intermediate_authority_may_be_the_anchor(tmp_path: Path) -> None:
             "server": f"https://{server.address}",
             "certificate-authority-data": base64_text(PAIR.certificate),
         }
-        connection = await resolve(Settings(kubeconfig=write(tmp_path, document(cluster))))
+        connection = await resolve(ClusterSettings(kubeconfig=write(tmp_path, document(cluster))))
         assert await answers(connection)
 
 
 async def test_skipped_verification_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     cluster = {"server": "https://h", "insecure-skip-tls-verify": True}
-    await resolve(Settings(kubeconfig=write(tmp_path, document(cluster))))
+    await resolve(ClusterSettings(kubeconfig=write(tmp_path, document(cluster))))
     assert "insecure-skip-tls-verify" in caplog.text
 
 
@@ -165,7 +165,7 @@ async def test_plain_http_is_used_where_the_file_says_so(tmp_path: Path) -> None
 
     async with PlainServer() as server:
         path = write(tmp_path, document({"server": f"http://{server.address}"}))
-        connection = await resolve(Settings(kubeconfig=path))
+        connection = await resolve(ClusterSettings(kubeconfig=path))
     assert connection.ssl_context is None
     assert connection.server == f"http://{server.address}"
 
@@ -174,7 +174,7 @@ async def test_token_file_is_read_again_when_the_token_is_refused(tmp_path: Path
     (tmp_path / "token").write_text("old")
     async with ApiServer(PAIR, accepted={"Bearer old"}) as server:
         path = write(tmp_path, document(trusted(server.address, AUTHORITY), {"tokenFile": "token"}))
-        api = KubeApi(ClusterConnector(Settings(kubeconfig=path)))
+        api = KubeApi(ClusterConnector(ClusterSettings(kubeconfig=path)))
         try:
             await api.request("GET", "/version")
             server.accepted = {"Bearer new"}
@@ -213,7 +213,7 @@ async def test_base64_setting_is_a_kubeconfig(tmp_path: Path) -> None:
         text = base64.encodebytes(
             json.dumps(document(trusted(server.address, AUTHORITY), {"token": "t"})).encode()
         ).decode()
-        connection = await resolve(Settings(kubeconfig_base64=text))
+        connection = await resolve(ClusterSettings(kubeconfig_base64=text))
         assert connection.method == "kubeconfig-base64"
         assert await answers(connection)
 
@@ -225,7 +225,7 @@ async def test_key_is_in_no_file_afterwards(tmp_path: Path, monkeypatch: pytest.
         "client-certificate-data": base64_text(CLIENT.certificate),
         "client-key-data": base64_text(CLIENT.key),
     }
-    await resolve(Settings(kubeconfig=write(tmp_path, document({"server": "https://h"}, user))))
+    await resolve(ClusterSettings(kubeconfig=write(tmp_path, document({"server": "https://h"}, user))))
     assert list((tmp_path / "tmp").iterdir()) == []
     assert not [target for target in open_files() if "client-certificate" in target]
 
@@ -234,7 +234,7 @@ async def test_event_loop_goes_on_while_files_are_read(tmp_path: Path) -> None:
     """A pipe nobody writes to holds a reader up: the loop must not be that reader."""
     fifo = tmp_path / "config"
     os.mkfifo(fifo)
-    waiting = asyncio.create_task(resolve(Settings(kubeconfig=str(fifo))))
+    waiting = asyncio.create_task(resolve(ClusterSettings(kubeconfig=str(fifo))))
     await asyncio.sleep(0)  # it starts; were it to read here, this line would never end
     content = json.dumps(document({"server": "https://h"}))
     await asyncio.to_thread(fifo.write_text, content)

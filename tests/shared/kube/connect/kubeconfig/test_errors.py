@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from shared.errors import ConnectionFailed
 from shared.kube.connect.resolver import resolve
-from shared.settings import Settings
+from shared.settings.cluster import ClusterSettings
 from tests.support.kubeconfigs import base64_text, document, write
 from tests.support.tls import Authority, private_pem
 
@@ -24,7 +24,7 @@ CLIENT = CLIENTS.issue_client("alice")
 async def failure(content: dict[str, Any], folder: Path) -> ConnectionFailed:
     path = write(folder, content)
     with pytest.raises(ConnectionFailed) as caught:
-        connection = await resolve(Settings(kubeconfig=path))
+        connection = await resolve(ClusterSettings(kubeconfig=path))
         await connection.credentials.authorization()
     assert path in caught.value.detail
     assert caught.value.fields.get("file", path) == path
@@ -48,7 +48,7 @@ async def failure(content: dict[str, Any], folder: Path) -> ConnectionFailed:
 )
 async def test_malformed_base64_setting_says_what_to_do(text: str, hint: str) -> None:
     with pytest.raises(ConnectionFailed) as caught:
-        await resolve(Settings(kubeconfig_base64=text))
+        await resolve(ClusterSettings(kubeconfig_base64=text))
     assert caught.value.detail.startswith("KUBECONFIG_BASE64 ")
     assert hint in caught.value.detail
 
@@ -160,10 +160,10 @@ async def test_context_that_leads_nowhere_is_an_error(
 
 async def test_missing_files_are_an_error_and_not_another_cluster(tmp_path: Path) -> None:
     home = write(tmp_path / ".kube", document({"server": "https://other"}))
-    assert (await resolve(Settings(home=str(tmp_path)))).method == "home-kubeconfig"
+    assert (await resolve(ClusterSettings(home=str(tmp_path)))).method == "home-kubeconfig"
     path = f"{tmp_path}/a{os.pathsep}{tmp_path}/b"
     with pytest.raises(ConnectionFailed) as caught:
-        await resolve(Settings(kubeconfig=path, home=str(tmp_path)))
+        await resolve(ClusterSettings(kubeconfig=path, home=str(tmp_path)))
     assert caught.value.reason == "KUBECONFIG_NOT_FOUND"
     assert f"{tmp_path}/b" in caught.value.detail
     assert home not in caught.value.detail
@@ -174,5 +174,5 @@ async def test_unreadable_file_is_an_error(tmp_path: Path, name: str) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "large").write_bytes(b"#" * 2_000_000)
     with pytest.raises(ConnectionFailed) as caught:
-        await resolve(Settings(kubeconfig=str(tmp_path / name)))
+        await resolve(ClusterSettings(kubeconfig=str(tmp_path / name)))
     assert caught.value.reason == "KUBECONFIG_UNREADABLE"

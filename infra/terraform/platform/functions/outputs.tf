@@ -1,0 +1,4 @@
+output "functions" {
+  description = "The functions with every default."
+  value       = var.functions
+}

@@ -1,0 +1,1 @@
+"""All functions in one process: for a laptop, a cluster, or one public service."""

@@ -1,0 +1,72 @@
+"""What an instance does in the cluster, and what it does instead where there is none."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from shared.app.composition import App
+    from shared.core.cleanup.ports import Inventory
+    from shared.core.credentials.ports import CredentialStore
+    from shared.core.sessions.ports import PodRuntime
+    from shared.kube.api.client import KubeApi
+    from shared.kube.jobs.runtime import JobLimits
+
+
+def kube(app: App) -> KubeApi:
+    """The client of the Kubernetes API."""
+    from shared.kube.api.client import KubeApi
+    from shared.kube.connect.connector import ClusterConnector
+
+    return KubeApi(ClusterConnector(app.settings.cluster), app.telemetry)
+
+
+def runtime(app: App) -> PodRuntime:
+    """Kubernetes; with a collector, one that tells each call. Virtual with ``USE_MOCK_CONTAINER_ADAPTER``."""
+    if app.settings.virtual.only:
+        return app.virtual
+    from shared.kube.pods.manifest import PodOptions
+    from shared.kube.pods.runtime import KubernetesRuntime
+    from shared.shutdown import shutdown_event
+
+    settings = app.settings.pods
+    options = PodOptions.from_settings(settings, app.job_limits, app.settings.sessions.max_ttl_seconds)
+    made = KubernetesRuntime(app.kube, options, settings.template, shutdown=shutdown_event(), held=app.held)
+    if not app.settings.platform.otlp_endpoint:
+        return made
+    from shared.telemetry.runtime import ToldRuntime
+
+    return ToldRuntime(made, app.telemetry, app.clock)
+
+
+def job_limits(app: App) -> JobLimits:
+    """What the operator allows jobs."""
+    from shared.kube.jobs.runtime import JobLimits
+
+    return JobLimits(
+        disk_bytes=app.settings.jobs.disk_bytes,
+        unfinished=app.settings.jobs.max_per_session,
+        follow_seconds=app.settings.commands.max_timeout_seconds,
+    )
+
+
+def inventory(app: App) -> Inventory:
+    """What there is in the namespace; nothing with ``USE_MOCK_CONTAINER_ADAPTER``."""
+    if app.settings.virtual.only:
+        from shared.virtual.inventory import EmptyInventory
+
+        return EmptyInventory()
+    from shared.kube.pods.inventory import KubernetesInventory
+
+    return KubernetesInventory(app.kube, app.settings.pods.namespace)
+
+
+def credential_store(app: App) -> CredentialStore:
+    """Secrets in Kubernetes, or memory with ``USE_MOCK_CONTAINER_ADAPTER``."""
+    if app.settings.virtual.only:
+        from shared.virtual.credentials import MemoryCredentials
+
+        return MemoryCredentials()
+    from shared.kube.credentials.secret import KubernetesSecrets
+
+    return KubernetesSecrets(app.kube, app.settings.pods.namespace)

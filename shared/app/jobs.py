@@ -1,0 +1,25 @@
+"""Jobs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from shared.core.jobs.service import JobService
+from shared.kube.jobs.runtime import KubernetesJobs
+from shared.virtual.jobs import VirtualJobs
+
+if TYPE_CHECKING:
+    from shared.app.composition import App
+
+
+def service(app: App) -> JobService:
+    """The use cases of jobs."""
+    return JobService(
+        store=app.store.jobs,
+        sessions=app.store.sessions,
+        access=app.access,
+        runtime=KubernetesJobs(app.runtime, app.job_limits, app.held),
+        virtual=VirtualJobs(),
+        audit=app.auditor,
+        clock=app.clock,
+    )

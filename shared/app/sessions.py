@@ -1,0 +1,82 @@
+"""Sessions: whose they are, their states, and the use cases."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from shared.app.composition import App
+    from shared.core.sessions.access import SessionAccess
+    from shared.core.sessions.idempotency import IdempotentRequests
+    from shared.core.sessions.service import SessionService
+    from shared.core.sessions.states import SessionStates
+    from shared.core.sessions.update import SessionUpkeep
+
+_MOST_DAYS = 36_500
+"""What is kept for a century is kept; Python's calendar ends."""
+
+
+def retention(days: int) -> timedelta:
+    """How long something is kept that the operator wants to keep for so many days."""
+    return timedelta(days=min(days, _MOST_DAYS))
+
+
+def access(app: App) -> SessionAccess:
+    """Finds callers' sessions."""
+    from shared.core.sessions.access import SessionAccess
+    from shared.identity.claims import lowered
+
+    return SessionAccess(
+        store=app.store.sessions,
+        runtime=app.runtime,
+        virtual=app.virtual,
+        states=app.states,
+        clock=app.clock,
+        audit=app.auditor,
+        administrators=[lowered(email) for email in app.settings.access.admin_emails],
+    )
+
+
+def states(app: App) -> SessionStates:
+    """Moves sessions through their states."""
+    from shared.core.sessions.states import SessionStates
+
+    return SessionStates(app.store.sessions, app.clock, retention(app.settings.cleanup.retention_days))
+
+
+def service(app: App) -> SessionService:
+    """The use cases of sessions."""
+    from shared.core.credentials.new_session import NewSessionCredentials
+    from shared.core.sessions.concurrency import ExecSlots
+    from shared.core.sessions.service import SessionService
+
+    return SessionService(
+        store=app.store.sessions,
+        runtime=app.runtime,
+        virtual=app.virtual,
+        access=app.access,
+        states=app.states,
+        jobs=app.jobs,
+        credentials=NewSessionCredentials(app.credential_store),
+        clock=app.clock,
+        audit=app.auditor,
+        namespace=app.settings.pods.namespace,
+        fallback=app.settings.virtual.fallback == "virtual",
+        slots=ExecSlots(app.settings.commands.max_per_session),
+        limit=app.settings.sessions.max_per_owner,
+    )
+
+
+def upkeep(app: App) -> SessionUpkeep:
+    """What callers change of their sessions."""
+    from shared.core.sessions.update import SessionUpkeep
+
+    return SessionUpkeep(store=app.store.sessions, access=app.access, audit=app.auditor, clock=app.clock)
+
+
+def requests(app: App) -> IdempotentRequests:
+    """Idempotency keys."""
+    from shared.core.sessions.idempotency import IdempotentRequests
+
+    return IdempotentRequests(app.store.requests, app.clock)

@@ -1,0 +1,10 @@
+"""What an operator can set: a frozen group for each concern, and one reader of the environment.
+
+A module takes the group that it needs; ``Settings`` has all of them and is for the composition root.
+"""
+
+from __future__ import annotations
+
+from shared.settings.environment import Settings
+
+__all__ = ["Settings"]

@@ -1,0 +1,24 @@
+"""Where this process runs, and where it tells what it does."""
+
+from __future__ import annotations
+
+from shared.settings.setting import Group, cloud_run_service, google_cloud_project, setting
+
+
+class PlatformSettings(Group):
+    """Where this process runs, and where it tells what it does."""
+
+    otlp_endpoint: str = setting(
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+        default="",
+        doc="Base URL of an OpenTelemetry collector (OTLP over HTTP, port 4318 as a rule) for traces and "
+        "metrics; empty: none. Other `OTEL_` variables are read by its SDK",
+    )
+    google_cloud_project: str = google_cloud_project()
+    k_service: str = cloud_run_service()
+    k_revision: str = setting("K_REVISION", default="", doc="Set by Cloud Run: the revision's name")
+
+    @property
+    def on_cloud_run(self) -> bool:
+        """Whether this process is a Cloud Run instance."""
+        return bool(self.k_service)

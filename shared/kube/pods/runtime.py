@@ -22,7 +22,8 @@ from shared.errors import (
 )
 from shared.kube.api.client import WATCH_STALL_SECONDS, JsonObject, KubeApi
 from shared.kube.api.errors import ApiError, public_message
-from shared.kube.exec.execution import Container, Execution
+from shared.kube.exec.execution import Execution
+from shared.kube.exec.socket import Container
 from shared.kube.pods.diagnosis import CONTAINER, GONE, diagnose
 from shared.kube.pods.manifest import GRACE_SECONDS, PodOptions, pod_manifest
 

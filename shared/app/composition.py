@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from shared.core.sessions.service import SessionService
     from shared.core.sessions.states import SessionStates
     from shared.core.sessions.update import SessionUpkeep
-    from shared.web.api.answer_room import AnswerRoom
+    from shared.web.api.exec_answer import AnswerRoom
     from shared.web.http.rates import RequestRates
 
 _MOST_DAYS = 36_500
@@ -191,7 +191,7 @@ class App(Adapters):
     @functools.cached_property
     def answers(self) -> AnswerRoom:
         """What the JSON answers of commands may keep together."""
-        from shared.web.api.answer_room import AnswerRoom
+        from shared.web.api.exec_answer import AnswerRoom
 
         return AnswerRoom(held=self.held)
 

@@ -18,11 +18,11 @@ from shared.core.files.paths import WorkspacePath
 from shared.core.files.service import SessionFiles
 from shared.core.files.upload import Body, Piece, Progress
 from shared.errors import InvalidRequest, NotFound, UnsupportedMediaType
-from shared.web.http.byte_streams import StreamedResponse
 from shared.web.http.call import Call
 from shared.web.http.encoding import as_json
 from shared.web.http.paging import page_size, single_values
 from shared.web.http.ranges import byte_range, content_range, digest_header, names_tag, sha256_of
+from shared.web.http.streaming import StreamedResponse
 
 MAX_PAGE = 1000
 _DEFAULT_PAGE = 200

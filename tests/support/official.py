@@ -1,4 +1,4 @@
-"""The official Python client at work: sessions' pods as it creates, lists, watches, uses and deletes them."""
+"""The official Python client: REST, and exec as it has it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,15 @@ from kubernetes.aio.client import ApiClient, Configuration, CoreV1Api
 from kubernetes.aio.stream import WsApiClient
 
 _STDOUT, _STDERR, _STATUS = 1, 2, 3
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Ended:
+    """How a command ended, and what it said."""
+
+    code: int
+    stdout: bytes
+    stderr: bytes
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -28,24 +37,27 @@ class Official:
     async def run(self, namespace: str, pod: str, argv: Sequence[str], container: str) -> Ended:
         """Runs a command without input to its end."""
         said: dict[int, list[bytes]] = {_STDOUT: [], _STDERR: [], _STATUS: []}
+        async for channel, data in self.messages(namespace, pod, argv, container):
+            said[channel].append(data)
+        stdout, stderr, status = (b"".join(said[channel]) for channel in (_STDOUT, _STDERR, _STATUS))
+        return Ended(exit_code(status), stdout, stderr)
+
+    async def messages(
+        self, namespace: str, pod: str, argv: Sequence[str], container: str
+    ) -> AsyncGenerator[tuple[int, bytes]]:
+        """What a command without input says as it comes, each with its channel; last comes its status."""
         upgrade = await self.streams.connect_get_namespaced_pod_exec_without_preload_content(
             pod, namespace, command=list(argv), container=container, stdout=True, stderr=True, stdin=False
         )
         async with upgrade as socket:
             async for message in socket:
-                said[message.data[0]].append(message.data[1:])
-        [status] = [part for part in said[_STATUS] if part]
-        code = WsApiClient.parse_error_data(status.decode())
-        return Ended(code, b"".join(said[_STDOUT]), b"".join(said[_STDERR]))
+                yield message.data[0], message.data[1:]
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Ended:
-    """How a command ended, and what it said."""
-
-    code: int
-    stdout: bytes
-    stderr: bytes
+def exit_code(status: bytes) -> int:
+    """The exit code that the last message tells of, as the client reads it."""
+    code: int = WsApiClient.parse_error_data(status.decode())
+    return code
 
 
 @contextlib.asynccontextmanager

@@ -204,9 +204,7 @@ async def _configuration() -> Configuration:
 
     configuration = Configuration()
     # main() has left nothing else that leads to a cluster.
-    await config.load_kube_config(
-        config_file=os.environ.get("KUBECONFIG"), client_configuration=configuration
-    )
+    await config.load_kube_config(file, client_configuration=configuration)  # type: ignore[no-untyped-call]
     return configuration
 
 

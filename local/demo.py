@@ -203,7 +203,7 @@ async def _configuration() -> Configuration:
     from kubernetes.aio.client import Configuration
 
     configuration = Configuration()
-    # main() has left nothing else that leads to a cluster.
+    file = os.environ.get("KUBECONFIG")  # main() has left nothing else that leads to a cluster
     await config.load_kube_config(file, client_configuration=configuration)  # type: ignore[no-untyped-call]
     return configuration
 

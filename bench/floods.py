@@ -7,7 +7,7 @@ import asyncio
 from bench import memory
 from bench.laboratory import Laboratory
 from bench.report import Ratio
-from shared.web.api.answer_room import MAX_ALL_KEPT_BYTES
+from shared.web.api.exec_answer import MAX_ALL_KEPT_BYTES
 
 _AT_ONCE = 12
 _SECONDS = 5

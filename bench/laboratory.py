@@ -11,11 +11,13 @@ import aiohttp
 
 from bench.bare import BareExec
 from bench.kubectl import Kubectl
+from bench.official import OfficialExec
 from local.images import IMAGES, LOCAL_IMAGE
 from shared.kube.connect.resolver import resolve
 from shared.settings import Settings
 from tests.support import laptop
 from tests.support.client import Client, Json
+from tests.support.official import official
 
 USER = "bench@example.com"
 
@@ -32,6 +34,7 @@ class Laboratory:
         session: A running session.
         bare: Runs commands in the same pod without us.
         kubectl: Likewise.
+        official: Likewise, by the official Python client.
     """
 
     folder: Path
@@ -41,6 +44,7 @@ class Laboratory:
     session: Json
     bare: BareExec
     kubectl: Kubectl
+    official: OfficialExec
 
 
 @contextlib.asynccontextmanager
@@ -67,5 +71,6 @@ async def laboratory(folder: Path) -> AsyncGenerator[Laboratory]:
         session = await client.create()
         bare = BareExec(http, await resolve(Settings.from_env(settings).cluster), session)
         kubectl = Kubectl(kubeconfig, folder, session)
-        yield Laboratory(folder, settings, process.pid, client, session, bare, kubectl)
+        peer = OfficialExec(await stack.enter_async_context(official(kubeconfig)), session)
+        yield Laboratory(folder, settings, process.pid, client, session, bare, kubectl, peer)
         await client.delete(session)

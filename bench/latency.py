@@ -1,4 +1,4 @@
-"""How long an exec of ``true`` takes: through the function, by a bare WebSocket, by kubectl."""
+"""How long an exec of ``true`` takes: through the function, by a bare WebSocket, by others' clients."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _COMMAND = ["true"]
 
 
 async def exec_latency(lab: Laboratory) -> list[Ratio]:
-    """Measures the three in turns.
+    """Measures all of them in turns.
 
     Raises:
         RuntimeError: A command did not exit with 0.
@@ -22,15 +22,21 @@ async def exec_latency(lab: Laboratory) -> list[Ratio]:
     function: list[float] = []
     bare: list[float] = []
     official: list[float] = []
+    kubectl: list[float] = []
     for number in range(-_WARM_UP, _ROUNDS):
-        times = (await _through_function(lab), (await lab.bare.run(_COMMAND))[1])
+        times = (
+            await _through_function(lab),
+            (await lab.bare.run(_COMMAND))[1],
+            (await lab.official.run(_COMMAND))[1],
+        )
         if number < 0:
             continue
         function.append(times[0] * 1000)
         bare.append(times[1] * 1000)
+        official.append(times[2] * 1000)
         if lab.kubectl.installed and number % _KUBECTL_EVERY == 0:
-            official.append(await lab.kubectl.run(_COMMAND) * 1000)
-    ours, yardstick = Samples(function, "ms"), Samples(bare, "ms")
+            kubectl.append(await lab.kubectl.run(_COMMAND) * 1000)
+    ours, yardstick, peer = Samples(function, "ms"), Samples(bare, "ms"), Samples(official, "ms")
     rows = [
         Ratio(
             "exec of true: function / bare WebSocket, p50",
@@ -39,9 +45,14 @@ async def exec_latency(lab: Laboratory) -> list[Ratio]:
             2.0,
             detail=f"{ours} / {yardstick}",
         ),
+        Ratio(
+            "exec of true: official Python client / bare WebSocket, p50",
+            peer.median / yardstick.median,
+            detail=f"{peer} / {yardstick}; without supervisor, limit or half-close",
+        ),
     ]
-    if official:
-        theirs = Samples(official, "ms")
+    if kubectl:
+        theirs = Samples(kubectl, "ms")
         rows.append(
             Ratio(
                 "exec of true: kubectl / bare WebSocket, p50",

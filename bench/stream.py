@@ -1,4 +1,4 @@
-"""How fast a long output comes as NDJSON, against a bare WebSocket, and what it costs in memory."""
+"""How fast a long output comes as NDJSON, against others, and what it costs in memory."""
 
 from __future__ import annotations
 
@@ -34,6 +34,7 @@ async def stream_rate(lab: Laboratory) -> list[Ratio]:
     await _check_content(lab)
     text = await _in_turns(lab, _TEXT.format(_SIZE_MIB), _ROUNDS)
     growth = memory.peak_mib(lab.gateway_pid) - before
+    official = Samples([await _official_rate(lab, _TEXT.format(_SIZE_MIB)) for _ in range(_ROUNDS)], "MiB/s")
     binary = await _in_turns(lab, _BINARY.format(_SIZE_MIB // _BINARY_SEED_MIB), _ROUNDS // 2)
     after = memory.resident_mib(lab.gateway_pid)
     what = f"{_SIZE_MIB} MiB of output"
@@ -44,6 +45,11 @@ async def stream_rate(lab: Laboratory) -> list[Ratio]:
             ">=",
             0.7,
             detail=f"{text[0]} / {text[1]}",
+        ),
+        Ratio(
+            f"{what}, text: rate of the official Python client / bare WebSocket",
+            official.median / text[1].median,
+            detail=f"{official} / {text[1]}",
         ),
         Ratio(
             f"{what}, text: the gateway's memory grows by",
@@ -72,6 +78,14 @@ async def _in_turns(lab: Laboratory, script: str, rounds: int) -> tuple[Samples,
         bare.append(_SIZE_MIB / seconds)
         ours.append(_SIZE_MIB / await _through_function(lab, script, _SIZE_MIB))
     return Samples(ours, "MiB/s"), Samples(bare, "MiB/s")
+
+
+async def _official_rate(lab: Laboratory, script: str) -> float:
+    """The rate by the official client, in MiB of output a second."""
+    received, seconds = await lab.official.run(["sh", "-c", script])
+    if received != _SIZE_MIB * _MIB:
+        raise RuntimeError(f"the official client carried {received} bytes")
+    return _SIZE_MIB / seconds
 
 
 async def _through_function(lab: Laboratory, script: str, size_mib: int) -> float:

@@ -16,12 +16,15 @@ import tempfile
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from pathlib import Path
-from typing import IO, Any, TypeAlias
+from typing import IO, TYPE_CHECKING, Any, TypeAlias
 
 import aiohttp
 
 from local.serve import choose_cluster
 from shared.errors import GamguiError
+
+if TYPE_CHECKING:
+    from kubernetes.aio.client import Configuration
 
 JsonObject: TypeAlias = dict[str, Any]
 
@@ -181,22 +184,28 @@ def _expect(holds: bool, found: object) -> None:
 
 
 async def _pods(namespace: str, pod: str) -> str:
-    """What Kubernetes itself says of the pod, asked over the connection that the functions use."""
-    from shared.kube.api.client import KubeApi
-    from shared.kube.api.errors import ApiError
-    from shared.kube.connect.connector import ClusterConnector
-    from shared.settings import Settings
+    """What Kubernetes says of the pod to its official client, which shares no code with ours."""
+    from kubernetes.aio.client import ApiClient, CoreV1Api
+    from kubernetes.aio.client.exceptions import ApiException
 
-    # What says who calls plays no part: main() has left nothing else that leads to a cluster.
-    api = KubeApi(ClusterConnector(Settings.from_env({**os.environ, "AUTH_MODE": "dev"}).cluster))
-    try:
-        found = await api.request("GET", f"/api/v1/namespaces/{namespace}/pods/{pod}")
-    except ApiError as error:
-        _expect(error.code == 404, error.detail)
-        return f"Kubernetes answers {error.code} {error.kubernetes_reason}"
-    finally:
-        await api.close()
-    raise StepFailed(f"the pod is still there: {found['status']}")
+    async with ApiClient(await _configuration()) as client:
+        try:
+            found = await CoreV1Api(client).read_namespaced_pod(pod, namespace)
+        except ApiException as error:
+            _expect(error.status == 404, f"{error.status} {error.reason}")
+            reason = json.loads(error.body or "{}").get("reason")
+            return f"Kubernetes answers the official client {error.status} {reason}"
+    raise StepFailed(f"the pod is still there: {found.status}")
+
+
+async def _configuration() -> Configuration:
+    from kubernetes.aio import config
+    from kubernetes.aio.client import Configuration
+
+    configuration = Configuration()
+    file = os.environ.get("KUBECONFIG")  # main() has left nothing else that leads to a cluster
+    await config.load_kube_config(file, client_configuration=configuration)  # type: ignore[no-untyped-call]
+    return configuration
 
 
 @contextlib.asynccontextmanager

@@ -32,7 +32,9 @@ responses and is the only place that does.
 
 from __future__ import annotations
 
-from typing import ClassVar, TypeAlias
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar, TypeAlias
 
 FieldValue: TypeAlias = str | int | float | bool | list[str] | None
 
@@ -234,3 +236,46 @@ class ConnectionFailed(Unavailable):
     """No source of a cluster connection serves; names each source and why."""
 
     default_reason = "CLUSTER_CONNECTION_FAILED"
+
+
+_OWN_MEMBERS = ("title", "status", "detail", "reason", "retry_after_seconds")
+_OF_ONE_REQUEST = ("type", "instance", "request_id")
+"""Members of a problem document that ``members_of`` leaves out: they are the request's, or derived."""
+
+
+def members_of(error: GamguiError) -> dict[str, Any]:
+    """What an error says, as members of a JSON object: those of its problem document."""
+    wait = error.retry_after_seconds
+    return {
+        **error.fields,
+        **({} if wait is None else {"retry_after_seconds": math.ceil(wait)}),
+        "title": error.title,
+        "status": error.status,
+        "detail": error.detail,
+        "reason": error.reason,
+    }
+
+
+def error_from(members: Mapping[str, Any]) -> GamguiError:
+    """The error that ``members_of`` told of: the same for callers, of a class with that status and title.
+
+    Args:
+        members: As they were kept; those of a whole problem document do as well.
+    """
+    alike = [kind for kind in _kinds(GamguiError) if kind.status == members["status"]]
+    alike.sort(key=lambda kind: kind.title != members["title"])
+    fields = {name: value for name, value in members.items() if name not in (*_OWN_MEMBERS, *_OF_ONE_REQUEST)}
+    return (alike or [InternalError])[0](
+        str(members["detail"]),
+        reason=str(members["reason"]),
+        retry_after_seconds=members.get("retry_after_seconds"),
+        **fields,
+    )
+
+
+def _kinds(kind: type[GamguiError]) -> Iterator[type[GamguiError]]:
+    """A class of this module and those below it; others may be made in another way."""
+    if kind.__module__ == __name__:
+        yield kind
+        for below in kind.__subclasses__():
+            yield from _kinds(below)

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from shared.kube.jobs.runtime import JobLimits
     from shared.settings.platform import PlatformSettings
     from shared.store.engine import Engine
-    from shared.web.api.answer_room import AnswerRoom
+    from shared.web.api.exec_answer import AnswerRoom
     from shared.web.http.rates import RequestRates
 
 
@@ -236,7 +236,7 @@ class App:
     @functools.cached_property
     def answers(self) -> AnswerRoom:
         """What the JSON answers of commands may keep together."""
-        from shared.web.api.answer_room import AnswerRoom
+        from shared.web.api.exec_answer import AnswerRoom
 
         return AnswerRoom(held=self.held)
 

@@ -37,8 +37,8 @@ from shared.kube.jobs.log import JobLog, read_status
 from shared.kube.pods import diagnosis
 from shared.quantities import quantity
 from shared.settings import Settings
-from shared.web.api import commands, events, exec_request, jobs, sessions
-from shared.web.http import paging, preconditions, ranges, schemas
+from shared.web.api import commands, exec_request, jobs, sessions
+from shared.web.http import events, paging, preconditions, ranges, schemas
 from shared.web.http.encoding import TextSplitter
 from tests.shared.test_linear import HEADERS, JSON, SETTING
 from tests.support.growth import repeated, require_linear

@@ -12,6 +12,7 @@ from typing import Any
 from aiohttp import web
 
 from tests.support.web_server import served
+from tests.support.witness import confirm
 
 
 @dataclasses.dataclass
@@ -37,20 +38,30 @@ class Answer:
 
 @dataclasses.dataclass
 class KubeServer:
-    """Answers requests in the order of the script; the last answer stands for all that follow."""
+    """Answers requests in the order of the script; the last answer stands for all that follow.
+
+    Attributes:
+        confirmed: Objects that were sent, once the official client has confirmed them.
+    """
 
     script: list[Answer]
     requests: list[web.Request] = dataclasses.field(default_factory=list)
     bodies: list[bytes] = dataclasses.field(default_factory=list)
+    confirmed: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     url: str = ""
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[KubeServer]:
-        """Serves on loopback."""
+        """Serves on loopback; in the end asks the witness whether what was sent is Kubernetes'."""
         app = web.Application()
         app.router.add_route("*", "/{path:.*}", self._answer)
         async with served(app) as self.url:
             yield self
+        for body in filter(None, self.bodies):
+            sent = json.loads(body)
+            if "kind" in sent:
+                confirm(sent)
+                self.confirmed.append(sent)
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         self.requests.append(request)

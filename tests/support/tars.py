@@ -7,7 +7,9 @@ import tarfile
 from collections.abc import AsyncIterator, Iterable, Mapping
 
 from shared.core.files.paths import WorkspacePath
-from shared.core.files.unpack import FolderUpload
+from shared.core.files.unpack import NO_PLAN, FolderUpload
+from shared.core.files.upload import Body
+from shared.errors import GamguiError
 
 FORMATS = {"ustar": tarfile.USTAR_FORMAT, "gnu": tarfile.GNU_FORMAT, "pax": tarfile.PAX_FORMAT}
 
@@ -37,12 +39,17 @@ def tar_with(members: Iterable[tuple[tarfile.TarInfo, bytes]], form: int = tarfi
 async def script_of(
     data: bytes, target: str = "", *, piece: int = 65536, limit: int = 2**40
 ) -> tuple[FolderUpload, bytes]:
-    """The upload, and all that it sends to unpack.sh."""
+    """The upload, and all that is sent to unpack.sh for it: of a tar that is refused, without a plan."""
 
     async def source() -> AsyncIterator[bytes]:
         for at in range(0, len(data), piece):
             yield data[at : at + piece]
 
     path = WorkspacePath(tuple(target.split("/")) if target else (), folder=True)
-    upload = FolderUpload(source(), path, digests=set())
-    return upload, b"".join([part async for part in upload.script(limit)])
+    upload, sent = FolderUpload(Body(source=source()), path, limit), b""
+    try:
+        async for part in upload.script():
+            sent += part
+    except GamguiError:
+        sent += NO_PLAN
+    return upload, sent

@@ -154,7 +154,8 @@ async def read_object(request: web.Request, resource: Resource | None = None) ->
         ApiError: 415 for formats that are not taken, 400 for what does not parse or is another kind.
     """
     body = await read_body(request)
-    content_type = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    # A body of no declared type is JSON, as the API server takes it; the official client sends such.
+    content_type = (request.headers.get("Content-Type") or _JSON).partition(";")[0].strip().lower()
     if content_type not in _WRITABLE_TYPES or not body:
         raise unsupported_media_type(_WRITABLE_TYPES)
     parsed = decode(body, content_type)

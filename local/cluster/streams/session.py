@@ -126,9 +126,10 @@ class ExecSession:
         A command that does not read its input holds this up, and with it the client: no input is kept here.
         """
         async for message in self._socket:
-            if message.type is not WSMsgType.BINARY or not message.data:
+            if message.type not in (WSMsgType.BINARY, WSMsgType.TEXT) or not message.data:
                 continue
-            data: bytes = message.data
+            # The API server makes no difference, and the official client sends text as text.
+            data: bytes = message.data.encode() if message.type is WSMsgType.TEXT else message.data
             channel = data[0]
             if channel == _STDIN and process.stdin is not None:
                 await process.stdin.write(memoryview(data)[1:])

@@ -18,8 +18,9 @@ from shared.core.files.listing import Entry, first_entries
 from shared.core.files.paths import WorkspacePath
 from shared.core.files.script_output import Answer
 from shared.core.files.scripts import Script, script_command
-from shared.core.files.unpack import FolderUpload, Unpacked
-from shared.core.files.upload import Piece, Progress, Stored, Upload, read_result, too_large
+from shared.core.files.sending import send
+from shared.core.files.unpack import NO_PLAN, FolderUpload, Unpacked
+from shared.core.files.upload import NO_HASH, Body, Piece, Progress, Stored, Upload, read_result, too_large
 from shared.core.held import Held
 from shared.core.person import Person
 from shared.core.sessions.access import SessionAccess
@@ -59,7 +60,7 @@ class SessionFiles:
         self._max_bytes = max_bytes
 
     async def put(
-        self, owner: Person, session_id: str, path: WorkspacePath, upload: Upload, piece: Piece | None = None
+        self, owner: Person, session_id: str, path: WorkspacePath, body: Body, piece: Piece | None = None
     ) -> Stored | Progress:
         """Stores a file, or adds a piece to a resumable upload.
 
@@ -67,7 +68,7 @@ class SessionFiles:
             owner: The caller.
             session_id: The session.
             path: Where; folders are made. What is there stays until the new file is whole.
-            upload: The body.
+            body: What the caller sends.
             piece: Which part of the file the body is; None: all of it.
 
         Returns:
@@ -83,25 +84,20 @@ class SessionFiles:
             TransferFailed: It did not get through; nothing has changed, unless the end was lost.
         """
         session = await self._session(owner, session_id)
-        announced = piece.total if piece is not None else upload.length
+        announced = piece.total if piece is not None else body.length
         if announced is not None and announced > self._max_bytes:
             raise too_large(self._max_bytes)
         described = piece.arguments(path) if piece is not None else [""] * 4
         asks_only = piece is not None and piece.first is None
+        upload = Upload(body, self._max_bytes)
         async with self._act(session, owner, "put", path) as act:
-            known = ["", ""] if asks_only else await upload.begin(self._max_bytes)
-            body = None if asks_only else upload.sealed(self._max_bytes)
+            known = ["", ""] if asks_only else await upload.begin()
             arguments = [secrets.token_hex(8), *described, *known, *path.name_first()]
-            answer = self._run(session, path, "put", *arguments, stdin=body)
-            try:
-                words = await answer.line()
-                await answer.end_quietly()
-            except GamguiError as error:
-                # The script says that its input broke off; what broke it is the reason.
-                raise upload.fault or error from None
-            finally:
-                await answer.aclose()
-            result = read_result(words)
+
+            def run(stdin: AsyncIterator[bytes] | None) -> Answer:
+                return self._run(session, path, "put", *arguments, stdin=stdin)
+
+            result = read_result(await send(run, None if asks_only else upload.sealed(), NO_HASH))
             if piece is None and not (isinstance(result, Stored) and upload.accepts(result)):
                 raise TransferFailed("what the pod stored is not what was sent", path=str(path))
             act.detail["size"] = result.size
@@ -109,16 +105,14 @@ class SessionFiles:
                 act.detail["sha256"] = result.sha256
         return result
 
-    async def unpack(
-        self, owner: Person, session_id: str, path: WorkspacePath, upload: FolderUpload
-    ) -> Unpacked:
+    async def unpack(self, owner: Person, session_id: str, path: WorkspacePath, body: Body) -> Unpacked:
         """Stores the files of a tar in a folder.
 
         Args:
             owner: The caller.
             session_id: The session.
             path: The folder, which is made. What else is in it stays.
-            upload: The tar.
+            body: The tar.
 
         Returns:
             What has come, once the pod has read all of it back, has got the same hashes as we, and
@@ -133,17 +127,14 @@ class SessionFiles:
             TransferFailed: It did not get through; some files may have been replaced, none in part.
         """
         session = await self._session(owner, session_id)
-        body = upload.script(self._max_bytes)
+        upload = FolderUpload(body, path, self._max_bytes)
+        arguments = [secrets.token_hex(8), *path.parts]
         async with self._act(session, owner, "unpack", path) as act:
-            answer = self._run(session, path, "unpack", secrets.token_hex(8), *path.parts, stdin=body)
-            try:
-                words = await answer.line()
-                await answer.end_quietly()
-            except GamguiError as error:
-                raise upload.fault or error from None
-            finally:
-                await answer.aclose()
-            result = upload.result(words)
+
+            def run(stdin: AsyncIterator[bytes] | None) -> Answer:
+                return self._run(session, path, "unpack", *arguments, stdin=stdin)
+
+            result = upload.result(await send(run, upload.script(), NO_PLAN))
             act.detail |= {"files": result.files, "size": result.size, "sha256": result.sha256}
         return result
 

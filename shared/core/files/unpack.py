@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
-from collections.abc import Set as AbstractSet
+from collections.abc import AsyncGenerator, Iterator, Sequence
 
 from shared.core.files.paths import MAX_PATH_BYTES, WorkspacePath
 from shared.core.files.script_output import SHA256
 from shared.core.files.tar_header import BLOCK_BYTES
 from shared.core.files.tar_reader import Member, TarReader
-from shared.core.files.upload import too_large
-from shared.errors import InvalidRequest, TransferFailed
+from shared.core.files.upload import Body, too_large
+from shared.errors import TransferFailed
 
 _RUN_BYTES = 2 * 1024 * 1024
 """Small files of one folder go together up to here: each run costs the pod some processes."""
@@ -23,7 +22,8 @@ _SMALL_BLOCK, _LARGE_BLOCK = 4096, 65536
 _MAX_NAMES, _MAX_NAMES_BYTES = 1000, 64 * 1024
 """Names that one program is given at once; execve(2) has room for more."""
 
-_NO_PLAN = b"!\n"
+NO_PLAN = b"!\n"
+"""Is no plan: unpack.sh moves nothing."""
 
 # Fields of a header, in their order; the last ends the block.
 _MAX_NAME_BYTES = 100
@@ -98,22 +98,17 @@ class _Folder:
 
 
 class FolderUpload:
-    """The body of an upload that is a tar.
+    """A tar on its way into the pod.
 
     Args:
-        source: The bytes, in pieces.
+        body: The tar.
         target: The folder that it is unpacked into.
-        digests: Each a SHA-256 that they must have, in hexadecimal, or empty: nobody has said.
-
-    Attributes:
-        fault: What was wrong with it, once that is known.
+        max_bytes: More content of all files together is refused.
     """
 
-    def __init__(
-        self, source: AsyncIterator[bytes], target: WorkspacePath, *, digests: AbstractSet[str]
-    ) -> None:
-        self._source = source
-        self._digests = digests
+    def __init__(self, body: Body, target: WorkspacePath, max_bytes: int) -> None:
+        self._body = body
+        self._max_bytes = max_bytes
         self._reader = TarReader(MAX_PATH_BYTES - len(str(target).encode()) - 1)
         self._hash = hashlib.sha256()
         self._folders: dict[str, _Folder] = {}
@@ -126,28 +121,20 @@ class FolderUpload:
         # Small files that are to go.
         self._run = bytearray()
         self._run_folder: _Folder | None = None
-        self.fault: Exception | None = None
 
-    async def script(self, max_bytes: int) -> AsyncGenerator[bytes, None]:
-        """The input of unpack.sh.
+    async def script(self) -> AsyncGenerator[bytes, None]:
+        """The input of unpack.sh. Without the plan at its end nothing is moved.
 
-        Where something is wrong it ends without a plan, and nothing is moved; what it was is in
-        ``fault`` then.
-
-        Args:
-            max_bytes: More content of all files together is refused.
+        Raises:
+            GamguiError: It is no tar of files and folders, too large, or not what was announced.
         """
-        try:
-            async for data in self._source:
-                for piece in self._take(data, max_bytes):
-                    yield piece
-            self._check()
-            for piece in self._flush():
+        async for data in self._body.source:
+            for piece in self._take(data):
                 yield piece
-        except Exception as error:  # noqa: BLE001 - whatever it is, the pod must not take it for the end
-            self.fault = error
-            yield _NO_PLAN
-            return
+        self._reader.end()
+        self._body.check_digest(self._hash.hexdigest())
+        for piece in self._flush():
+            yield piece
         folders = self._folders.values() or [_Folder("", 0)]
         plan = "".join(line for folder in folders for line in folder.plan()).encode()
         self._seal = hashlib.sha256(plan).hexdigest()
@@ -166,19 +153,12 @@ class FolderUpload:
                 return Unpacked(reader.files, reader.folders, reader.size, self._hash.hexdigest(), created)
         raise TransferFailed("the pod's answer cannot be read")
 
-    def _take(self, data: bytes, max_bytes: int) -> Iterator[bytes]:
+    def _take(self, data: bytes) -> Iterator[bytes]:
         self._hash.update(data)
         for event in self._reader.feed(data):
-            if self._reader.size > max_bytes:
-                raise too_large(max_bytes)
+            if self._reader.size > self._max_bytes:
+                raise too_large(self._max_bytes)
             yield from self._begin(event) if isinstance(event, Member) else self._add(event)
-
-    def _check(self) -> None:
-        self._reader.end()
-        if not self._digests <= {"", self._hash.hexdigest()}:
-            raise InvalidRequest(
-                "the body is not what its digest says; nothing was stored", reason="DIGEST_MISMATCH"
-            )
 
     def _begin(self, member: Member) -> Iterator[bytes]:
         """Takes a member: sends its header, or keeps it with those that go together."""

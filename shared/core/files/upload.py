@@ -21,7 +21,7 @@ of the processes that put.sh starts, which is most of what a small file costs.""
 
 _SIZE = re.compile("[0-9]{1,18}")
 
-_NO_HASH = b"!"
+NO_HASH = b"!"
 """No data whatever that ends so ends with a hash."""
 
 
@@ -69,39 +69,54 @@ class Progress:
     size: int
 
 
-class Upload:
-    """The body of an upload.
-
-    Args:
-        source: The bytes, in pieces.
-        length: How many there must be; None where nobody has said.
-        digests: Each a SHA-256 that they must have, in hexadecimal, or empty: nobody has said.
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Body:
+    """What a caller sends.
 
     Attributes:
-        length: As given.
-        fault: What was wrong with it, once that is known.
+        source: The bytes, in pieces.
+        length: How many there must be; None: nobody has said.
+        digests: Each a SHA-256 that they must have, in hexadecimal, or empty: nobody has said.
     """
 
-    def __init__(
-        self, source: AsyncIterator[bytes], *, length: int | None, digests: AbstractSet[str]
-    ) -> None:
-        self._source = source
-        self.length = length
-        self._digests = digests
+    source: AsyncIterator[bytes]
+    length: int | None = None
+    digests: AbstractSet[str] = frozenset()
+
+    def check_digest(self, sha256: str) -> None:
+        """Compares the hash of all bytes with what was announced.
+
+        Raises:
+            InvalidRequest: It is another one.
+        """
+        if not self.digests <= {"", sha256}:
+            raise InvalidRequest(
+                "the body is not what its digest says; nothing was stored", reason="DIGEST_MISMATCH"
+            )
+
+
+class Upload:
+    """A file on its way into the pod.
+
+    Args:
+        body: The file, or a piece of it.
+        max_bytes: More than so many are refused.
+    """
+
+    def __init__(self, body: Body, max_bytes: int) -> None:
+        self._body = body
+        self._max_bytes = max_bytes
         self._size = 0
         self._hash = hashlib.sha256()
         self._short: bytes | None = None
-        self.fault: Exception | None = None
+        self._whole = False
 
     def accepts(self, stored: Stored) -> bool:
-        """Whether what is stored is this body: what the pod says is compared here too."""
-        return (stored.size, stored.sha256) == (self._size, self._hash.hexdigest())
+        """Whether what is stored is this body, all of it: what the pod says is compared here too."""
+        return self._whole and (stored.size, stored.sha256) == (self._size, self._hash.hexdigest())
 
-    async def begin(self, max_bytes: int) -> list[str]:
+    async def begin(self) -> list[str]:
         """Reads it, if it is short.
-
-        Args:
-            max_bytes: More than so many are refused.
 
         Returns:
             What put.sh wants to know of it: its length, if that is worth knowing, and its hash, if
@@ -110,63 +125,55 @@ class Upload:
         Raises:
             InvalidRequest: It is short, and not what was announced.
         """
-        if self.length is None or _SHORT_BYTES < self.length < _LONG_BYTES:
+        length = self._body.length
+        if length is None or _SHORT_BYTES < length < _LONG_BYTES:
             return ["", ""]
-        if self.length >= _LONG_BYTES:
-            return [str(self.length), ""]
+        if length >= _LONG_BYTES:
+            return [str(length), ""]
         pieces = []
-        async for data in self._source:
-            self._add(data, max_bytes)
+        async for data in self._body.source:
+            self._add(data)
             pieces.append(data)
-            if self._size > self.length:
+            if self._size > length:
                 break
         self._check()
         self._short = b"".join(pieces)
         return [str(self._size), self._hash.hexdigest()]
 
-    async def sealed(self, max_bytes: int) -> AsyncGenerator[bytes, None]:
+    async def sealed(self) -> AsyncGenerator[bytes, None]:
         """The bytes, and behind them the 64 characters of their SHA-256: no end without them is one.
 
         Short ones come alone; their hash is known.
 
-        Where something is wrong it ends at once with what is no hash, and the script in the pod
-        cleans up behind itself; what it was is in ``fault`` then.
-
-        Args:
-            max_bytes: More than so many are refused.
+        Raises:
+            GamguiError: They are too many, or not what was announced.
         """
         if self._short is not None:
             if self._short:
                 yield self._short
             return
-        try:
-            async for data in self._source:
-                self._add(data, max_bytes)
-                yield data
-            self._check()
-        except Exception as error:  # noqa: BLE001 - whatever it is, the pod must not take it for the end
-            self.fault = error
-            yield _NO_HASH
-        else:
-            yield self._hash.hexdigest().encode()
+        async for data in self._body.source:
+            self._add(data)
+            yield data
+        self._check()
+        yield self._hash.hexdigest().encode()
 
-    def _add(self, data: bytes, max_bytes: int) -> None:
+    def _add(self, data: bytes) -> None:
         self._size += len(data)
-        if self._size > max_bytes:
-            raise too_large(max_bytes)
+        if self._size > self._max_bytes:
+            raise too_large(self._max_bytes)
         self._hash.update(data)
 
     def _check(self) -> None:
-        if self.length is not None and self._size != self.length:
+        length = self._body.length
+        if length is not None and self._size != length:
             raise InvalidRequest(
-                f"the body has {self._size} bytes, not {self.length} as announced",
+                f"the body has {self._size} bytes, not {length} as announced",
                 reason="INVALID_FIELD",
                 field="Content-Range",
             )
-        if not self._digests <= {"", self._hash.hexdigest()}:
-            raise InvalidRequest(
-                "the body is not what its digest says; nothing was stored", reason="DIGEST_MISMATCH"
-            )
+        self._body.check_digest(self._hash.hexdigest())
+        self._whole = True
 
 
 def too_large(max_bytes: int) -> PayloadTooLarge:

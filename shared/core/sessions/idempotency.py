@@ -9,15 +9,43 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import hashlib
+import json
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from typing import Any, TypeAlias
 
 from shared.core.clock import Clock
 from shared.core.person import Person
 from shared.core.sessions.ports import RequestRecord, RequestStore
-from shared.errors import Conflict, UnprocessableRequest, VersionConflict
+from shared.errors import Conflict, GamguiError, UnprocessableRequest, VersionConflict, error_from, members_of
 
 _LEASE_MARGIN_SECONDS = 60
 _KEPT = timedelta(hours=24)
+
+Created: TypeAlias = tuple[int, dict[str, Any]]
+"""HTTP status and JSON object of what was created."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Creation:
+    """What a request creates.
+
+    Attributes:
+        owner: Whose key it is: keys of different persons never meet.
+        operation: What is created, and where: nor do keys of different operations.
+        seconds: How long it may take: after this and a margin a repetition takes it for dead.
+        new_id: Makes an id.
+        create: Creates it under an id.
+        repeatable: After a failure of ours, ``create`` may be repeated with the same id and
+            does nothing twice. Otherwise a repetition gets another id.
+    """
+
+    owner: Person
+    operation: str
+    seconds: float
+    new_id: Callable[[], str]
+    create: Callable[[str], Awaitable[Created]]
+    repeatable: bool
 
 
 class IdempotentRequests:
@@ -32,33 +60,51 @@ class IdempotentRequests:
         self._store = store
         self._clock = clock
 
-    async def begin(
-        self, owner: Person, operation: str, key: str, body: bytes, *, resource_id: str, wait_seconds: float
-    ) -> RequestRecord:
-        """Claims a key for a create.
+    async def run(self, key: str | None, body: bytes, creation: Creation) -> tuple[str, Created]:
+        """Creates something, or answers what was answered when it was created.
+
+        A failure that is the request's own, or the state's, is kept and raised again for each
+        repetition. One of ours (500 and above), or of a limit (429), frees the key.
 
         Args:
-            owner: Whose key it is: keys of different persons never meet.
-            operation: What is created, and where: nor do keys of different operations.
-            key: As the caller sent it.
+            key: As the caller sent it; None: each request creates.
             body: The request; another one under the same key is refused.
-            resource_id: Id of what is to be created, if this is the first request.
-            wait_seconds: How long the request may take, so that a dead one can be taken over.
+            creation: What to do.
 
         Returns:
-            The record. With a ``response``, the request was answered before: answer it
-            again. Without, do it, under the id ``resource_id``.
+            The id of what was created, and what ``create`` has returned for it.
 
         Raises:
             UnprocessableRequest: The key was used for another request.
             Conflict: The first request still runs.
+            GamguiError: What ``create`` raises, or has raised.
         """
+        if key is None:
+            new_id = creation.new_id()
+            return new_id, await creation.create(new_id)
+        record = await self._begin(key, body, creation)
+        if record.response is not None:
+            return record.resource_id, _answered(record.status or 200, record.response)
+        try:
+            status, members = await creation.create(record.resource_id)
+        except GamguiError as error:
+            if error.status >= 500 or error.status == 429:
+                await self._release(record, creation)
+            else:
+                await self._finish(record, error.status, members_of(error))
+            raise
+        await self._finish(record, status, members)
+        return record.resource_id, (status, members)
+
+    async def _begin(self, key: str, body: bytes, creation: Creation) -> RequestRecord:
+        """Claims a key. A record without a response is to be done, under its ``resource_id``."""
         now = self._clock.now()
+        owned = "\0".join((creation.owner.subject, creation.operation, key))
         record = RequestRecord(
-            key=hashlib.sha256("\0".join((owner.subject, operation, key)).encode()).hexdigest(),
+            key=hashlib.sha256(owned.encode()).hexdigest(),
             fingerprint=hashlib.sha256(body).hexdigest(),
-            resource_id=resource_id,
-            lease_until=now + timedelta(seconds=wait_seconds + _LEASE_MARGIN_SECONDS),
+            resource_id=creation.new_id(),
+            lease_until=now + timedelta(seconds=creation.seconds + _LEASE_MARGIN_SECONDS),
             expires_at=now + _KEPT,
         )
         known = await self._store.begin_request(record)
@@ -81,14 +127,27 @@ class IdempotentRequests:
             retry_after_seconds=2,
         )
 
-    async def finish(self, record: RequestRecord, status: int, response: str) -> None:
-        """Keeps the answer of a request for its repetitions."""
+    async def _finish(self, record: RequestRecord, status: int, members: dict[str, Any]) -> None:
+        """Keeps the answer for repetitions."""
         with contextlib.suppress(VersionConflict):
-            done = dataclasses.replace(record, status=status, response=response)
+            done = dataclasses.replace(record, status=status, response=json.dumps(members))
             await self._store.update_request(done)
 
-    async def release(self, record: RequestRecord, resource_id: str) -> None:
-        """Gives the key free after a failure that a repetition may overcome, under this id."""
-        free = dataclasses.replace(record, resource_id=resource_id, lease_until=self._clock.now())
+    async def _release(self, record: RequestRecord, creation: Creation) -> None:
+        """Frees the key after a failure that a repetition may overcome."""
+        again = record.resource_id if creation.repeatable else creation.new_id()
+        free = dataclasses.replace(record, resource_id=again, lease_until=self._clock.now())
         with contextlib.suppress(VersionConflict):
             await self._store.update_request(free)
+
+
+def _answered(status: int, response: str) -> Created:
+    """The answer that was kept.
+
+    Raises:
+        GamguiError: It is a failure.
+    """
+    members: dict[str, Any] = json.loads(response)
+    if status >= 400:
+        raise error_from(members)
+    return status, members

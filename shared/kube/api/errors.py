@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from shared.errors import ClusterUnavailable
+from shared.kube.api.objects import Status
 
 _ADDRESS = re.compile(r"\b\d{1,3}(\.\d{1,3}){3}(:\d+)?\b|\[[0-9a-fA-F:]{2,}\](:\d+)?|https?://[^\s\"']+")
 _MAX_MESSAGE = 500
@@ -60,9 +61,10 @@ class ApiError(ClusterUnavailable):
         retry_after = headers.get("Retry-After", "")
         seconds = float(retry_after) if retry_after.isdecimal() else None
         if isinstance(body, dict):
-            reason, message = str(body.get("reason") or "Unknown"), str(body.get("message") or "")
+            status = cast("Status", body)
+            reason, message = str(status.get("reason") or "Unknown"), str(status.get("message") or "")
             error = cls(code, reason, message, seconds)
-            metadata = body.get("metadata")
+            metadata: Any = status.get("metadata")
             error.continue_token = str(metadata.get("continue") or "") if isinstance(metadata, dict) else ""
             return error
         return cls(code, "Unknown", str(body), seconds)

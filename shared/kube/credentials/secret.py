@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import cast
 
 from shared.core.credentials.model import NAMES, CredentialFile, Credentials
 from shared.core.person import Person, require_same
@@ -13,6 +13,7 @@ from shared.core.sessions import names
 from shared.errors import ClusterUnavailable, TooManyRequests, VersionConflict
 from shared.kube.api.client import JsonObject, KubeApi
 from shared.kube.api.errors import ApiError
+from shared.kube.api.objects import ObjectMeta, Secret
 
 _UPDATED = "gamgui.io/updated-"
 """Before a file's name: the annotation that says when it was last put."""
@@ -105,7 +106,7 @@ class KubernetesSecrets:
 
     def _secret(self, owner: Person, credentials: Credentials) -> JsonObject:
         files = credentials.files.values()
-        metadata: dict[str, Any] = {
+        metadata: ObjectMeta = {
             "name": names.credentials_name(owner.email),
             "namespace": self._namespace,
             "labels": names.owner_labels(owner.email),
@@ -123,18 +124,23 @@ class KubernetesSecrets:
         }
 
     async def _request(
-        self, method: str, name: str, body: JsonObject | None, absent: JsonObject | None = None
-    ) -> JsonObject:
+        self, method: str, name: str, body: Secret | JsonObject | None, absent: Secret | None = None
+    ) -> Secret:
         """One request. What is raised has no cause: what the API server or a webhook says may quote."""
         path = f"/api/v1/namespaces/{self._namespace}/secrets" + (f"/{name}" if name else "")
         try:
-            return await self._api.request(
-                method, path, body=body, idempotent=True, timeout_seconds=_ANSWER_SECONDS
+            found = await self._api.request(
+                method,
+                path,
+                body=cast("JsonObject | None", body),
+                idempotent=True,
+                timeout_seconds=_ANSWER_SECONDS,
             )
         except ApiError as error:
             if error.code == 404 and absent is not None:
                 return absent
             raise _refusal(error, replaces=method == "PUT") from None
+        return cast("Secret", found)
 
 
 def _refusal(error: ApiError, *, replaces: bool) -> Exception:
@@ -153,7 +159,7 @@ def _refusal(error: ApiError, *, replaces: bool) -> Exception:
     )
 
 
-def _files_of(secret: JsonObject) -> Sequence[str]:
+def _files_of(secret: Secret) -> Sequence[str]:
     return tuple(name for name in NAMES if name in (secret.get("data") or {}))
 
 

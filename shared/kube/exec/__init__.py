@@ -1,1 +1,1 @@
-"""Runs a command in a container: the WebSocket, the supervisor in the pod, and the verdict."""
+"""Runs a command in a container: the WebSocket and its life, the supervisor in the pod, and the verdict."""

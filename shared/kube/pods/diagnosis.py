@@ -7,13 +7,11 @@ https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import Any, TypeAlias
 
 from shared.core.sessions.pod import PodPhase, PodStatus
+from shared.kube.api import objects
 from shared.kube.api.errors import public_message
-
-Pod: TypeAlias = Mapping[str, Any]
+from shared.kube.api.objects import ContainerStatus, Pod, Terminated, Words
 
 CONTAINER = "session"
 
@@ -51,7 +49,7 @@ def diagnose(pod: Pod) -> PodStatus:
         READY with no reason; PENDING with the reason, if there is one, for what may
         pass (no node yet, a registry that does not answer); FAILED for what never will.
     """
-    status: Mapping[str, Any] = pod.get("status") or {}
+    status = pod.get("status") or objects.PodStatus()
     if status.get("phase") in ("Failed", "Succeeded"):
         return _ended(status)
     if pod.get("metadata", {}).get("deletionTimestamp"):
@@ -61,21 +59,21 @@ def diagnose(pod: Pod) -> PodStatus:
         if verdict is not None:
             return verdict
     conditions = {c.get("type"): c for c in status.get("conditions") or []}
-    if (conditions.get("Ready") or {}).get("status") == "True":
+    if conditions.get("Ready", {}).get("status") == "True":
         return PodStatus(PodPhase.READY)
-    scheduled = conditions.get("PodScheduled") or {}
+    scheduled = conditions.get("PodScheduled", {})
     if scheduled.get("status") == "False":
         return PodStatus(PodPhase.PENDING, _words(scheduled))
     return PodStatus(PodPhase.PENDING)
 
 
-def _ended(status: Mapping[str, Any]) -> PodStatus:
+def _ended(status: objects.PodStatus) -> PodStatus:
     """Why a pod that is over is over; the pod's own reason before its containers'."""
     if status.get("reason"):
         code = _POD_REASONS.get(str(status["reason"]), "POD_FAILED")
         return PodStatus(PodPhase.FAILED, _words(status), code)
     for container in status.get("containerStatuses") or []:
-        ended = (container.get("state") or {}).get("terminated")
+        ended: Terminated | None = (container.get("state") or {}).get("terminated")
         if not ended:
             continue
         reason = str(ended.get("reason") or "Error")
@@ -85,9 +83,9 @@ def _ended(status: Mapping[str, Any]) -> PodStatus:
     return PodStatus(PodPhase.FAILED, f"{status.get('phase')}: the pod has ended", "POD_FAILED")
 
 
-def _waiting(container: Mapping[str, Any]) -> PodStatus | None:
+def _waiting(container: ContainerStatus) -> PodStatus | None:
     """A verdict on a container that does not run, None when it says nothing."""
-    waiting = (container.get("state") or {}).get("waiting")
+    waiting: Words | None = (container.get("state") or {}).get("waiting")
     if not waiting:
         return None
     reason = str(waiting.get("reason") or "")
@@ -100,7 +98,7 @@ def _waiting(container: Mapping[str, Any]) -> PodStatus | None:
     return None
 
 
-def _words(source: Mapping[str, Any], otherwise: str = "") -> str:
+def _words(source: Words, otherwise: str = "") -> str:
     """``Reason: message`` without addresses, as people know it from kubectl describe."""
     message = str(source.get("message") or otherwise)
     return public_message(": ".join(part for part in (str(source.get("reason") or ""), message) if part))

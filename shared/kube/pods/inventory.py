@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from datetime import datetime
+from typing import cast
 
 from shared.core.cleanup.ports import Belonging, KeptCredentials
 from shared.core.sessions.model import Session
@@ -19,6 +20,7 @@ from shared.core.sessions.names import (
 from shared.errors import ClusterUnavailable
 from shared.kube.api.client import WATCH_STALL_SECONDS, JsonObject, KubeApi
 from shared.kube.api.errors import ApiError
+from shared.kube.api.objects import ObjectList, Pod
 from shared.kube.credentials.secret import last_change
 from shared.kube.pods.diagnosis import diagnose
 from shared.kube.pods.manifest import GRACE_SECONDS
@@ -155,21 +157,21 @@ class KubernetesInventory:
         names: set[str] = set()
         version = ""
         async for page in self._pages("pods", namespace, _METADATA_ONLY):
-            names |= {item["metadata"]["name"] for item in page["items"]}
+            names |= {item["metadata"]["name"] for item in page["items"] or ()}
             version = str(page["metadata"]["resourceVersion"])
         return names, version
 
     async def _list(
         self, kind: str, accept: str = "", selector: str = _SELECTOR
-    ) -> AsyncGenerator[JsonObject, None]:
+    ) -> AsyncGenerator[Pod, None]:
+        """All objects of one kind. What is no pod has no status."""
         async for page in self._pages(kind, self._namespace, accept, selector):
-            items: Iterable[JsonObject] = page["items"] or ()
-            for item in items:
+            for item in page["items"] or ():
                 yield item
 
     async def _pages(
         self, kind: str, namespace: str, accept: str, selector: str = _SELECTOR
-    ) -> AsyncGenerator[JsonObject, None]:
+    ) -> AsyncGenerator[ObjectList[Pod], None]:
         """All pages of one list. Should its continuation expire, the rest comes as it is now."""
         token = ""
         while True:
@@ -184,7 +186,7 @@ class KubernetesInventory:
                 if error.code != _EXPIRED or not token:
                     raise
                 continue
-            yield page
+            yield cast("ObjectList[Pod]", page)
             token = page["metadata"].get("continue") or ""
             if not token:
                 return
@@ -193,7 +195,7 @@ class KubernetesInventory:
         return f"/api/v1/namespaces/{namespace or self._namespace}/{kind}"
 
 
-def _belonging(kind: str, item: JsonObject) -> Belonging:
+def _belonging(kind: str, item: Pod) -> Belonging:
     metadata = item["metadata"]
     return Belonging(
         kind=kind,

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import re
 from collections.abc import AsyncGenerator, Coroutine, Mapping
-from typing import Any
+from typing import Any, cast
 
 from shared.core.commands import Command, ExecEvent
 from shared.core.held import Held
@@ -20,9 +20,11 @@ from shared.errors import (
     SessionStartFailed,
     TooManyRequests,
 )
-from shared.kube.api.client import WATCH_STALL_SECONDS, JsonObject, KubeApi
+from shared.kube.api.client import WATCH_STALL_SECONDS, KubeApi
 from shared.kube.api.errors import ApiError, public_message
-from shared.kube.exec.execution import Container, Execution
+from shared.kube.api.objects import Pod, PodTemplate
+from shared.kube.exec.execution import Execution
+from shared.kube.exec.socket import Container
 from shared.kube.pods.diagnosis import CONTAINER, GONE, diagnose
 from shared.kube.pods.manifest import GRACE_SECONDS, PodOptions, pod_manifest
 
@@ -69,11 +71,12 @@ class KubernetesRuntime:
         """See ``PodRuntime``. Safe to repeat: the name derives from the session's id."""
         manifest = pod_manifest(session, self._options, await self._pod_template(session.namespace))
         try:
-            pod = await self._api.request("POST", _pods(session), body=manifest, idempotent=True)
+            answer = await self._api.request("POST", _pods(session), body=manifest, idempotent=True)
+            pod = cast("Pod", answer)
         except ApiError as error:
             if error.kubernetes_reason != "AlreadyExists":
                 raise _refusal(error, session) from error
-            pod = await self._api.request("GET", _pod(session))
+            pod = await self._read(session)
             if pod["metadata"].get("labels", {}).get(SESSION_LABEL) != session.id:
                 raise
         return str(pod["metadata"]["resourceVersion"])
@@ -87,7 +90,7 @@ class KubernetesRuntime:
     async def status(self, session: Session) -> PodStatus:
         """See ``PodRuntime``."""
         try:
-            return diagnose(await self._api.request("GET", _pod(session)))
+            return diagnose(await self._read(session))
         except ApiError as error:
             if error.code == 404:
                 return GONE
@@ -125,6 +128,9 @@ class KubernetesRuntime:
         except ApiError as error:
             raise await self._no_exec(error, session) from error
 
+    async def _read(self, session: Session) -> Pod:
+        return cast("Pod", await self._api.request("GET", _pod(session)))
+
     async def ping(self) -> None:
         """See ``PodRuntime``."""
         await self._api.request("GET", "/version", timeout_seconds=5)
@@ -145,7 +151,7 @@ class KubernetesRuntime:
         while True:
             if not since:
                 try:
-                    pod = await self._api.request("GET", _pod(session))
+                    pod = await self._read(session)
                 except ApiError as error:
                     if error.code != 404:
                         raise
@@ -170,7 +176,7 @@ class KubernetesRuntime:
         try:
             async with contextlib.aclosing(watch) as events:
                 async for kind, pod in events:
-                    status = GONE if kind == "DELETED" else diagnose(pod)
+                    status = GONE if kind == "DELETED" else diagnose(cast("Pod", pod))
                     if status.phase in ends:
                         return status
         except ClusterUnavailable:
@@ -214,7 +220,7 @@ class KubernetesRuntime:
         if self._template is None or now - self._template[0] > _TEMPLATE_SECONDS:
             path = f"/api/v1/namespaces/{namespace}/podtemplates/{self._template_name}"
             try:
-                found: JsonObject = await self._api.request("GET", path)
+                found = cast("PodTemplate", await self._api.request("GET", path))
             except ApiError as error:
                 if error.code != 404:
                     raise

@@ -6,19 +6,21 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterator
+from datetime import UTC, datetime
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from shared.core.commands import ExecEvent, Exit
+from shared.core.commands import ExecEvent, Exit, Heartbeat, Output, Started, Stream
 from shared.errors import InternalError
-from shared.web.api import events as wire
-from shared.web.api.answer_room import AnswerRoom
+from shared.web.api.exec_answer import AnswerRoom, Whole, exit_json
 from shared.web.http.call import Call
-from shared.web.http.event_streams import NO_BUFFERING, AttendedResponse, EventStream, after
+from shared.web.http.encoding import TextSplitter, as_json
+from shared.web.http.events import EventObject, negotiate
 from shared.web.http.problems import instance_of, problem_response
 from shared.web.http.request_body import RequestBody
+from shared.web.http.streaming import NO_BUFFERING, AttendedResponse, EventStream, after
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +53,7 @@ class WholeResult(AttendedResponse):
         started: float,
         room: AnswerRoom | None,
     ) -> None:
-        super().__init__(source, body, "application/json")
+        super().__init__(source, body.follow, media_type="application/json", headers=NO_BUFFERING)
         self._call = call
         self._events = events
         self._started = started
@@ -59,7 +61,7 @@ class WholeResult(AttendedResponse):
 
     async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Sends the object, or an ordinary problem: the headers are not sent yet."""
-        whole = wire.Whole(self._room)
+        whole = Whole(self._room)
         try:
             async with contextlib.aclosing(self._events) as events:
                 response = await self._response(events, whole)
@@ -73,7 +75,7 @@ class WholeResult(AttendedResponse):
         finally:
             whole.close()
 
-    async def _response(self, events: AsyncGenerator[ExecEvent, None], whole: wire.Whole) -> Response:
+    async def _response(self, events: AsyncGenerator[ExecEvent, None], whole: Whole) -> Response:
         try:
             await whole.collect(events, self._started)
         except Exception as error:  # noqa: BLE001 - whatever happens, the caller gets a problem document
@@ -87,7 +89,7 @@ class WholeResult(AttendedResponse):
 class _InPieces(Response):
     """A long object, written while it is sent: encoded it may be six times as long as what is kept."""
 
-    def __init__(self, whole: wire.Whole) -> None:
+    def __init__(self, whole: Whole) -> None:
         super().__init__(media_type="application/json", headers=NO_BUFFERING)
         del self.headers["content-length"]
         self._whole = whole
@@ -119,13 +121,13 @@ async def respond(
         GamguiError: The command could not be started at all.
     """
     # Several Accept lines are one list (RFC 9110, 5.3).
-    form = wire.negotiate(",".join(call.request.headers.getlist("accept")))
+    form = negotiate(",".join(call.request.headers.getlist("accept")))
     started = time.monotonic()
     # What fails before the first event is an ordinary error.
     complete = _complete(after(await anext(events), events))
     if form == "application/json":
         return WholeResult(call, complete, source=events, body=body, started=started, room=room)
-    objects, held = wire.as_objects(complete, started), room.held if room else None
+    objects, held = as_objects(complete, started), room.held if room else None
     return EventStream(call, objects, source=events, body=body, form=form, held=held)
 
 
@@ -137,3 +139,36 @@ async def _complete(events: AsyncGenerator[ExecEvent, None]) -> AsyncGenerator[E
             yield event
     if not isinstance(event, Exit):
         raise InternalError("the end of the command is not known")
+
+
+async def as_objects(events: AsyncIterator[ExecEvent], started: float) -> AsyncGenerator[EventObject, None]:
+    """Turns events into the objects that callers see. The last one is ``exit``.
+
+    Args:
+        events: From the service.
+        started: ``time.monotonic()`` when the request came, for the duration.
+    """
+    splitters: dict[Stream, TextSplitter] = {"stdout": TextSplitter(), "stderr": TextSplitter()}
+    async for event in events:
+        if isinstance(event, Output):
+            piece = splitters[event.stream].feed(event.data)
+            if piece is not None:
+                yield _output(event.stream, *piece)
+        elif isinstance(event, Started):
+            yield {"type": "started", "pid": event.pid, "time": _now()}
+        elif isinstance(event, Heartbeat):
+            yield {"type": "heartbeat", "time": _now()}
+        else:
+            for stream, splitter in splitters.items():
+                rest = splitter.end()
+                if rest is not None:
+                    yield _output(stream, *rest)
+            yield {"type": "exit", **exit_json(event, started), "time": _now()}
+
+
+def _output(stream: Stream, offset: int, content: str | bytes) -> EventObject:
+    return {"type": stream, "offset": offset, **as_json(content), "time": _now()}
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

@@ -16,14 +16,13 @@ from shared.core.files.download import OpenFile
 from shared.core.files.listing import Entry
 from shared.core.files.paths import WorkspacePath
 from shared.core.files.service import SessionFiles
-from shared.core.files.unpack import FolderUpload
-from shared.core.files.upload import Piece, Progress, Upload
+from shared.core.files.upload import Body, Piece, Progress
 from shared.errors import InvalidRequest, NotFound, UnsupportedMediaType
-from shared.web.http.byte_streams import StreamedResponse
 from shared.web.http.call import Call
 from shared.web.http.encoding import as_json
 from shared.web.http.paging import page_size, single_values
 from shared.web.http.ranges import byte_range, content_range, digest_header, names_tag, sha256_of
+from shared.web.http.streaming import StreamedResponse
 
 MAX_PAGE = 1000
 _DEFAULT_PAGE = 200
@@ -48,14 +47,14 @@ async def put_file(call: Call, files: SessionFiles) -> Response:
     path = _path(call)
     if path.folder:
         return await _unpack(call, files, path)
-    piece, upload = _upload(call)
-    result = await files.put(call.caller, call.params["session_id"], path, upload, piece)
+    piece, body = _upload(call)
+    result = await files.put(call.caller, call.params["session_id"], path, body, piece)
     if isinstance(result, Progress):
         # As resumable uploads of Google Cloud Storage have it; 308 there is older than RFC 7538.
         held = {"Range": f"bytes=0-{result.size - 1}"} if result.size else {}
         return Response(status_code=308, headers=held)
-    body = {"path": str(path), "size": result.size, "sha256": result.sha256}
-    return JSONResponse(body, status_code=201 if result.created else 200)
+    stored = {"path": str(path), "size": result.size, "sha256": result.sha256}
+    return JSONResponse(stored, status_code=201 if result.created else 200)
 
 
 async def _unpack(call: Call, files: SessionFiles, path: WorkspacePath) -> Response:
@@ -70,16 +69,16 @@ async def _unpack(call: Call, files: SessionFiles, path: WorkspacePath) -> Respo
         raise InvalidRequest(
             "a tar cannot be sent in pieces; send several", reason="INVALID_FIELD", field="Content-Range"
         )
-    upload = FolderUpload(_body(call), path, digests=set(_digests(call)))
-    result = await files.unpack(call.caller, call.params["session_id"], path, upload)
-    body = {
+    body = Body(source=_received(call), digests=set(_digests(call)))
+    result = await files.unpack(call.caller, call.params["session_id"], path, body)
+    unpacked = {
         "path": str(path),
         "files": result.files,
         "folders": result.folders,
         "size": result.size,
         "sha256": result.sha256,
     }
-    return JSONResponse(body, status_code=201 if result.created else 200)
+    return JSONResponse(unpacked, status_code=201 if result.created else 200)
 
 
 async def get_file(call: Call, files: SessionFiles) -> Response:
@@ -200,7 +199,7 @@ def _path(call: Call) -> WorkspacePath:
     return WorkspacePath.from_url(raw[len(prefix) :])
 
 
-def _upload(call: Call) -> tuple[Piece | None, Upload]:
+def _upload(call: Call) -> tuple[Piece | None, Body]:
     """The body, and which part of a file it is.
 
     Raises:
@@ -211,7 +210,7 @@ def _upload(call: Call) -> tuple[Piece | None, Upload]:
     if "content-range" not in headers:
         length = headers.get("content-length", "")
         announced = int(length) if length.isdecimal() else None
-        return None, Upload(_body(call), length=announced, digests={digest, whole})
+        return None, Body(source=_received(call), length=announced, digests={digest, whole})
     part = content_range(headers["content-range"])
     name = headers.get("upload-id", "")
     if not name:
@@ -225,7 +224,7 @@ def _upload(call: Call) -> tuple[Piece | None, Upload]:
             "Upload-Id is 1 to 128 of A-Z a-z 0-9 . _ -", reason="INVALID_FIELD", field="Upload-Id"
         )
     piece = Piece(upload=name, first=part.first, total=part.total, whole=whole)
-    return piece, Upload(_body(call), length=part.length, digests={digest})
+    return piece, Body(source=_received(call), length=part.length, digests={digest})
 
 
 def _digests(call: Call) -> tuple[str, str]:
@@ -243,7 +242,7 @@ def _digests(call: Call) -> tuple[str, str]:
     return digest, sha256_of(",".join(headers.getlist("repr-digest")), "Repr-Digest")
 
 
-async def _body(call: Call) -> AsyncGenerator[bytes, None]:
+async def _received(call: Call) -> AsyncGenerator[bytes, None]:
     try:
         async for data in call.request.stream():
             if data:

@@ -10,12 +10,12 @@ from starlette.responses import Response
 from shared.core.commands import Output, Started, Stream
 from shared.core.jobs.model import Gap, JobCursor, JobRecord, JobReport, Place
 from shared.core.jobs.service import JobService
-from shared.web.api.events import STREAMED, EventObject, negotiate
 from shared.web.api.jobs import END, cursor_text, end_json, output_query
 from shared.web.http.call import Call
 from shared.web.http.encoding import Piece, TextSplitter, as_json, rfc3339
-from shared.web.http.event_streams import EventStream, after
+from shared.web.http.events import STREAMED, EventObject, negotiate
 from shared.web.http.request_body import RequestBody
+from shared.web.http.streaming import EventStream, after
 
 
 class OutputEvents:

@@ -14,9 +14,9 @@ from shared.core.jobs.model import Job, JobCursor, JobReport, JobState, NewJob, 
 from shared.core.jobs.service import JobService
 from shared.core.paging import Cursor
 from shared.core.person import Person
+from shared.core.sessions.idempotency import Created, Creation
 from shared.errors import InvalidRequest
 from shared.web.http.encoding import rfc3339
-from shared.web.http.idempotency import Created, Creation
 from shared.web.http.paging import Page, page_of, page_token, single_values
 
 START_SECONDS = 30.0
@@ -90,6 +90,7 @@ def job_creation(service: JobService, owner: Person, new: NewJob, session_id: st
         return 201, json.loads(json.dumps(job_json(await service.start(owner, session_id, new, job_id))))
 
     return Creation(
+        owner=owner,
         operation=f"job.start {session_id}",
         seconds=START_SECONDS,
         new_id=ids.new_job_id,

@@ -14,6 +14,7 @@ from shared.core import ids
 from shared.core.paging import Cursor
 from shared.core.person import Person
 from shared.core.sessions.access import EVERYBODY
+from shared.core.sessions.idempotency import Created, Creation
 from shared.core.sessions.model import Cleanup, Session, SessionState
 from shared.core.sessions.new_session import NewSession
 from shared.core.sessions.service import SessionService
@@ -22,7 +23,6 @@ from shared.errors import InvalidRequest
 from shared.identity.claims import lowered
 from shared.web.http import logs
 from shared.web.http.encoding import rfc3339
-from shared.web.http.idempotency import Created, Creation
 from shared.web.http.paging import page_of, page_token, single_values
 
 _OWNER = re.compile(r"\*|[!-?A-~]{1,64}@[!-?A-~]{1,255}")
@@ -77,6 +77,7 @@ def session_creation(service: SessionService, owner: Person, new: NewSession) ->
         return 202 if session.state is SessionState.PENDING else 201, session_json(session)
 
     return Creation(
+        owner=owner,
         operation="session.create",
         seconds=new.wait_seconds,
         new_id=ids.new_session_id,

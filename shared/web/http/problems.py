@@ -10,7 +10,7 @@ from typing import Any
 from starlette.requests import HTTPConnection
 from starlette.responses import JSONResponse
 
-from shared.errors import GamguiError, InternalError, Unauthenticated
+from shared.errors import GamguiError, InternalError, Unauthenticated, members_of
 from shared.web.http import logs
 
 log = logging.getLogger(__name__)
@@ -50,16 +50,10 @@ def problem(error: GamguiError, *, instance: str, request_id: str) -> dict[str, 
         instance: Path of the request.
         request_id: Under which the log has it.
     """
-    wait = error.retry_after_seconds
     return {
-        **error.fields,
-        **({} if wait is None else {"retry_after_seconds": math.ceil(wait)}),
+        **members_of(error),
         "type": _TYPE_PREFIX + error.reason.lower().replace("_", "-"),
-        "title": error.title,
-        "status": error.status,
-        "detail": error.detail,
         "instance": instance,
-        "reason": error.reason,
         "request_id": request_id,
     }
 

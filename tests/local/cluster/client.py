@@ -76,7 +76,9 @@ class Client:
         content_type: str | None = "application/json",
         token: str | None = None,
         headers: dict[str, str] | None = None,
+        untyped: bool = False,
     ) -> Answer:
+        skipped = ("Content-Type",) if untyped else ()
         sent = {**self.headers(token), **(headers or {})}
         data = None
         if body is not None:
@@ -84,7 +86,9 @@ class Client:
             if content_type is not None:
                 sent["Content-Type"] = content_type
         url = aiohttp.client.URL(self.cluster.url + path, encoded=True)
-        async with self.session.request(method, url, data=data, headers=sent, ssl=self.tls) as response:
+        async with self.session.request(
+            method, url, data=data, headers=sent, ssl=self.tls, skip_auto_headers=skipped
+        ) as response:
             raw = await response.read()
             is_json = response.content_type == "application/json"
             content = json.loads(raw) if is_json and b"}\n{" not in raw else raw.decode()

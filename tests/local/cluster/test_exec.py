@@ -119,6 +119,15 @@ async def test_nonsense_frames_are_ignored(pod: Client) -> None:
     assert b"\x01fine\n" in frames
 
 
+async def test_input_that_is_sent_as_text_is_input(pod: Client) -> None:
+    """The official client sends a string so."""
+    async with pod.connect(exec_path("ex", "cat", stdin=True)) as socket:
+        await socket.send_str("\0fünf\n")
+        await socket.send_bytes(b"\xff\0")
+        frames = [message.data async for message in socket if message.type is aiohttp.WSMsgType.BINARY]
+    assert "\x01fünf\n".encode() in frames
+
+
 def _open_descriptors() -> int:
     return len(list(Path("/dev/fd").iterdir()))
 

@@ -257,3 +257,11 @@ async def test_options_that_do_not_go_together_are_refused_as_kubernetes_does(
     listed = ", ".join(f"{field}: {why}" for field, why in zip(fields, told, strict=True))
     listed = f"[{listed}]" if len(told) > 1 else listed
     assert answer.body["message"] == f'ListOptions.meta.k8s.io "" is invalid: {listed}'
+
+
+async def test_a_body_of_no_declared_type_is_json(client: Client) -> None:
+    """The official client says no type; the API server takes the first of those that it knows."""
+    body = {"metadata": {"name": "untold"}, "data": {"a": "b"}}
+    path = "/api/v1/namespaces/rec/configmaps"
+    answer = await client.request("POST", path, body, content_type=None, untyped=True)
+    assert (answer.status, answer.body["data"]) == (201, {"a": "b"})

@@ -15,8 +15,7 @@ from shared.core.commands import Command, ExecResult, Exit, Output
 from shared.core.credentials.model import Credentials
 from shared.core.files.paths import WorkspacePath
 from shared.core.files.service import SessionFiles
-from shared.core.files.unpack import FolderUpload
-from shared.core.files.upload import Upload
+from shared.core.files.upload import Body
 from shared.core.held import Held
 from shared.core.jobs.model import JobCursor, NewJob
 from shared.core.sessions.access import SessionAccess
@@ -138,8 +137,8 @@ async def leave(world: World) -> None:
 
 
 async def unpack(world: World) -> None:
-    upload = FolderUpload(body(tar_of({"file": b"data"})), FOLDER, digests=set())
-    await world.files.unpack(ALICE, world.session.id, FOLDER, upload)
+    sent = Body(source=body(tar_of({"file": b"data"})))
+    await world.files.unpack(ALICE, world.session.id, FOLDER, sent)
 
 
 async def archive(world: World) -> None:
@@ -159,9 +158,7 @@ USE_CASES: dict[str, Callable[[World], Awaitable[Any]]] = {
     ),
     "activity": lambda world: KubernetesActivity(world.runtime, world.held).processes(world.session),
     "list": lambda world: world.files.entries(ALICE, world.session.id, FOLDER, limit=10, after=b""),
-    "put": lambda world: world.files.put(
-        ALICE, world.session.id, PATH, Upload(body(b"data"), length=4, digests=set())
-    ),
+    "put": lambda world: world.files.put(ALICE, world.session.id, PATH, Body(source=body(b"data"), length=4)),
     "open": lambda world: world.files.open(ALICE, world.session.id, PATH),
     "archive": archive,
     "unpack": unpack,

@@ -14,7 +14,6 @@ from shared.core.credentials.model import CredentialFile, Credentials
 from shared.core.credentials.service import CredentialService
 from shared.core.person import Person
 from shared.core.sessions.access import SessionAccess
-from shared.core.sessions.idempotency import IdempotentRequests
 from shared.core.sessions.model import Session, SessionState
 from shared.core.sessions.states import SessionStates
 from shared.errors import Conflict
@@ -137,11 +136,3 @@ async def test_credentials_stay_their_first_owners(world: World, clock: SetClock
     ):
         await changed(act)
     assert (await service.get(ALICE)).names == ("oauth2.txt",)
-
-
-async def test_idempotency_keys_are_the_persons(sqlite: SqliteStore, clock: SetClock) -> None:
-    requests = IdempotentRequests(sqlite, clock)
-    first = await requests.begin(ALICE, "session.create", "1", b"{}", resource_id="a", wait_seconds=1)
-    await requests.finish(first, 201, "{}")
-    theirs = await requests.begin(NEXT, "session.create", "1", b"{}", resource_id="b", wait_seconds=1)
-    assert (theirs.resource_id, theirs.response) == ("b", None)

@@ -11,7 +11,8 @@ import pytest
 from shared.core.commands import Command, ExecEvent, ExecResult, Exit, Output, Started
 from shared.core.sessions.pod import PodPhase, PodStatus
 from shared.errors import ClusterUnavailable, UnprocessableRequest
-from shared.kube.exec.execution import Container, Execution
+from shared.kube.exec.execution import Execution
+from shared.kube.exec.socket import Container
 from tests.support.exec_server import ExecServer, api_at, crumbling, frames_of, recording
 from tests.support.patience import PATIENCE
 

@@ -9,7 +9,7 @@ import pytest
 from shared.core.commands import ExecResult, Exit
 from shared.core.sessions.pod import PodPhase, PodStatus
 from shared.kube.exec.supervisor import Announcement
-from shared.kube.exec.verdict import Known, broken_off, may_be_lost, verdict
+from shared.kube.exec.verdict import broken_off, may_be_lost, verdict
 
 R = ExecResult
 RUNS = Announcement(10, 11, None)
@@ -66,15 +66,7 @@ def test_the_result_is_told_from_what_is_known(
     result: ExecResult,
     why: str | None,
 ) -> None:
-    known = Known(
-        announced=announced,
-        first_line=b"said\n",
-        timeout_seconds=7,
-        timed_out=timed_out,
-        interrupted=interrupted,
-        lost=lost,
-    )
-    end = verdict(status, known)
+    end = verdict(status, announced, 7 if timed_out else None, interrupted, lost, said=b"said\n")
     assert (end.result, end.reason) == (result, why)
     if result in (R.POD_LOST, R.START_FAILED) or status is None:
         assert (end.exit_code, end.signal) == (None, None)
@@ -87,14 +79,11 @@ STATUSES = (None, DONE, FAILED, KILLED, ENDED, NOT_STARTED, UNREADABLE)
 
 def test_success_is_told_only_of_a_command_that_ran_and_whose_status_says_so() -> None:
     for status, announced, timed_out, interrupted, lost in itertools.product(
-        STATUSES, (RUNS, REFUSED, None), (False, True), (False, True), (LOST, None)
+        STATUSES, (RUNS, REFUSED, None), (7.0, None), (False, True), (LOST, None)
     ):
-        known = Known(
-            announced=announced, timeout_seconds=7, timed_out=timed_out, interrupted=interrupted, lost=lost
-        )
-        end = verdict(status, known)
+        end = verdict(status, announced, timed_out, interrupted, lost)
         if (end.result, end.exit_code) == (R.EXITED, 0):
-            assert (status, announced, timed_out) == (DONE, RUNS, False)
+            assert (status, announced, timed_out) == (DONE, RUNS, None)
         else:
             assert end.reason or end.result in (R.EXITED, R.SIGNALED)
 
@@ -117,5 +106,5 @@ def test_only_what_a_lost_pod_explains_is_asked_of_it() -> None:
 def test_what_is_broken_off_is_unknown_once_it_runs_and_not_started_before(
     announced: Announcement | None, timed_out: bool, result: ExecResult, why: str
 ) -> None:
-    end = broken_off("flood", Known(announced=announced, timeout_seconds=7, timed_out=timed_out))
+    end = broken_off("flood", announced, 7 if timed_out else None)
     assert (end.result, end.reason, end.exit_code) == (result, why, None)

@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 
 from shared.core.commands import ExecEvent, ExecResult, Exit, Heartbeat, Output, Started, Stream
 from shared.errors import NotAcceptable
-from shared.web.api.events import Kept, Whole, as_objects, ndjson, negotiate, server_sent
+from shared.web.api.exec_answer import Kept, Whole
+from shared.web.api.exec_response import as_objects
+from shared.web.http.events import ndjson, negotiate, server_sent
 from shared.web.http.json_pieces import content_pieces
 
 JSON, NDJSON, SSE = "application/json", "application/x-ndjson", "text/event-stream"

@@ -15,9 +15,9 @@ from shared.core.commands import Heartbeat
 from shared.core.jobs.model import Gap, JobCursor, JobRecord, JobReport, JobState, Place
 from shared.errors import InvalidRequest
 from shared.kube.jobs.log import JobLog
-from shared.web.api.events import server_sent
 from shared.web.api.job_output import OutputEvents
 from shared.web.api.jobs import END, cursor_text, output_query, read_cursor
+from shared.web.http.events import server_sent
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 HEAD = b"t 1772366400000 0.00\n"

@@ -7,7 +7,7 @@ import asyncio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.web.http.outbox import MAX_WAITING_BYTES, Outbox
+from shared.web.http.streaming import MAX_WAITING_BYTES, Outbox
 from tests.support.patience import PATIENCE
 
 PIECE = b"x" * 32768

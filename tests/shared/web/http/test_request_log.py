@@ -16,13 +16,12 @@ from starlette.responses import JSONResponse, Response
 
 from shared.core.sessions.names import owner_hash
 from shared.errors import StoreUnavailable
-from shared.web.api.events import EventObject
 from shared.web.http import logs
-from shared.web.http.byte_streams import StreamedResponse
 from shared.web.http.call import Call
-from shared.web.http.event_streams import EventStream
+from shared.web.http.events import EventObject
 from shared.web.http.request_body import RequestBody
 from shared.web.http.routing import Handler, Route
+from shared.web.http.streaming import EventStream, StreamedResponse
 from tests.support.patience import PATIENCE
 from tests.support.web_app import ask, raising, serving
 

@@ -1,24 +1,17 @@
-"""A command's events on their way to the caller: NDJSON, server-sent events, or one JSON object."""
+"""The answer to an exec in one object: what is kept of the output, in room that all answers share."""
 
 from __future__ import annotations
 
-import re
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
-from datetime import UTC, datetime
-from typing import Any, Literal, TypeAlias
+from collections.abc import AsyncIterator, Iterator
 
 import msgspec
 
-from shared.core.commands import ExecEvent, Exit, Heartbeat, Output, Started, Stream
-from shared.core.held import HeldBuffer
-from shared.errors import NotAcceptable
-from shared.web.api.answer_room import AnswerRoom
-from shared.web.http.encoding import TextSplitter, as_json, incomplete_at_end
+from shared.core.commands import ExecEvent, Exit, Output, Stream
+from shared.core.held import Held, HeldBuffer
+from shared.web.http.encoding import incomplete_at_end
+from shared.web.http.events import EventObject
 from shared.web.http.json_pieces import content_pieces
-
-EventObject: TypeAlias = dict[str, Any]
-Format: TypeAlias = Literal["application/json", "application/x-ndjson", "text/event-stream"]
 
 MAX_KEPT_BYTES = 10 * 1024 * 1024
 """Most that a non-streamed answer keeps of each stream: the first and the last half of it."""
@@ -26,67 +19,10 @@ MAX_KEPT_BYTES = 10 * 1024 * 1024
 FREE_BYTES = 64 * 1024
 """So much of each stream is kept even where all answers together have no more room."""
 
-STREAMED: tuple[Format, ...] = ("application/x-ndjson", "text/event-stream")
-FORMATS: tuple[Format, ...] = ("application/json", *STREAMED)
-_WEIGHT = re.compile(r"0(\.[0-9]{0,3})?|1(\.0{0,3})?")
+MAX_ALL_KEPT_BYTES = 128 * 1024 * 1024
+"""A quarter of the 512 MiB that an instance has, which answers need until their callers have read them."""
+
 _encode = msgspec.json.Encoder().encode
-
-
-def negotiate(accept: str, formats: Sequence[Format] = FORMATS) -> Format:
-    """The format that the caller prefers among ours; the first one when it does not say.
-
-    Args:
-        accept: The Accept header (RFC 9110, 12.5.1).
-        formats: What there is.
-
-    Raises:
-        NotAcceptable: It takes none of ours.
-    """
-    qualities: dict[str, float] = {}
-    for entry in accept.split(",") if accept.strip() else ["*/*"]:
-        media_type, *parameters = (part.strip().lower() for part in entry.split(";"))
-        weights = [parameter[2:] for parameter in parameters if parameter.startswith("q=")]
-        quality = float(weights[0]) if weights and _WEIGHT.fullmatch(weights[0]) else float(not weights)
-        qualities[media_type] = max(quality, qualities.get(media_type, 0.0))
-    asked = list(qualities)
-    ranked: list[tuple[float, int, int, Format]] = []
-    for offered in formats:
-        # The most specific range that covers a format decides on it, whatever the others say.
-        ranges = (offered, offered.partition("/")[0] + "/*", "*/*")
-        for wideness, covering in enumerate(ranges):
-            if covering in qualities:
-                # Of formats as welcome as each other: the one named, then the one named first.
-                ranked.append((-qualities[covering], wideness, asked.index(covering), offered))
-                break
-    quality, _, _, chosen = min(ranked, default=(0.0, 0, 0, formats[0]), key=lambda rank: rank[:3])
-    if quality == 0:
-        raise NotAcceptable(f"this endpoint answers {', '.join(formats)}")
-    return chosen
-
-
-async def as_objects(events: AsyncIterator[ExecEvent], started: float) -> AsyncGenerator[EventObject, None]:
-    """Turns events into the objects that callers see. The last one is ``exit``.
-
-    Args:
-        events: From the service.
-        started: ``time.monotonic()`` when the request came, for the duration.
-    """
-    splitters: dict[Stream, TextSplitter] = {"stdout": TextSplitter(), "stderr": TextSplitter()}
-    async for event in events:
-        if isinstance(event, Output):
-            piece = splitters[event.stream].feed(event.data)
-            if piece is not None:
-                yield _output(event.stream, *piece)
-        elif isinstance(event, Started):
-            yield {"type": "started", "pid": event.pid, "time": _now()}
-        elif isinstance(event, Heartbeat):
-            yield {"type": "heartbeat", "time": _now()}
-        else:
-            for stream, splitter in splitters.items():
-                rest = splitter.end()
-                if rest is not None:
-                    yield _output(stream, *rest)
-            yield {"type": "exit", **exit_json(event, started), "time": _now()}
 
 
 def exit_json(end: Exit, started: float) -> EventObject:
@@ -101,15 +37,28 @@ def exit_json(end: Exit, started: float) -> EventObject:
     return {**members, "virtual": True} if end.virtual else members
 
 
-def ndjson(event: EventObject) -> bytes:
-    """One event as a line."""
-    return _encode(event) + b"\n"
+class AnswerRoom:
+    """Is shared by all answers of an instance.
 
+    Args:
+        size: Bytes that may be taken.
+        held: Counts what is kept in fact; None: nobody asks.
+    """
 
-def server_sent(event: EventObject) -> bytes:
-    """One event as https://html.spec.whatwg.org/multipage/server-sent-events.html has it."""
-    cursor = b"id: %b\n" % event["cursor"].encode() if "cursor" in event else b""
-    return b"event: %b\n%bdata: %b\n\n" % (str(event["type"]).encode(), cursor, _encode(event))
+    def __init__(self, size: int = MAX_ALL_KEPT_BYTES, held: Held | None = None) -> None:
+        self.held = held or Held()
+        self._left = size
+
+    def take(self, size: int) -> bool:
+        """Takes so many bytes; False: there is no room for them."""
+        if size > self._left:
+            return False
+        self._left -= size
+        return True
+
+    def give(self, size: int) -> None:
+        """Gives bytes back that were taken."""
+        self._left += size
 
 
 class Kept:
@@ -256,11 +205,3 @@ class Whole:
         """Keeps nothing any more."""
         for kept in self._kept.values():
             kept.close()
-
-
-def _output(stream: Stream, offset: int, content: str | bytes) -> EventObject:
-    return {"type": stream, "offset": offset, **as_json(content), "time": _now()}
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)

@@ -12,7 +12,7 @@ import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from shared.errors import TransferFailed
-from shared.web.http.byte_streams import StreamedResponse
+from shared.web.http.streaming import StreamedResponse
 from tests.support.patience import PATIENCE
 
 PIECE = b"x" * 1000

@@ -17,14 +17,13 @@ from starlette.types import Message
 from shared.core.commands import ExecEvent, ExecResult, Exit, Output, Started, Stream
 from shared.core.held import Held
 from shared.errors import GamguiError
-from shared.web.api.answer_room import AnswerRoom
-from shared.web.api.events import FREE_BYTES, Kept, Whole
+from shared.web.api.exec_answer import FREE_BYTES, AnswerRoom, Kept, Whole
 from shared.web.api.exec_response import respond
 from shared.web.http.call import Call
 from shared.web.http.json_pieces import content_pieces
-from shared.web.http.outbox import MAX_WAITING_BYTES
 from shared.web.http.request_body import RequestBody
 from shared.web.http.routing import Route
+from shared.web.http.streaming import MAX_WAITING_BYTES
 from tests.support import virtual_time
 from tests.support.patience import PATIENCE
 from tests.support.web_app import ask, serving

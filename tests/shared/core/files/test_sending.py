@@ -9,7 +9,6 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from shared.store.sqlite.store import SqliteStore
 
 from shared.core.commands import Command, ExecEvent, ExecResult, Exit, Output, Started
 from shared.core.files.paths import WorkspacePath
@@ -21,6 +20,7 @@ from tests.shared.core.files.test_service import world
 from tests.shared.store.samples import SetClock
 from tests.support.people import ALICE
 from tests.support.scripted_runtime import ScriptedRuntime
+from tests.support.stores import SqliteStore
 from tests.support.tars import tar_of
 
 FILE, FOLDER = WorkspacePath(("file",), folder=False), WorkspacePath(("folder",), folder=True)

@@ -23,6 +23,7 @@
         ├── StoreUnavailable
         ├── TransferFailed             a file did not get through as a whole
         ├── ClusterUnavailable         the Kubernetes API is not reached, or refuses us
+        ├── OnAnotherCluster           what is asked for is on a cluster that is not seen from here
         └── ConnectionFailed           no source of a cluster connection serves
 
 Adapters translate library errors into these at the edge, with the cause kept
@@ -228,6 +229,12 @@ class ClusterUnavailable(Unavailable):
     """The Kubernetes API is not reached, or refuses our identity."""
 
     default_reason = "CLUSTER_UNAVAILABLE"
+
+
+class OnAnotherCluster(Unavailable):
+    """What is asked for is on a cluster that this instance does not see: nobody here knows how it is."""
+
+    default_reason = "ON_ANOTHER_CLUSTER"
 
 
 class ConnectionFailed(Unavailable):

@@ -11,17 +11,20 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from shared.core.clusters.model import DEFAULT, VIRTUAL
 from shared.errors import ConfigurationError
 from shared.settings import Settings
 
 if TYPE_CHECKING:
     from shared.core.cleanup.ports import CleanupStore, Inventory
+    from shared.core.clusters.connected import ConnectedClusters
     from shared.core.credentials.ports import CredentialStore
     from shared.core.held import Held
     from shared.core.sessions.ports import PodRuntime
     from shared.core.telemetry import Telemetry
     from shared.identity.model import IdentityVerifier
     from shared.kube.api.client import KubeApi
+    from shared.kube.clusters import KubernetesCluster
 
 
 class SystemClock:
@@ -112,6 +115,24 @@ class Adapters:
         return KubeApi(ClusterConnector(self.settings), self.telemetry)
 
     @functools.cached_property
+    def clusters(self) -> ConnectedClusters:
+        """The clusters that this instance sees: the settings' own, unless ``USE_MOCK_CONTAINER_ADAPTER``."""
+        from shared.core.clusters.connected import ConnectedClusters
+        from shared.virtual.cluster import VirtualCluster
+
+        if self.settings.use_mock_container_adapter:
+            return ConnectedClusters({VIRTUAL: VirtualCluster()})
+        return ConnectedClusters({DEFAULT: self.cluster, VIRTUAL: VirtualCluster()})
+
+    @functools.cached_property
+    def cluster(self) -> KubernetesCluster:
+        """Says which cluster the settings lead to."""
+        from shared.kube.clusters import KubernetesCluster
+
+        namespace, connections = self.settings.k8s_namespace, self.store.connections
+        return KubernetesCluster(DEFAULT, self.kube, namespace, connections, self.clock)
+
+    @functools.cached_property
     def runtime(self) -> PodRuntime:
         """Kubernetes, or nothing at all with ``USE_MOCK_CONTAINER_ADAPTER``."""
         if self.settings.use_mock_container_adapter:
@@ -122,7 +143,9 @@ class Adapters:
 
         options = PodOptions.from_settings(self.settings)
         template = self.settings.k8s_pod_template
-        runtime = KubernetesRuntime(self.kube, options, template, shutdown=shutdown_event(), held=self.held)
+        runtime = KubernetesRuntime(
+            self.kube, options, template, shutdown=shutdown_event(), held=self.held, cluster=self.cluster
+        )
         if not self.settings.otlp_endpoint:
             return runtime
         from shared.telemetry.observed import observed_runtime

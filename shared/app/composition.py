@@ -7,16 +7,19 @@ from __future__ import annotations
 
 import functools
 import os
+from collections.abc import Mapping
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from shared.app.adapters import Adapters
+from shared.core.clusters.model import DEFAULT, VIRTUAL
 from shared.quantities import quantity
 from shared.settings import Settings
 
 if TYPE_CHECKING:
     from shared.core.audit.auditor import Auditor
     from shared.core.cleanup.service import CleanupService
+    from shared.core.clusters.ports import Clusters
     from shared.core.credentials.owners import OwnerService
     from shared.core.credentials.service import CredentialService
     from shared.core.files.service import SessionFiles
@@ -24,11 +27,14 @@ if TYPE_CHECKING:
     from shared.core.sessions.access import SessionAccess
     from shared.core.sessions.audit import SessionAudit
     from shared.core.sessions.idempotency import IdempotentRequests
+    from shared.core.sessions.ports import PodRuntime
     from shared.core.sessions.service import SessionService
     from shared.core.sessions.states import SessionStates
     from shared.core.sessions.update import SessionUpkeep
     from shared.web.api.answer_room import AnswerRoom
     from shared.web.http.rates import RequestRates
+
+_T = TypeVar("_T")
 
 _MOST_DAYS = 36_500
 """What is kept for a century is kept; Python's calendar ends."""
@@ -49,17 +55,35 @@ class App(Adapters):
     def access(self) -> SessionAccess:
         """Finds callers' sessions."""
         from shared.core.sessions.access import SessionAccess
+        from shared.core.sessions.pods import SessionPods
         from shared.identity.claims import lowered
 
         return SessionAccess(
             store=self.store,
-            runtime=self.runtime,
-            virtual=self.virtual,
+            pods=SessionPods(self._each(self._places), self.clusters, self.store),
             states=self.states,
             clock=self.clock,
             audit=self.auditor,
             administrators=[lowered(email) for email in self.settings.admin_emails],
         )
+
+    @property
+    def _places(self) -> Mapping[str, PodRuntime]:
+        return {DEFAULT: self.runtime, VIRTUAL: self.virtual}
+
+    @property
+    def _new_places(self) -> Mapping[str, PodRuntime]:
+        """Where new sessions may be, the best first."""
+        if self.settings.use_mock_container_adapter:
+            return {VIRTUAL: self.virtual}
+        if self.settings.session_fallback == "virtual":
+            return self._places
+        return {DEFAULT: self.runtime}
+
+    def _each(self, adapters: Mapping[str, _T]) -> Clusters[_T]:
+        from shared.core.clusters.connected import AdaptersOfClusters
+
+        return AdaptersOfClusters(self.clusters, adapters)
 
     @functools.cached_property
     def states(self) -> SessionStates:
@@ -75,11 +99,11 @@ class App(Adapters):
         from shared.kube.jobs.runtime import JobLimits, KubernetesJobs
         from shared.virtual.jobs import VirtualJobs
 
+        jobs = KubernetesJobs(self.runtime, JobLimits.from_settings(self.settings), self.held)
         return JobService(
             store=self.store,
             access=self.access,
-            runtime=KubernetesJobs(self.runtime, JobLimits.from_settings(self.settings), self.held),
-            virtual=VirtualJobs(),
+            runtimes=self._each({DEFAULT: jobs, VIRTUAL: VirtualJobs()}),
             audit=self.auditor,
             clock=self.clock,
         )
@@ -93,8 +117,9 @@ class App(Adapters):
 
         return CredentialService(
             store=self.credential_store,
-            runtime=KubernetesCredentials(self.runtime),
-            virtual=VirtualCredentials(),
+            runtimes=self._each(
+                {DEFAULT: KubernetesCredentials(self.runtime), VIRTUAL: VirtualCredentials()}
+            ),
             sessions=self.store,
             access=self.access,
             audit=self.auditor,
@@ -119,8 +144,7 @@ class App(Adapters):
 
         return SessionService(
             store=self.store,
-            runtime=self.runtime,
-            virtual=self.virtual,
+            places=self._new_places,
             access=self.access,
             states=self.states,
             jobs=self.jobs,
@@ -128,7 +152,6 @@ class App(Adapters):
             clock=self.clock,
             audit=self.auditor,
             namespace=self.settings.k8s_namespace,
-            fallback=self.settings.session_fallback == "virtual",
             slots=ExecSlots(self.settings.max_execs_per_session),
             limit=self.settings.max_sessions_per_owner,
         )
@@ -145,19 +168,23 @@ class App(Adapters):
         """What ends sessions that nobody ends."""
         from shared.core.cleanup.service import CleanupService
         from shared.kube.pods.activity import KubernetesActivity
+        from shared.virtual.activity import NoActivity
 
         return CleanupService(
             store=self.store,
             access=self.access,
             states=self.states,
             jobs=self.jobs,
-            activity=KubernetesActivity(self.runtime, self.held),
+            activity=self._each(
+                {DEFAULT: KubernetesActivity(self.runtime, self.held), VIRTUAL: NoActivity()}
+            ),
             inventory=self.inventory,
             audit=self.auditor,
             clock=self.clock,
             telemetry=self.telemetry,
             credentials_retention=_days(self.settings.credentials_retention_days),
             grace=timedelta(seconds=self.settings.orphan_grace_seconds),
+            longest_life=timedelta(seconds=self.settings.max_ttl_seconds),
             seconds=self.settings.cleanup_seconds,
         )
 

@@ -37,6 +37,7 @@ def session_document(session: Session) -> Document:
         "credentials_choice": (
             None if session.credentials_choice is None else " ".join(session.credentials_choice)
         ),
+        "may_be_left": " ".join(session.may_be_left),
         # As text: Firestore refuses some names of variables as names of fields.
         "env": json.dumps(dict(session.env), ensure_ascii=False),
         # What queries go by, and the session itself derives.
@@ -63,6 +64,7 @@ def session_from(document: Mapping[str, Any], version: str) -> Session:
         values["credentials"] = tuple(str.split(values.get("credentials", "")))
         choice = values.get("credentials_choice")
         values["credentials_choice"] = None if choice is None else tuple(str.split(choice))
+        values["may_be_left"] = tuple(str.split(values.get("may_be_left", "")))
         values["env"] = dict(json.loads(values.get("env", "{}")))
         return Session(**values)
     except (KeyError, TypeError, ValueError) as error:

@@ -12,8 +12,8 @@ from shared.core.sessions.access import SessionAccess
 from shared.core.sessions.ports import PodRuntime
 from shared.core.sessions.states import SessionStates
 from shared.virtual.jobs import VirtualJobs
-from shared.virtual.runtime import VirtualRuntime
 from tests.shared.store.samples import RETENTION
+from tests.support.clusters import SetCluster, each, pods_of
 from tests.support.people import ROOT
 from tests.support.scripted_runtime import KeptAudit
 
@@ -26,6 +26,7 @@ def wired(
     *,
     jobs: JobRuntime | None = None,
     job_store: Any = None,
+    cluster: SetCluster | None = None,
 ) -> dict[str, Any]:
     """The arguments that services take: store, clock, audit, states, access and jobs.
 
@@ -36,15 +37,16 @@ def wired(
         audit: Takes all records.
         jobs: Runs jobs; those of virtual sessions if none is given.
         job_store: Where jobs are kept, if elsewhere.
+        cluster: Which cluster the pods are on.
     """
     made: dict[str, Any] = {"store": store, "clock": clock, "audit": Auditor(audit, clock)}
     made["states"] = SessionStates(store, clock, RETENTION)
-    access = SessionAccess(**made, runtime=runtime, virtual=VirtualRuntime(), administrators=[ROOT.email])
+    pods = pods_of(store, runtime, cluster)
+    access = SessionAccess(**made, pods=pods, administrators=[ROOT.email])
     made["jobs"] = JobService(
         store=job_store or store,
         access=access,
-        runtime=jobs or VirtualJobs(),
-        virtual=VirtualJobs(),
+        runtimes=each(jobs or VirtualJobs(), VirtualJobs(), cluster),
         audit=made["audit"],
         clock=clock,
     )

@@ -1,4 +1,4 @@
-# The state: collections sessions, requests, jobs, audit and owners. Queries are in shared/store/; a test
+# The state: collections sessions, requests, jobs, audit, owners and connections. Queries are in shared/store/; a test
 # compares the indexes with them.
 
 locals {
@@ -43,6 +43,7 @@ locals {
     jobs     = ["command", "reason", "write_id"]
     audit    = ["detail", "write_id"]
     owners   = ["marks"]
+    connections = ["met", "write_id"]
   }
 
   unindexed_fields = merge([

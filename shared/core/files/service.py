@@ -92,7 +92,7 @@ class SessionFiles:
             known = ["", ""] if asks_only else await upload.begin(self._max_bytes)
             body = None if asks_only else upload.sealed(self._max_bytes)
             arguments = [secrets.token_hex(8), *described, *known, *path.name_first()]
-            answer = self._run(session, path, "put", *arguments, stdin=body)
+            answer = await self._run(session, path, "put", *arguments, stdin=body)
             try:
                 words = await answer.line()
                 await answer.end_quietly()
@@ -135,7 +135,7 @@ class SessionFiles:
         session = await self._session(owner, session_id)
         body = upload.script(self._max_bytes)
         async with self._act(session, owner, "unpack", path) as act:
-            answer = self._run(session, path, "unpack", secrets.token_hex(8), *path.parts, stdin=body)
+            answer = await self._run(session, path, "unpack", secrets.token_hex(8), *path.parts, stdin=body)
             try:
                 words = await answer.line()
                 await answer.end_quietly()
@@ -157,7 +157,7 @@ class SessionFiles:
         """
         session = await self._session(owner, session_id)
         wish: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-        answer = self._run(session, path, "read", *path.name_first(), stdin=_once(wish))
+        answer = await self._run(session, path, "read", *path.name_first(), stdin=_once(wish))
         try:
             facts = await _facts(answer, path)
         except GamguiError as error:
@@ -192,7 +192,7 @@ class SessionFiles:
         """
         session = await self._session(owner, session_id)
         async with self._act(session, owner, "list", path):
-            answer = self._run(session, path, "list", *path.parts)
+            answer = await self._run(session, path, "list", *path.parts)
             try:
                 await answer.line()
                 found = await first_entries(answer.chunks(), limit=limit + 1, after=after)
@@ -211,7 +211,7 @@ class SessionFiles:
             TransferFailed: (while iterating) It is not whole: a file changed, or the connection broke.
         """
         session = await self._session(owner, session_id)
-        answer = self._run(session, path, "archive", *path.parts)
+        answer = await self._run(session, path, "archive", *path.parts)
         try:
             await answer.line()
         except BaseException as error:
@@ -230,7 +230,7 @@ class SessionFiles:
         """
         session = await self._session(owner, session_id)
         async with self._act(session, owner, "delete", path):
-            answer = self._run(session, path, "delete", *path.name_first())
+            answer = await self._run(session, path, "delete", *path.name_first())
             try:
                 await answer.line()
                 await answer.end_quietly()
@@ -258,7 +258,7 @@ class SessionFiles:
             )
         return session
 
-    def _run(
+    async def _run(
         self,
         session: Session,
         path: WorkspacePath,
@@ -267,7 +267,8 @@ class SessionFiles:
         stdin: AsyncIterator[bytes] | None = None,
     ) -> Answer:
         command = script_command(script, *arguments, timeout_seconds=self._timeout_seconds, stdin=stdin)
-        return Answer(self._access.runtime_of(session).execute(session, command), str(path), self._held)
+        runtime = await self._access.pods.of(session)
+        return Answer(runtime.execute(session, command), str(path), self._held)
 
     @contextlib.asynccontextmanager
     async def _act(

@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Protocol
 
 from shared.core.audit.ports import AuditStore
+from shared.core.clusters.ports import ConnectionStore
 from shared.core.jobs.model import Job, JobCursor, JobRecord, JobReport, NewJob
 from shared.core.paging import Cursor
 from shared.core.sessions.model import Session
@@ -56,6 +57,11 @@ class Store(JobStore, Protocol):
     @property
     def audit(self) -> AuditStore:
         """The audit records of sessions."""
+        ...
+
+    @property
+    def connections(self) -> ConnectionStore:
+        """The documents of connections to clusters."""
         ...
 
 

@@ -6,7 +6,7 @@ import dataclasses
 from datetime import timedelta
 
 from shared.core.clock import Clock
-from shared.core.sessions.model import TRANSITIONS, UNFINISHED_SECONDS, Session, SessionState
+from shared.core.sessions.model import ENDED, TRANSITIONS, UNFINISHED_SECONDS, Session, SessionState
 from shared.core.sessions.pod import PodPhase, PodStatus
 from shared.core.sessions.ports import SessionStore
 from shared.errors import VersionConflict
@@ -54,11 +54,25 @@ class SessionStates:
         age = self._clock.now() - session.created_at
         return session.state is SessionState.PENDING and age.total_seconds() < UNFINISHED_SECONDS
 
-    async def move(self, session: Session, state: SessionState, reason: str | None) -> Session:
-        """A compare-and-set to another state. Who was faster wins, and we go on from there."""
+    async def move(
+        self,
+        session: Session,
+        state: SessionState,
+        reason: str | None,
+        may_be_left: tuple[str, ...] = (),
+    ) -> Session:
+        """A compare-and-set to another state. Who was faster wins, and we go on from there.
+
+        Args:
+            session: The session.
+            state: The state to go to.
+            reason: As in ``Session.to``.
+            may_be_left: What of it may still be on a cluster; see ``Session``.
+        """
         for _ in range(_TRIES):
             try:
-                return await self._store.update(self._changed(session, state, reason))
+                changed = dataclasses.replace(self._changed(session, state, reason), may_be_left=may_be_left)
+                return await self._store.update(changed)
             except VersionConflict:
                 current = await self._store.get(session.id)
                 if current is None:
@@ -71,6 +85,6 @@ class SessionStates:
     def _changed(self, session: Session, state: SessionState, reason: str | None) -> Session:
         now = self._clock.now()
         changed = session.to(state, now, reason)
-        if state is SessionState.DELETED:
+        if state in ENDED:
             changed = dataclasses.replace(changed, purge_at=now + self._retention)
         return changed

@@ -1,7 +1,7 @@
 """Sessions, jobs and idempotency records in Firestore: production's store, and its emulator.
 
-Collections ``sessions``, ``jobs``, ``requests`` and ``owners``; document ids are ours (session
-id, job id, record key, hash of the owner).
+Collections ``sessions``, ``jobs``, ``requests``, ``owners`` and ``connections``; document ids are ours
+(session id, job id, record key, hash of the owner, id of the connection).
 
 Indexes: sessions by (owner, created_at desc), by (owner, state, created_at desc) and, for
 administrators, by (state, created_at desc), jobs by (session_id, created_at desc), audit by
@@ -39,6 +39,7 @@ from shared.store.documents import Document
 from shared.store.firestore import queries
 from shared.store.firestore.audit import KEPT, FirestoreAudit
 from shared.store.firestore.connection import OPERATION_SECONDS
+from shared.store.firestore.connections import FirestoreConnections
 from shared.store.firestore.documents import ABSENT, MARKS, FirestoreDocuments, Found, Mark, id_of, unchanged
 from shared.store.firestore.values import timestamp_of
 from shared.store.readable import readable
@@ -59,6 +60,7 @@ class FirestoreStore:
 
     Attributes:
         audit: An ``AuditStore`` in the same database.
+        connections: A ``ConnectionStore`` in the same database.
 
     Args:
         project: Google Cloud project; empty: the credentials' own.
@@ -72,6 +74,7 @@ class FirestoreStore:
     ) -> None:
         self._documents = FirestoreDocuments(project, database, emulator_host)
         self.audit = FirestoreAudit(self._documents)
+        self.connections = FirestoreConnections(self._documents)
         self._clock = clock
         self._creating: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
 
@@ -113,7 +116,7 @@ class FirestoreStore:
     async def update(self, session: Session) -> Session:
         """See ``SessionStore.update``."""
         document = documents.session_document(session)
-        over = session.state in (SessionState.FAILED, SessionState.DELETING)
+        over = session.state in (SessionState.FAILED, SessionState.DELETING, SessionState.LOST)
         release = [Mark(OWNERS, owner_hash(session.owner), session.id, set=False)] if over else []
         version = await self._replace(SESSIONS, session.id, document, session.version, *release)
         if version is None:

@@ -82,6 +82,7 @@ _SCHEMAS = (
         f"""CREATE TRIGGER session_ended AFTER UPDATE OF live ON sessions WHEN OLD.live != NEW.live
             BEGIN {_USED} END""",
     ),
+    ("CREATE TABLE connections (id TEXT PRIMARY KEY, version TEXT NOT NULL, document TEXT NOT NULL) STRICT",),
 )
 """What each release added; the file knows in user_version how many it has."""
 

@@ -24,6 +24,7 @@ from shared.errors import Conflict, VersionConflict
 from shared.store import documents
 from shared.store.readable import readable
 from shared.store.sqlite.audit import SqliteAudit
+from shared.store.sqlite.connections import SqliteConnections
 from shared.store.sqlite.file import SqliteFile, id_of
 
 _INSERT_SESSION = """INSERT INTO sessions
@@ -66,6 +67,7 @@ class SqliteStore:
 
     Attributes:
         audit: An ``AuditStore`` in the same file.
+        connections: A ``ConnectionStore`` in the same file.
 
     Args:
         path: The file. It and its folders are made; it is readable by its owner only.
@@ -75,6 +77,7 @@ class SqliteStore:
     def __init__(self, path: Path, *, clock: Clock) -> None:
         self._file = SqliteFile(path)
         self.audit = SqliteAudit(self._file)
+        self.connections = SqliteConnections(self._file)
         self._clock = clock
 
     async def create(self, session: Session, *, limit: int | None = None) -> Session:

@@ -38,11 +38,11 @@ locals {
 
   # Long or ever-new values that nobody asks for: an index of them costs writes and buys nothing.
   unindexed = {
-    sessions = ["env", "image", "labels", "reason", "write_id"]
-    requests = ["fingerprint", "response", "write_id"]
-    jobs     = ["command", "reason", "write_id"]
-    audit    = ["detail", "write_id"]
-    owners   = ["marks"]
+    sessions    = ["env", "image", "labels", "reason", "write_id"]
+    requests    = ["fingerprint", "response", "write_id"]
+    jobs        = ["command", "reason", "write_id"]
+    audit       = ["detail", "write_id"]
+    owners      = ["marks"]
     connections = ["met", "write_id"]
   }
 

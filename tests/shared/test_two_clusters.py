@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import shutil
 import socket
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
@@ -127,7 +128,7 @@ async def test_a_wrong_cluster_ends_nothing_and_says_so(instances: Instances) ->
         assert stored is not None
         assert stored.state is S.RUNNING
         assert report.count("session", Action.LEFT) == 1
-        assert [one.because for one in report.decisions if one.name == session.id][0].startswith(ELSEWHERE)
+        assert next(one.because for one in report.decisions if one.name == session.id).startswith(ELSEWHERE)
         shown = await b.sessions.get(ALICE, session.id)
         assert (shown.state, shown.reason) == (S.RUNNING, ELSEWHERE)
         path = WorkspacePath.from_url(b"")
@@ -215,11 +216,11 @@ async def test_a_kubeconfig_that_leads_elsewhere_during_an_instances_life_ends_n
 ) -> None:
     """The cluster behind the address goes, and what is found when it is looked up again is another one."""
     changing = tmp_path / "changing.kubeconfig"
-    changing.write_bytes(Path(instances.kubeconfigs["a"]).read_bytes())
+    shutil.copy(instances.kubeconfigs["a"], changing)
     instances.kubeconfigs = {**instances.kubeconfigs, "changing": str(changing)}
     async with instances.on("a") as a, instances.on("changing") as app:
         session = await app.sessions.create(ALICE, NEW)
-        changing.write_bytes(Path(instances.kubeconfigs["b"]).read_bytes())
+        shutil.copy(instances.kubeconfigs["b"], changing)
         app.kube._connector.invalidate(await app.kube.connection())
         shown = await app.sessions.get(ALICE, session.id)
         assert (shown.state, shown.reason) == (S.RUNNING, ELSEWHERE)

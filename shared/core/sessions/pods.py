@@ -101,7 +101,9 @@ class SessionPods:
             before = await self._view.require_seen(session)
             runtime = await self.of(session)
             known = before.sight is Sight.HERE
-            known = known or (await runtime.status(session)).phase is not PodPhase.GONE
+            if not known:
+                session, status = await self.met(session)
+                known = status.phase not in (PodPhase.GONE, PodPhase.UNSEEN)
             if known and not await runtime.delete(session, timeout_seconds):
                 return False
             after = await self._view.require_seen(session)

@@ -23,6 +23,7 @@
         ├── StoreUnavailable
         ├── TransferFailed             a file did not get through as a whole
         ├── ClusterUnavailable         the Kubernetes API is not reached, or refuses us
+        │   └── ClusterNotKnown            it answers, but nobody knows whether it is the right one
         ├── OnAnotherCluster           what is asked for is on a cluster that is not seen from here
         └── ConnectionFailed           no source of a cluster connection serves
 
@@ -229,6 +230,12 @@ class ClusterUnavailable(Unavailable):
     """The Kubernetes API is not reached, or refuses our identity."""
 
     default_reason = "CLUSTER_UNAVAILABLE"
+
+
+class ClusterNotKnown(ClusterUnavailable):
+    """What is asked for is not on the cluster that is seen, and it was not noted on which cluster it is."""
+
+    default_reason = "CLUSTER_NOT_KNOWN"
 
 
 class OnAnotherCluster(Unavailable):

@@ -15,10 +15,16 @@ from shared.core.sessions.model import Session
 from shared.core.sessions.names import credentials_name
 from shared.core.sessions.pod import PodPhase, PodStatus
 from shared.core.sessions.ports import PodRuntime, SessionStore
-from shared.errors import ClusterUnavailable, GamguiError, NotFound, OnAnotherCluster, VersionConflict
+from shared.errors import (
+    ClusterNotKnown,
+    ClusterUnavailable,
+    GamguiError,
+    NotFound,
+    OnAnotherCluster,
+    VersionConflict,
+)
 
-NOT_KNOWN: Final = "CLUSTER_NOT_KNOWN"
-"""Reason: there is no such pod here, and nobody knows whether it should be here."""
+NOT_KNOWN: Final = ClusterNotKnown.default_reason
 
 _TRIES = 5
 _UNSEEN = PodStatus(PodPhase.UNSEEN, NOT_KNOWN, NOT_KNOWN)
@@ -94,8 +100,8 @@ class SessionPods:
 
         Raises:
             OnAnotherCluster: The session's cluster is not seen.
-            ClusterUnavailable: It does not answer, or there is no such pod and nobody knows whether this
-                is its cluster (reason ``CLUSTER_NOT_KNOWN``).
+            ClusterUnavailable: It does not answer.
+            ClusterNotKnown: There is no such pod, and nobody knows whether this is its cluster.
         """
         for _ in range(_TRIES):
             before = await self._view.require_seen(session)
@@ -134,8 +140,8 @@ class SessionPods:
 
         Raises:
             OnAnotherCluster: Its cluster is not seen.
-            ClusterUnavailable: It does not answer; or nobody knows which it is, and there is no such pod on
-                the one that is seen (reason ``CLUSTER_NOT_KNOWN``).
+            ClusterUnavailable: It does not answer.
+            ClusterNotKnown: There is no such pod, and nobody knows whether this is its cluster.
         """
         look = await self._view.require_seen(session)
         if look.sight is Sight.HERE:
@@ -195,12 +201,11 @@ def left_of(session: Session) -> tuple[str, ...]:
     return (pod, f"secret/{credentials_name(session.owner)}") if session.credentials else (pod,)
 
 
-def not_known(session: Session) -> ClusterUnavailable:
+def not_known(session: Session) -> ClusterNotKnown:
     """That there is no pod of a session here, of which nobody knows on which cluster it is."""
-    return ClusterUnavailable(
+    return ClusterNotKnown(
         "the cluster that this service is connected to has no pod of the session, and it was not noted on "
         "which cluster the session is",
-        reason=NOT_KNOWN,
         session=session.id,
     )
 

@@ -190,6 +190,6 @@ class Adapters:
 
     async def close(self) -> None:
         """Ends what runs and releases what was built. The instance is not used afterwards."""
-        for name in ("runtime", "kube", "store", "verifier", "telemetry"):
+        for name in ("runtime", "cluster", "kube", "store", "verifier", "telemetry"):
             if name in self.__dict__:
                 await getattr(self, name).close()

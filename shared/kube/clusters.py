@@ -75,6 +75,13 @@ class KubernetesCluster:
         met = await self._met()
         return Look(met.identity.sight(recorded, met.met), met.identity.text, met.connection)
 
+    async def close(self) -> None:
+        """Stops asking."""
+        if self._asking is not None:
+            task = self._asking[1]
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
     async def _met(self) -> _Met:
         connection = await self._api.connection()
         now = asyncio.get_running_loop().time()

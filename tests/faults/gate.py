@@ -31,7 +31,7 @@ class GatedStore:
 
     def __getattr__(self, name: str) -> Any:
         method = getattr(self._store, name)
-        if name == "audit":
+        if name in ("audit", "connections"):
             return GatedStore(method, self._ask, self._held)
         if name == "close":
             return method

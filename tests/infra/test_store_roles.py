@@ -75,7 +75,7 @@ class Watched:
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._store, name)
-        if name == "audit":
+        if name in ("audit", "connections"):
             return Watched(found, self._writes, refuses=self._refuses)
         return found if name in READS else self._write(name, found)
 

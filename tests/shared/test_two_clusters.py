@@ -15,6 +15,7 @@ import pytest
 
 from local.gateway import ensure_namespace
 from shared.app.composition import App
+from shared.app.readiness import readiness
 from shared.core.cleanup.report import Action
 from shared.core.commands import Command, Exit
 from shared.core.files.paths import WorkspacePath
@@ -26,6 +27,7 @@ from shared.core.sessions.pod import PodPhase
 from shared.errors import GamguiError
 from shared.settings import Settings
 from tests.support import laptop
+from tests.support.kubectl import kubectl, needs_kubectl
 from tests.support.people import ALICE, ROOT
 
 S = SessionState
@@ -152,6 +154,22 @@ async def test_a_wrong_cluster_ends_nothing_and_says_so(instances: Instances) ->
         await a.cleanup.run(dry_run=False)
         assert (await a.sessions.get(ALICE, session.id)).state is S.DELETED
         assert (await a.runtime.status(session)).phase is PodPhase.GONE
+
+
+@needs_kubectl
+async def test_who_has_no_rights_in_the_cluster_says_which_one_others_have_met(
+    instances: Instances, tmp_path: Path
+) -> None:
+    async with instances.on("a") as health:
+        assert "identity" not in (await readiness(health))["checks"]["cluster"]
+        async with instances.on("a") as a:
+            session = await a.sessions.create(ALICE, NEW)
+        kubeconfig = instances.kubeconfigs["a"]
+        uid = ("get", "namespace", "kube-system", "-o", "jsonpath={.metadata.uid}")
+        _, shown, _ = await kubectl(kubeconfig, *uid)
+        assert (await readiness(health))["checks"]["cluster"]["identity"] == f"kube-system:{shown}"
+        assert session.cluster_identity == f"kube-system:{shown}"
+        assert (await health.sessions.delete(ALICE, session.id)).state is S.DELETED
 
 
 async def test_there_and_back_again(instances: Instances) -> None:

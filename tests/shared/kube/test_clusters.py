@@ -201,6 +201,17 @@ async def test_without_a_connection_or_the_store_nothing_is_known(world: World) 
         await world.instance().look("kube-system:V")
 
 
+async def test_who_closes_it_while_it_is_asked_leaves_nothing_behind(world: World) -> None:
+    cluster = world.instance()
+    asking = asyncio.create_task(cluster.look(""))
+    await asyncio.sleep(0)
+    asking.cancel()
+    await cluster.close()
+    await world.api.close()
+    assert asyncio.all_tasks() == {asyncio.current_task(), asking}
+    await asyncio.gather(asking, return_exceptions=True)
+
+
 async def test_who_asked_first_may_go_away(world: World) -> None:
     cluster = world.instance()
     first = asyncio.create_task(cluster.look(""))

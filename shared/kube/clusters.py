@@ -98,10 +98,15 @@ class KubernetesCluster:
     async def _ask(self, connection: Connection) -> _Met:
         asked_at = asyncio.get_running_loop().time()
         # Both are asked, though one would do: who knows both is not at a loss when a right is taken away.
-        kube_system, namespace = await asyncio.gather(self._uid("kube-system"), self._uid(self._namespace))
+        asking = (self._uid("kube-system"), self._uid(self._namespace))
+        uids: list[str] = []
+        for answer in await asyncio.gather(*asking, return_exceptions=True):  # none goes on behind the other
+            if isinstance(answer, BaseException):
+                raise answer
+            uids.append(answer)
         if await self._api.connection() is not connection:
             raise ClusterUnavailable("the connection to the cluster was made anew meanwhile: try again")
-        identity = ClusterIdentity(kube_system=kube_system, namespace=namespace)
+        identity = ClusterIdentity(kube_system=uids[0], namespace=uids[1])
         met = await self._noted(connection.cluster, identity) if identity.texts else ()
         if not identity.texts:
             log.warning("neither of the namespaces kube-system and %s may be read", self._namespace)

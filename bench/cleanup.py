@@ -154,7 +154,8 @@ async def _one_run(app: _CountingApp, stored: int, due: int) -> _Run:
 async def _fill(app: _CountingApp, stored: int, due: int) -> None:
     """Half of the due sessions are idle and half expired; these and the live ones have pods."""
     now = datetime.now(UTC)
-    plain = _session(app.settings, now)
+    identity = (await app.cluster.look("")).identity
+    plain = dataclasses.replace(_session(app.settings, now), cluster_identity=identity)
     idle = dataclasses.replace(plain, last_used_at=now - timedelta(hours=2))
     expired = dataclasses.replace(plain, created_at=now - timedelta(hours=9), expires_at=now)
     running = [*([idle] * (due // 2)), *([expired] * (due - due // 2)), *([plain] * _LIVE)]

@@ -23,6 +23,8 @@
         ├── StoreUnavailable
         ├── TransferFailed             a file did not get through as a whole
         ├── ClusterUnavailable         the Kubernetes API is not reached, or refuses us
+        │   └── ClusterNotKnown            it answers, but nobody knows whether it is the right one
+        ├── OnAnotherCluster           what is asked for is on a cluster that is not seen from here
         └── ConnectionFailed           no source of a cluster connection serves
 
 Adapters translate library errors into these at the edge, with the cause kept
@@ -230,6 +232,18 @@ class ClusterUnavailable(Unavailable):
     """The Kubernetes API is not reached, or refuses our identity."""
 
     default_reason = "CLUSTER_UNAVAILABLE"
+
+
+class ClusterNotKnown(ClusterUnavailable):
+    """What is asked for is not on the cluster that is seen, and it was not noted on which cluster it is."""
+
+    default_reason = "CLUSTER_NOT_KNOWN"
+
+
+class OnAnotherCluster(Unavailable):
+    """What is asked for is on a cluster that this instance does not see: nobody here knows how it is."""
+
+    default_reason = "ON_ANOTHER_CLUSTER"
 
 
 class ConnectionFailed(Unavailable):

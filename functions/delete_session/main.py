@@ -10,9 +10,11 @@ from shared.web.function import Call, Entry, Route
 
 async def handle(call: Call) -> Response:
     """Deletes the session; repeating it answers the same."""
-    from shared.web.api.sessions import session_json
+    from shared.web.api.sessions import abandon, session_json
 
-    return JSONResponse(session_json(await app().sessions.delete(call.caller, call.params["session_id"])))
+    asked = abandon(call.request.query_params)
+    deleted = await app().sessions.delete(call.caller, call.params["session_id"], abandon=asked)
+    return JSONResponse(session_json(deleted))
 
 
 ENTRY = Entry(app, [Route("DELETE", "/v1/sessions/{session_id}", handle)], "delete_session")

@@ -123,8 +123,9 @@ class LocalCluster:
         await _background(stack, kubelet.run())
         await _background(stack, provision_namespaces(store))
         store.put(NODES, node_object(_NODE, str(uuid.uuid4()), GIT_VERSION))
+        cluster = _cluster_id(self._directory / "id")
         for name in _NAMESPACES:
-            store.put(NAMESPACES, make_namespace(name))
+            store.put(NAMESPACES, make_namespace(name, cluster))
         users = {**self._users, self.token: ADMIN, self.unprivileged_token: User(UNPRIVILEGED_USER)}
         application = Api(store, kubelet, Authenticator(users), self._observer).application()
         runner = web.AppRunner(application, handler_cancellation=True, shutdown_timeout=0.2, access_log=None)
@@ -159,6 +160,15 @@ class LocalCluster:
             "current-context": "local",
         }
         return yaml.safe_dump(config, sort_keys=False)
+
+
+def _cluster_id(file: Path) -> uuid.UUID:
+    """Return the id of the cluster in this directory: the same one each time that it is started."""
+    with contextlib.suppress(FileNotFoundError, ValueError):
+        return uuid.UUID(file.read_text())
+    new = uuid.uuid4()
+    file.write_text(str(new))
+    return new
 
 
 async def _background(stack: contextlib.AsyncExitStack, work: Coroutine[None, None, None]) -> None:

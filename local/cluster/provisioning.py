@@ -11,9 +11,13 @@ from .quotas import update_quotas
 from .store import Store
 
 
-def make_namespace(name: str) -> Object:
-    """Return a new namespace."""
-    metadata = {"name": name, "uid": str(uuid.uuid4()), "creationTimestamp": timestamp()}
+def make_namespace(name: str, cluster: uuid.UUID) -> Object:
+    """Return a namespace that every cluster has.
+
+    Args:
+        cluster: The cluster's own id, of which the namespace's comes: clients tell clusters apart by it.
+    """
+    metadata = {"name": name, "uid": str(uuid.uuid5(cluster, name)), "creationTimestamp": timestamp()}
     return apply_defaults(NAMESPACES, {"kind": "Namespace", "apiVersion": "v1", "metadata": metadata})
 
 

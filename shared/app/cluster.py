@@ -2,15 +2,50 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
+
+from shared.core.clusters.connected import AdaptersOfClusters, ConnectedClusters
+from shared.core.clusters.model import DEFAULT, VIRTUAL
 
 if TYPE_CHECKING:
     from shared.app.composition import App
     from shared.core.cleanup.ports import Inventory
+    from shared.core.clusters.ports import Clusters
     from shared.core.credentials.ports import CredentialStore
     from shared.core.sessions.ports import PodRuntime
     from shared.kube.api.client import KubeApi
+    from shared.kube.clusters import KubernetesCluster
     from shared.kube.jobs.runtime import JobLimits
+
+_T = TypeVar("_T")
+
+
+def clusters(app: App) -> ConnectedClusters:
+    """The clusters that this instance sees: the settings' own, unless ``USE_MOCK_CONTAINER_ADAPTER``."""
+    from shared.virtual.cluster import VirtualCluster
+
+    if app.settings.virtual.only:
+        return ConnectedClusters({VIRTUAL: VirtualCluster()})
+    return ConnectedClusters({DEFAULT: app.cluster, VIRTUAL: VirtualCluster()})
+
+
+def cluster(app: App) -> KubernetesCluster:
+    """Says which cluster the settings lead to."""
+    from shared.kube.clusters import KubernetesCluster
+
+    namespace = app.settings.pods.namespace
+    return KubernetesCluster(DEFAULT, app.kube, namespace, app.store.connections, app.clock)
+
+
+def each(app: App, default: _T, virtual: _T) -> Clusters[_T]:
+    """What every cluster has one of.
+
+    Args:
+        app: The instance.
+        default: That of the cluster which the settings name.
+        virtual: That of the virtual one.
+    """
+    return AdaptersOfClusters(app.clusters, {DEFAULT: default, VIRTUAL: virtual})
 
 
 def kube(app: App) -> KubeApi:
@@ -31,7 +66,9 @@ def runtime(app: App) -> PodRuntime:
 
     settings = app.settings.pods
     options = PodOptions.from_settings(settings, app.job_limits, app.settings.sessions.max_ttl_seconds)
-    made = KubernetesRuntime(app.kube, options, settings.template, shutdown=shutdown_event(), held=app.held)
+    made = KubernetesRuntime(
+        app.kube, options, settings.template, shutdown=shutdown_event(), held=app.held, cluster=app.cluster
+    )
     if not app.settings.platform.otlp_endpoint:
         return made
     from shared.telemetry.runtime import ToldRuntime

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from shared.core.audit.auditor import Auditor
     from shared.core.cleanup.ports import Inventory
     from shared.core.cleanup.service import CleanupService
+    from shared.core.clusters.connected import ConnectedClusters
     from shared.core.credentials.owners import OwnerService
     from shared.core.credentials.ports import CredentialStore
     from shared.core.credentials.service import CredentialService
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from shared.core.telemetry import Telemetry
     from shared.identity.model import IdentityVerifier
     from shared.kube.api.client import KubeApi
+    from shared.kube.clusters import KubernetesCluster
     from shared.kube.jobs.runtime import JobLimits
     from shared.settings.platform import PlatformSettings
     from shared.store.engine import Engine
@@ -99,6 +101,20 @@ class App:
         from shared.app import cluster
 
         return cluster.kube(self)
+
+    @functools.cached_property
+    def clusters(self) -> ConnectedClusters:
+        """The clusters that this instance sees."""
+        from shared.app import cluster
+
+        return cluster.clusters(self)
+
+    @functools.cached_property
+    def cluster(self) -> KubernetesCluster:
+        """Says which cluster the settings lead to."""
+        from shared.app import cluster
+
+        return cluster.cluster(self)
 
     @functools.cached_property
     def runtime(self) -> PodRuntime:
@@ -242,7 +258,7 @@ class App:
 
     async def close(self) -> None:
         """Ends what runs and releases what was built. The instance is not used afterwards."""
-        for name in ("runtime", "kube", "engine", "verifier", "telemetry"):
+        for name in ("runtime", "cluster", "kube", "engine", "verifier", "telemetry"):
             if name in self.__dict__:
                 await getattr(self, name).close()
 

@@ -12,14 +12,14 @@ if TYPE_CHECKING:
 
 def service(app: App) -> CredentialService:
     """The use cases of credentials."""
+    from shared.app.cluster import each
     from shared.core.credentials.service import CredentialService
     from shared.kube.credentials.copying import KubernetesCredentials
     from shared.virtual.credentials import VirtualCredentials
 
     return CredentialService(
         store=app.credential_store,
-        runtime=KubernetesCredentials(app.runtime),
-        virtual=VirtualCredentials(),
+        runtimes=each(app, KubernetesCredentials(app.runtime), VirtualCredentials()),
         sessions=app.store.sessions,
         access=app.access,
         audit=app.auditor,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from shared.app.cluster import each
 from shared.core.jobs.service import JobService
 from shared.kube.jobs.runtime import KubernetesJobs
 from shared.virtual.jobs import VirtualJobs
@@ -18,8 +19,7 @@ def service(app: App) -> JobService:
         store=app.store.jobs,
         sessions=app.store.sessions,
         access=app.access,
-        runtime=KubernetesJobs(app.runtime, app.job_limits, app.held),
-        virtual=VirtualJobs(),
+        runtimes=each(app, KubernetesJobs(app.runtime, app.job_limits, app.held), VirtualJobs()),
         audit=app.auditor,
         clock=app.clock,
     )

@@ -7,9 +7,11 @@ import time
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from shared.core.clusters.model import DEFAULT
 from shared.errors import GamguiError
 from shared.settings import Settings
 from shared.web.http import logs
+from shared.web.http.encoding import rfc3339
 
 if TYPE_CHECKING:
     from shared.app.composition import App
@@ -24,10 +26,15 @@ async def readiness(app: App) -> Report:
 
     Returns:
         ``status`` (``ok`` or ``unavailable``) and, in ``checks``, for each its ``status``,
-        ``latency_ms``, and where it fails ``reason`` and ``detail``. In ``warnings``, if there are
+        ``latency_ms``, and where it fails ``reason`` and ``detail``; for the cluster also ``identity``, which
+        cluster was met last, and ``met_at``. In ``warnings``, if there are
         any, what the settings refuse that the operator may not expect; it names no value.
     """
-    store, cluster = await asyncio.gather(_check(_ping_store(app)), _check(_ping_cluster(app)))
+    store, cluster, known = await asyncio.gather(
+        _check(_ping_store(app)), _check(_ping_cluster(app)), _known(app)
+    )
+    if known:
+        cluster |= known
     healthy = store["status"] == cluster["status"] == "ok"
     if not healthy:
         logs.failed(store.get("reason") or cluster["reason"])
@@ -67,6 +74,18 @@ async def status(app: App) -> Report:
         "namespace": app.settings.pods.namespace,
         "auth_mode": app.settings.identity.auth_mode,
     }
+
+
+async def _known(app: App) -> Report:
+    """Which cluster was met last by whoever has rights in it: who is asked here has none."""
+    try:
+        async with asyncio.timeout(_CHECK_SECONDS):
+            connection = await app.store.connections.get(DEFAULT)
+    except (GamguiError, TimeoutError):
+        return {}  # the store's own check says why
+    if connection is None or not connection.met:
+        return {}
+    return {"identity": connection.met[0].text, "met_at": rfc3339(connection.met_at)}
 
 
 async def _ping_store(app: App) -> None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING
+
+from shared.core.clusters.model import DEFAULT, VIRTUAL
 
 if TYPE_CHECKING:
     from shared.app.composition import App
     from shared.core.sessions.access import SessionAccess
     from shared.core.sessions.idempotency import IdempotentRequests
+    from shared.core.sessions.ports import PodRuntime
     from shared.core.sessions.service import SessionService
     from shared.core.sessions.states import SessionStates
     from shared.core.sessions.update import SessionUpkeep
@@ -24,13 +28,14 @@ def retention(days: int) -> timedelta:
 
 def access(app: App) -> SessionAccess:
     """Finds callers' sessions."""
+    from shared.app.cluster import each
     from shared.core.sessions.access import SessionAccess
+    from shared.core.sessions.pods import SessionPods
     from shared.identity.claims import lowered
 
     return SessionAccess(
         store=app.store.sessions,
-        runtime=app.runtime,
-        virtual=app.virtual,
+        pods=SessionPods(each(app, app.runtime, app.virtual), app.clusters, app.store.sessions),
         states=app.states,
         clock=app.clock,
         audit=app.auditor,
@@ -53,8 +58,7 @@ def service(app: App) -> SessionService:
 
     return SessionService(
         store=app.store.sessions,
-        runtime=app.runtime,
-        virtual=app.virtual,
+        places=_places(app),
         access=app.access,
         states=app.states,
         jobs=app.jobs,
@@ -62,10 +66,18 @@ def service(app: App) -> SessionService:
         clock=app.clock,
         audit=app.auditor,
         namespace=app.settings.pods.namespace,
-        fallback=app.settings.virtual.fallback == "virtual",
         slots=ExecSlots(app.settings.commands.max_per_session),
         limit=app.settings.sessions.max_per_owner,
     )
+
+
+def _places(app: App) -> Mapping[str, PodRuntime]:
+    """Where new sessions may be, the best first."""
+    if app.settings.virtual.only:
+        return {VIRTUAL: app.virtual}
+    if app.settings.virtual.fallback == "virtual":
+        return {DEFAULT: app.runtime, VIRTUAL: app.virtual}
+    return {DEFAULT: app.runtime}
 
 
 def upkeep(app: App) -> SessionUpkeep:

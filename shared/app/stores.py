@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from shared.core.cleanup.ports import CleanupStores
     from shared.core.clock import Clock
     from shared.store.audit import AuditRecords
+    from shared.store.connections import Connections
     from shared.store.engine import Engine
     from shared.store.jobs import Jobs
     from shared.store.requests import Requests
@@ -54,6 +55,13 @@ class Stores:
         from shared.store.audit import AuditRecords
 
         return AuditRecords(self._engine)
+
+    @functools.cached_property
+    def connections(self) -> Connections:
+        """Which clusters connections lead to."""
+        from shared.store.connections import Connections
+
+        return Connections(self._engine)
 
     @functools.cached_property
     def cleanup(self) -> CleanupStores:

@@ -76,7 +76,7 @@ class Sessions:
 
     async def update(self, session: Session) -> Session:
         """See ``SessionStore.update``."""
-        over = session.state in (SessionState.FAILED, SessionState.DELETING)
+        over = session.state in (SessionState.FAILED, SessionState.DELETING, SessionState.LOST)
         at = session.changed_at or session.created_at
         return await self._sessions.update(
             session, left=Member(owner_hash(session.owner), at) if over else None
@@ -142,6 +142,7 @@ def session_document(session: Session) -> Document:
         "credentials_choice": (
             None if session.credentials_choice is None else " ".join(session.credentials_choice)
         ),
+        "may_be_left": " ".join(session.may_be_left),
         # As text: Firestore refuses some names of variables as names of fields.
         "env": json.dumps(dict(session.env), ensure_ascii=False),
         # What queries go by, and the session itself derives.
@@ -164,5 +165,6 @@ def session_from(document: Mapping[str, Any], version: str) -> Session:
         values["credentials"] = tuple(str.split(values.get("credentials", "")))
         choice = values.get("credentials_choice")
         values["credentials_choice"] = None if choice is None else tuple(str.split(choice))
+        values["may_be_left"] = tuple(str.split(values.get("may_be_left", "")))
         values["env"] = dict(json.loads(values.get("env", "{}")))
         return Session(**values)

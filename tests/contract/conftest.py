@@ -81,10 +81,11 @@ def target_in(namespace: str, admin: str, folder: Path) -> Iterator[Target]:
 
 
 def _values(namespace: str) -> dict[str, str]:
-    """Room for what the tests ask for, and a priority of their own, which is in no namespace."""
+    """Room for what the tests ask for, and names of their own for what is in no namespace."""
     return {
         "k8s_namespace": namespace,
         "k8s_priority_class": namespace,
+        "k8s_cluster_role": namespace,
         "max_session_cpu": _MAX_CPU,
         "quota_sessions": "200",
         "quota_cpu": _MAX_CPU,

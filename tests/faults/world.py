@@ -102,11 +102,13 @@ class World:
         self.name = f"faults-{secrets.token_hex(5)}"
         self.app = App(Settings.from_env(self.settings()))
         self._upstream: Upstream | None = None
+        self._identity = ""
 
     @contextlib.asynccontextmanager
     async def made(self) -> AsyncIterator[World]:
         """Makes the namespace; disconnects at the end."""
         await ensure_namespace(self.app)
+        self._identity = (await self.app.cluster.look("")).identity
         await self.app.kube.request("POST", self.path("podtemplates"), body=_TEMPLATE)
         self._upstream = await Upstream.of(self.app.kube)
         try:
@@ -213,6 +215,7 @@ class World:
                 "last_used_at": then,
                 "expires_at": then + timedelta(hours=8),
                 "idle_seconds": 24 * 3600,
+                "cluster_identity": self._identity,
                 **values,
             }
         )

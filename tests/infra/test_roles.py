@@ -32,11 +32,12 @@ from tests.support.gateway_process import ROOT, free_port, server
 from tests.support.laptop import base_environment
 from tests.support.stores import SqliteStore
 
-Right = tuple[str, str, str]
-"""API group, resource with subresource, verb."""
+Right = tuple[str, str, str, str]
+"""API group, resource with subresource, verb, and of a namespace its name."""
 
 FUNCTIONS = sorted(source.parent.name for source in (ROOT / "functions").glob("*/main.py"))
 VALUES = {**manifests.defaults(), "max_session_cpu": "9k", "quota_cpu": "9k"}
+ROLE_KINDS = ("Role", "ClusterRole")
 ROLES = manifests.function_roles()
 CALLER = "ann@example.com"
 
@@ -48,13 +49,14 @@ def user_of(function: str) -> str:
 def rights_of(role: str) -> set[Right]:
     """What a Role allows."""
     objects = manifests.objects(VALUES, {})
-    rules = next(o["rules"] for o in objects if o["kind"] == "Role" and o["metadata"]["name"] == role)
+    rules = next(o["rules"] for o in objects if o["kind"] in ROLE_KINDS and o["metadata"]["name"] == role)
     return {
-        (group, resource, verb)
+        (group, resource, verb, name)
         for rule in rules
         for group in rule["apiGroups"]
         for resource in rule["resources"]
         for verb in rule["verbs"]
+        for name in rule.get("resourceNames", [""])
     }
 
 
@@ -67,8 +69,10 @@ class Record:
 
     def __call__(self, user: User, wanted: Attributes, allowed: bool) -> None:
         resource = f"{wanted.resource}/{wanted.subresource}".rstrip("/")
-        self.used[user.name].add((wanted.group, resource, wanted.verb))
-        if not allowed or (user.name.endswith("com") and wanted.namespace != VALUES["k8s_namespace"]):
+        name = wanted.name if resource == "namespaces" else ""
+        self.used[user.name].add((wanted.group, resource, wanted.verb, name))
+        inside = wanted.namespace == VALUES["k8s_namespace"] or name == "kube-system"
+        if not allowed or (user.name.endswith("com") and not inside):
             self.denied.append(f"{user.name} {wanted}")
 
 
@@ -143,9 +147,9 @@ def _server(function: str, kubeconfig: Path, folder: Path) -> Any:
 def test_every_function_has_a_row_and_every_role_a_function() -> None:
     assert set(FUNCTIONS) <= set(ROLES)
     objects = manifests.objects(VALUES, {function: user_of(function) for function in ROLES})
-    roles = {o["metadata"]["name"] for o in objects if o["kind"] == "Role"}
+    roles = {o["metadata"]["name"] for o in objects if o["kind"] in ROLE_KINDS}
     assert roles == {role for granted in ROLES.values() for role in granted}
-    bindings = [o for o in objects if o["kind"] == "RoleBinding"]
+    bindings = [o for o in objects if o["kind"] in ("RoleBinding", "ClusterRoleBinding")]
     assert {binding["roleRef"]["name"] for binding in bindings} == roles
     for binding in bindings:
         bound = {subject["name"] for subject in binding["subjects"]}

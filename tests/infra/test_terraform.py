@@ -71,6 +71,7 @@ def test_what_somebody_chose_is_the_same(tmp_path: Path) -> None:
         "k8s_service_account": "pods",
         "k8s_pod_template": "template",
         "k8s_priority_class": "people",
+        "k8s_cluster_role": "see",
         "max_session_cpu": "4",
         "max_session_memory": "8Gi",
         "quota_sessions": "3",
@@ -87,6 +88,7 @@ def test_what_somebody_chose_is_the_same(tmp_path: Path) -> None:
         service_account="pods",
         pod_template="template",
         priority_class="people",
+        cluster_role="see",
         max_session={"cpu": "4", "memory": "8Gi"},
         quota={"sessions": 3, "cpu": "5", "memory": "6Gi"},
         functions_in_cluster={

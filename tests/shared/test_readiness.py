@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 
 from shared.app.readiness import readiness, status
+from shared.core.clusters.model import KnownConnection
 from shared.core.sessions.pod import ConnectionInfo
 from shared.errors import ClusterUnavailable, ConnectionFailed, StoreUnavailable
 from shared.settings import Settings
+from tests.shared.store.samples import HERE, NOON
 
 
 @dataclasses.dataclass(slots=True)
@@ -18,10 +20,19 @@ class Dependency:
     """A store or a runtime that answers, or does not."""
 
     error: Exception | None = None
+    known: KnownConnection | None = None
 
     async def ping(self) -> None:
         if self.error is not None:
             raise self.error
+
+    @property
+    def connections(self) -> Dependency:
+        return self
+
+    async def get(self, connection_id: str) -> KnownConnection | None:
+        await self.ping()
+        return self.known if connection_id == "default" else None
 
     async def connect(self) -> ConnectionInfo:
         await self.ping()
@@ -85,6 +96,15 @@ async def test_not_ready_when_one_does_not_answer_and_says_which_and_why() -> No
         "STORE_UNAVAILABLE",
         "no answer",
     )
+
+
+async def test_it_says_which_cluster_was_met_last_by_those_who_may_ask_it() -> None:
+    assert "identity" not in (await readiness(app()))["checks"]["cluster"]
+    known = KnownConnection(id="default", cluster="europe", met=(HERE,), met_at=NOON)
+    (check,) = [(await readiness(app(store=Dependency(known=known))))["checks"]["cluster"]]
+    assert (check["identity"], check["met_at"]) == ("kube-system:here", "2026-03-01T12:00:00.123457Z")
+    down = await readiness(app(store=Dependency(StoreUnavailable("no answer"), known)))
+    assert "identity" not in down["checks"]["cluster"]
 
 
 async def test_a_dependency_that_takes_too_long_is_a_timeout() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from shared.core.cleanup.ports import CleanupStores
 from shared.core.clock import Clock
 from shared.store.audit import AuditRecords
+from shared.store.connections import Connections
 from shared.store.engine import Engine
 from shared.store.firestore.engine import FirestoreEngine
 from shared.store.jobs import Jobs
@@ -17,7 +18,8 @@ from shared.store.sqlite.engine import SqliteEngine
 
 
 class Store:
-    """Has the methods of all repositories, whose names differ, and those of audit records in ``audit``.
+    """Has the methods of all repositories, whose names differ, those of audit records in
+    ``audit``, and of connections in ``connections``.
 
     Args:
         engine: The database.
@@ -27,6 +29,7 @@ class Store:
     def __init__(self, engine: Engine, clock: Clock) -> None:
         self.engine = engine
         self.audit = AuditRecords(engine)
+        self.connections = Connections(engine)
         self._repositories = (Sessions(engine), Jobs(engine), Requests(engine, clock))
 
     def __getattr__(self, name: str) -> Any:

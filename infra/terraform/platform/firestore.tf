@@ -1,4 +1,4 @@
-# The state: collections sessions, requests, jobs, audit and owners. Queries are in shared/store/; a test
+# The state: collections sessions, requests, jobs, audit, owners and connections. Queries are in shared/store/; a test
 # compares the indexes with them.
 
 locals {
@@ -38,11 +38,12 @@ locals {
 
   # Long or ever-new values that nobody asks for: an index of them costs writes and buys nothing.
   unindexed = {
-    sessions = ["env", "image", "labels", "reason", "write_id"]
-    requests = ["fingerprint", "response", "write_id"]
-    jobs     = ["command", "reason", "write_id"]
-    audit    = ["detail", "write_id"]
-    owners   = ["marks"]
+    sessions    = ["env", "image", "labels", "reason", "write_id"]
+    requests    = ["fingerprint", "response", "write_id"]
+    jobs        = ["command", "reason", "write_id"]
+    audit       = ["detail", "write_id"]
+    owners      = ["marks"]
+    connections = ["met", "write_id"]
   }
 
   unindexed_fields = merge([

@@ -62,7 +62,13 @@ variable "pod_template" {
 }
 
 variable "priority_class" {
-  description = "PriorityClass of the session pods; the only object outside the namespace."
+  description = "PriorityClass of the session pods; outside the namespace."
+  type        = string
+  default     = null
+}
+
+variable "cluster_role" {
+  description = "ClusterRole, and its binding, by which the functions see which cluster it is; outside the namespace."
   type        = string
   default     = null
 }

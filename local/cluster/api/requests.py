@@ -12,7 +12,7 @@ from aiohttp import web
 from ..objects import Object
 from ..objects.errors import bad_request, method_not_allowed, no_such_path, too_large, unsupported_media_type
 from ..objects.protobuf import MEDIA_TYPE, UnsupportedKindError, decode_protobuf
-from ..objects.resources import Resource, find_resource
+from ..objects.resources import NAMESPACES, Resource, find_resource
 
 MAX_BODY = 3 * 1024 * 1024
 _MAX_DEPTH = 100
@@ -46,6 +46,11 @@ class Target:
     name: str
     subresource: str
     query: Mapping[str, str]
+
+    @property
+    def scope(self) -> str:
+        """The namespace whose roles decide: of a namespace, that namespace itself."""
+        return self.name if self.resource is NAMESPACES else self.namespace
 
 
 def parse_target(method: str, raw_path: str, query: Mapping[str, str]) -> Target:

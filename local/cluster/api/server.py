@@ -89,7 +89,7 @@ class Api:
                     target.resource.group,
                     target.resource.plural,
                     target.subresource,
-                    target.namespace,
+                    target.scope,
                     target.name,
                 )
                 self._authorizer.check(user, target.resource, attributes)

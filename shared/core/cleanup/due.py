@@ -18,20 +18,22 @@ from datetime import datetime, timedelta
 from typing import TypeAlias
 
 from shared.core.audit.auditor import CLEANUP, Auditor
+from shared.core.cleanup.elsewhere import Elsewhere
 from shared.core.cleanup.guard import guarded
 from shared.core.cleanup.ports import Activity, DueSessionStore
 from shared.core.cleanup.report import Action, Report
 from shared.core.clock import Clock
+from shared.core.clusters.ports import Clusters
 from shared.core.deadline import within
 from shared.core.jobs.service import JobService
 from shared.core.paging import Cursor
 from shared.core.sessions.access import SessionAccess
-from shared.core.sessions.model import Because, Session, SessionState
+from shared.core.sessions.model import ENDED, Because, Session, SessionState
 from shared.core.sessions.pod import PodPhase
 from shared.core.sessions.ports import SessionStore
 from shared.core.sessions.states import SessionStates
 from shared.core.turns import in_turns
-from shared.errors import GamguiError, NotFound, VersionConflict
+from shared.errors import ClusterUnavailable, GamguiError, NotFound, OnAnotherCluster, VersionConflict
 
 _PAGE = 100
 _MOST = 20_000
@@ -51,10 +53,15 @@ _CERTAIN_AGAIN, _ASKED_AGAIN = timedelta(minutes=5), timedelta(hours=1)
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Leaving:
-    """A session that is being deleted, whose pod was told to go and may still be there."""
+    """A session that is being deleted, whose pod was told to go and may still be there.
+
+    Attributes:
+        connection: By which the pod was told; see ``Look``.
+    """
 
     session: Session
     because: str
+    connection: object
 
 
 _Found: TypeAlias = tuple[str, str]
@@ -67,10 +74,11 @@ class DueSessions:
     Args:
         sessions: Keeps them.
         due: Finds those that are due.
-        access: Knows what runs a session.
+        access: Notes that sessions are used, and asks their pods.
         states: Moves sessions through their states.
         jobs: Told when a session's pod is deleted.
-        activity: Looks into pods.
+        activity: What looks into pods, of each cluster.
+        elsewhere: Sees to those whose pods cannot be looked for.
         audit: Told of every act.
         clock: The time of day.
     """
@@ -83,16 +91,19 @@ class DueSessions:
         access: SessionAccess,
         states: SessionStates,
         jobs: JobService,
-        activity: Activity,
+        activity: Clusters[Activity],
+        elsewhere: Elsewhere,
         audit: Auditor,
         clock: Clock,
     ) -> None:
         self._sessions = sessions
         self._due = due
         self._access = access
+        self._pods = access.pods
         self._states = states
         self._jobs = jobs
         self._activity = activity
+        self._elsewhere = elsewhere
         self._audit = audit
         self._clock = clock
 
@@ -162,6 +173,9 @@ class DueSessions:
             except VersionConflict:
                 report.note("session", session_id, Action.LEFT, "it was changed at the same time")
                 failed = False
+            except OnAnotherCluster as error:  # since it was begun; when it is looked at is for who sees it
+                report.leave(session_id, f"{error.reason}: {error.detail}")
+                failed = False
         if failed and session is not None and not report.dry_run:
             await self._look_later(session)
         return None
@@ -179,6 +193,10 @@ class DueSessions:
             await self._sessions.update(later)
 
     async def _handle(self, session: Session, report: Report) -> Leaving | None:
+        here = await self._elsewhere.unless_elsewhere(session, report)
+        if here is None:
+            return None
+        session = here
         if session.state is SessionState.DELETING:
             return await self._finish(session, report, "its deletion had been begun")
         if session.expired(self._clock.now()):
@@ -192,8 +210,7 @@ class DueSessions:
 
     async def _look(self, session: Session, report: Report) -> None:
         """Brings a session to what its pod says; who created it may be gone."""
-        runtime = self._access.runtime_of(session)
-        status = await runtime.status(session)
+        status = await self._pods.status(session)
         if report.dry_run:
             action = {PodPhase.READY: Action.STARTED, PodPhase.PENDING: Action.WAITING}
             words = status.reason or "its pod is not ready yet"
@@ -202,7 +219,7 @@ class DueSessions:
         seen = await self._states.settle(session, status)
         match seen.state:
             case SessionState.FAILED:
-                await runtime.delete(seen, 0)
+                await self._pods.delete(seen, 0)
                 await self._audit.record(seen, CLEANUP, "session.fail", seen.state)
                 await self._jobs.conclude(seen)
                 report.note("session", seen.id, Action.FAILED, seen.reason or "its pod is gone")
@@ -213,10 +230,9 @@ class DueSessions:
 
     async def _in_use(self, session: Session, report: Report) -> bool:
         """Whether an idle session is not idle at all, or has no pod to be idle in."""
-        if session.virtual:
-            return False
         try:
-            processes = await within(_ASK_SECONDS, self._activity.processes(session))
+            activity = await self._activity.of(session)
+            processes = await within(_ASK_SECONDS, activity.processes(session))
         except NotFound:
             await self._look(session, report)
             return True
@@ -252,17 +268,20 @@ class DueSessions:
         if report.dry_run:
             report.note("session", session.id, Action.DELETED, because)
             return None
-        gone = await self._access.runtime_of(session).delete(session, 0)
+        connection = (await self._pods.look(session)).connection
+        gone = await self._pods.delete(session, 0)
         await self._audit.record(session, CLEANUP, "session.delete", session.state, because=because)
         await self._jobs.conclude(session)
-        leaving = Leaving(session, because)
+        leaving = Leaving(session, because, connection)
         if not gone:
             return leaving
         await self.gone(leaving, report)
         return None
 
     async def gone(self, leaving: Leaving, report: Report) -> None:
-        """The last step: the pod of a session that is being deleted is gone."""
+        """The last step: the pod of a session that is being deleted is gone, where it was told to go."""
+        if (await self._pods.look(leaving.session)).connection is not leaving.connection:
+            raise ClusterUnavailable("the connection to the cluster was made anew meanwhile")
         await self._states.move(leaving.session, SessionState.DELETED, None)
         report.note("session", leaving.session.id, Action.DELETED, leaving.because)
 
@@ -270,4 +289,4 @@ class DueSessions:
 def _is_certain(session: Session, now: datetime) -> bool:
     """Whether a session ends whatever its pod would say."""
     ending = session.state in (SessionState.DELETING, SessionState.FAILED)
-    return ending or session.virtual or session.expired(now)
+    return ending or session.state in ENDED or session.expired(now)

@@ -19,6 +19,7 @@ class Action(enum.StrEnum):
     IN_USE = "in_use"
     WAITING = "waiting"
     LEFT = "left"
+    LOST = "lost"
     FORGOTTEN = "forgotten"
 
 
@@ -54,12 +55,19 @@ class Report:
         self.decisions: list[Decision] = []
         self.faults: list[str] = []
         self._counts: Counter[tuple[str, Action]] = Counter()
+        self._left: set[str] = set()
 
     def note(self, kind: str, name: str, action: Action, because: str) -> None:
         """Notes what became of something."""
         self.add(kind, action)
         if len(self.decisions) < MAX_NAMED:
             self.decisions.append(Decision(kind=kind, name=name, action=action, because=because))
+
+    def leave(self, session_id: str, because: str) -> None:
+        """Notes a session that is left alone, once: several steps may meet it."""
+        if session_id not in self._left:
+            self._left.add(session_id)
+            self.note("session", session_id, Action.LEFT, because)
 
     def add(self, kind: str, action: Action) -> None:
         """Counts what is not worth naming."""

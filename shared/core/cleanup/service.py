@@ -13,6 +13,7 @@ from datetime import timedelta
 
 from shared.core.audit.auditor import Auditor
 from shared.core.cleanup.due import DueSessions, Leaving
+from shared.core.cleanup.elsewhere import Elsewhere
 from shared.core.cleanup.guard import guarded
 from shared.core.cleanup.ports import Activity, CleanupStores, Inventory
 from shared.core.cleanup.report import Action, Report
@@ -20,6 +21,7 @@ from shared.core.cleanup.retention import Old
 from shared.core.cleanup.strays import Strays
 from shared.core.cleanup.unused_credentials import UnusedCredentials
 from shared.core.clock import Clock
+from shared.core.clusters.ports import Clusters
 from shared.core.jobs.service import JobService
 from shared.core.sessions.access import SessionAccess
 from shared.core.sessions.states import SessionStates
@@ -43,16 +45,17 @@ class CleanupService:
 
     Args:
         stores: Keeps what it reads and removes.
-        access: Knows what runs a session.
+        access: Asks sessions' pods.
         states: Moves sessions through their states.
         jobs: Told when a session's pod is deleted.
-        activity: Looks into pods.
+        activity: What looks into pods, of each cluster.
         inventory: Knows the cluster.
         audit: Told of every act.
         clock: The time of day.
         telemetry: Told what each run did.
         grace: How old an orphan must be.
         credentials_retention: How long credentials are kept unused.
+        longest_life: After that Kubernetes ends a session's pod.
         seconds: How long a run may take.
     """
 
@@ -63,15 +66,25 @@ class CleanupService:
         access: SessionAccess,
         states: SessionStates,
         jobs: JobService,
-        activity: Activity,
+        activity: Clusters[Activity],
         inventory: Inventory,
         audit: Auditor,
         clock: Clock,
         telemetry: Telemetry,
         grace: timedelta,
         credentials_retention: timedelta,
+        longest_life: timedelta,
         seconds: float,
     ) -> None:
+        elsewhere = Elsewhere(
+            store=stores.sessions,
+            access=access,
+            states=states,
+            jobs=jobs,
+            audit=audit,
+            clock=clock,
+            longest_life=longest_life,
+        )
         self._due = DueSessions(
             sessions=stores.sessions,
             due=stores.due,
@@ -79,6 +92,7 @@ class CleanupService:
             states=states,
             jobs=jobs,
             activity=activity,
+            elsewhere=elsewhere,
             audit=audit,
             clock=clock,
         )
@@ -89,6 +103,7 @@ class CleanupService:
             access=access,
             states=states,
             jobs=jobs,
+            elsewhere=elsewhere,
             audit=audit,
             clock=clock,
             grace=grace,

@@ -10,11 +10,13 @@ from datetime import timedelta
 from functools import partial
 
 from shared.core.audit.auditor import CLEANUP, Auditor
+from shared.core.cleanup.elsewhere import Elsewhere
 from shared.core.cleanup.guard import guarded
 from shared.core.cleanup.ports import Belonging, DueSessionStore, Inventory
 from shared.core.cleanup.reconciliation import differences
 from shared.core.cleanup.report import Action, Report
 from shared.core.clock import Clock
+from shared.core.clusters.model import Sight
 from shared.core.ids import is_session_id
 from shared.core.jobs.service import JobService
 from shared.core.sessions.access import SessionAccess
@@ -45,9 +47,10 @@ class Strays:
         sessions: Keeps the sessions.
         due: Knows which of them are on the cluster.
         inventory: Knows the cluster.
-        access: Asks a session's pod.
+        access: Asks a session's pod, on its own cluster.
         states: Moves sessions through their states.
         jobs: Told when a session's pod is gone.
+        elsewhere: Sees to sessions on other clusters.
         audit: Told of every act.
         clock: The time of day.
         grace: How old an orphan must be: its session may be just in the making.
@@ -62,6 +65,7 @@ class Strays:
         access: SessionAccess,
         states: SessionStates,
         jobs: JobService,
+        elsewhere: Elsewhere,
         audit: Auditor,
         clock: Clock,
         grace: timedelta,
@@ -69,9 +73,10 @@ class Strays:
         self._sessions = sessions
         self._due = due
         self._inventory = inventory
-        self._access = access
+        self._pods = access.pods
         self._states = states
         self._jobs = jobs
+        self._elsewhere = elsewhere
         self._audit = audit
         self._clock = clock
         self._grace = grace
@@ -127,6 +132,10 @@ class Strays:
             await self._orphan(pod, report)
             return
         assert pod.status is not None  # it is a pod
+        if (await self._pods.look(session)).sight is Sight.ELSEWHERE:
+            # Somebody has made it anew from a copy, say. The session's own pod is not this one.
+            report.note("pod", pod.name, Action.LEFT, "its session is on another cluster")
+            return
         failed = await self._fail(session, pod.status, report)
         if not report.dry_run:
             await self._inventory.delete(pod)
@@ -134,12 +143,17 @@ class Strays:
             await self._jobs.conclude(failed)
 
     async def _missing(self, session: Session, report: Report) -> None:
-        """A session without a pod, as it seemed. It may have been made, or ended, since."""
+        """A session without a pod, as it seemed. It may have been made, or ended, since; or be elsewhere."""
+        if (await self._pods.look(session)).sight is Sight.ELSEWHERE:
+            await self._elsewhere.leave(session, report)
+            return
         current = await self._sessions.get(session.id)
         if current is None or current.state is not SessionState.RUNNING:
             return  # it is looked at when it is due
         session = current
-        status = await self._access.runtime_of(session).status(session)
+        status = await self._pods.status(session)
+        if status.phase is PodPhase.UNSEEN:
+            report.leave(session.id, f"{status.reason}: there is no pod of it here")
         if status.phase is PodPhase.GONE:
             failed = await self._fail(session, status, report)
             if failed is not None:
@@ -163,7 +177,7 @@ class Strays:
             return
         session = await self._sessions.get(belonging.session_id)
         if session is not None and (session.live or session.state is SessionState.DELETING):
-            return  # made meanwhile, or on its way out already
+            return  # made meanwhile, or on its way out already; if it is on another cluster, left with it
         if not report.dry_run:
             await self._inventory.delete(belonging)
             action = f"{belonging.kind}.delete"

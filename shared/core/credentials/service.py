@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from shared.core.audit.auditor import Auditor
 from shared.core.changes import changed
 from shared.core.clock import Clock
+from shared.core.clusters.ports import Clusters
 from shared.core.credentials.model import CredentialFile, Credentials, checked_file, require_name
 from shared.core.credentials.ports import CredentialRuntime, CredentialStore
 from shared.core.person import Person
@@ -40,8 +41,7 @@ class CredentialService:
 
     Args:
         store: Keeps the credentials.
-        runtime: Brings them into pods.
-        virtual: Does nothing for virtual sessions.
+        runtimes: What brings them into pods, of each cluster.
         sessions: Keeps the sessions.
         access: Finds a caller's sessions.
         audit: Told of every change.
@@ -52,16 +52,14 @@ class CredentialService:
         self,
         *,
         store: CredentialStore,
-        runtime: CredentialRuntime,
-        virtual: CredentialRuntime,
+        runtimes: Clusters[CredentialRuntime],
         sessions: SessionStore,
         access: SessionAccess,
         audit: Auditor,
         clock: Clock,
     ) -> None:
         self._store = store
-        self._runtime = runtime
-        self._virtual = virtual
+        self._runtimes = runtimes
         self._sessions = sessions
         self._access = access
         self._audit = audit
@@ -137,9 +135,10 @@ class CredentialService:
             copied = credentials.names
             act.detail["files"] = " ".join(copied)
             removed = tuple(name for name in session.credentials if name not in copied)
+            runtime = await self._runtimes.of(session)
             # Before, so that whatever may have got there can be removed by a later refresh.
             session = await self._note(session, tuple(sorted({*session.credentials, *copied})))
-            await (self._virtual if session.virtual else self._runtime).copy(session, credentials, removed)
+            await runtime.copy(session, credentials, removed)
             await self._note(session, copied)
         return Refreshed(copied, removed)
 

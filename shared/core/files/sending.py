@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 
 from shared.core.files.script_output import Answer
 from shared.errors import GamguiError
 
 
 async def send(
-    run: Callable[[AsyncIterator[bytes] | None], Answer],
+    run: Callable[[AsyncIterator[bytes] | None], Awaitable[Answer]],
     source: AsyncIterator[bytes] | None,
     no_end: bytes,
 ) -> Sequence[str]:
@@ -38,7 +38,7 @@ async def send(
             raised.append(error)
             yield no_end
 
-    answer = run(None if source is None else ended(source))
+    answer = await run(None if source is None else ended(source))
     words: Sequence[str] = ()
     try:
         words = await answer.line()

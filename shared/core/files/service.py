@@ -94,8 +94,8 @@ class SessionFiles:
             known = ["", ""] if asks_only else await upload.begin()
             arguments = [secrets.token_hex(8), *described, *known, *path.name_first()]
 
-            def run(stdin: AsyncIterator[bytes] | None) -> Answer:
-                return self._run(session, path, "put", *arguments, stdin=stdin)
+            async def run(stdin: AsyncIterator[bytes] | None) -> Answer:
+                return await self._run(session, path, "put", *arguments, stdin=stdin)
 
             result = read_result(await send(run, None if asks_only else upload.sealed(), NO_HASH))
             if piece is None and not (isinstance(result, Stored) and upload.accepts(result)):
@@ -131,8 +131,8 @@ class SessionFiles:
         arguments = [secrets.token_hex(8), *path.parts]
         async with self._act(session, owner, "unpack", path) as act:
 
-            def run(stdin: AsyncIterator[bytes] | None) -> Answer:
-                return self._run(session, path, "unpack", *arguments, stdin=stdin)
+            async def run(stdin: AsyncIterator[bytes] | None) -> Answer:
+                return await self._run(session, path, "unpack", *arguments, stdin=stdin)
 
             result = upload.result(await send(run, upload.script(), NO_PLAN))
             act.detail |= {"files": result.files, "size": result.size, "sha256": result.sha256}
@@ -148,7 +148,7 @@ class SessionFiles:
         """
         session = await self._session(owner, session_id)
         wish: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-        answer = self._run(session, path, "read", *path.name_first(), stdin=_once(wish))
+        answer = await self._run(session, path, "read", *path.name_first(), stdin=_once(wish))
         try:
             facts = await _facts(answer, path)
         except GamguiError as error:
@@ -183,7 +183,7 @@ class SessionFiles:
         """
         session = await self._session(owner, session_id)
         async with self._act(session, owner, "list", path):
-            answer = self._run(session, path, "list", *path.parts)
+            answer = await self._run(session, path, "list", *path.parts)
             try:
                 await answer.line()
                 found = await first_entries(answer.chunks(), limit=limit + 1, after=after)
@@ -202,7 +202,7 @@ class SessionFiles:
             TransferFailed: (while iterating) It is not whole: a file changed, or the connection broke.
         """
         session = await self._session(owner, session_id)
-        answer = self._run(session, path, "archive", *path.parts)
+        answer = await self._run(session, path, "archive", *path.parts)
         try:
             await answer.line()
         except BaseException as error:
@@ -221,7 +221,7 @@ class SessionFiles:
         """
         session = await self._session(owner, session_id)
         async with self._act(session, owner, "delete", path):
-            answer = self._run(session, path, "delete", *path.name_first())
+            answer = await self._run(session, path, "delete", *path.name_first())
             try:
                 await answer.line()
                 await answer.end_quietly()
@@ -249,7 +249,7 @@ class SessionFiles:
             )
         return session
 
-    def _run(
+    async def _run(
         self,
         session: Session,
         path: WorkspacePath,
@@ -258,7 +258,8 @@ class SessionFiles:
         stdin: AsyncIterator[bytes] | None = None,
     ) -> Answer:
         command = script_command(script, *arguments, timeout_seconds=self._timeout_seconds, stdin=stdin)
-        return Answer(self._access.runtime_of(session).execute(session, command), str(path), self._held)
+        runtime = await self._access.pods.of(session)
+        return Answer(runtime.execute(session, command), str(path), self._held)
 
     @contextlib.asynccontextmanager
     async def _act(

@@ -11,6 +11,7 @@ import logging
 from shared.core.audit.auditor import Auditor
 from shared.core.changes import changed
 from shared.core.clock import Clock
+from shared.core.clusters.ports import Clusters
 from shared.core.deadline import within
 from shared.core.jobs.model import Job, JobReport, lost
 from shared.core.jobs.ports import JobRuntime, JobStore
@@ -35,18 +36,16 @@ class JobEnds:
 
     Args:
         store: Keeps jobs.
-        runtime: Runs jobs in pods.
-        virtual: Runs the jobs of virtual sessions.
+        runtimes: What runs jobs, of each cluster.
         audit: Told of every end.
         clock: The time of day.
     """
 
     def __init__(
-        self, *, store: JobStore, runtime: JobRuntime, virtual: JobRuntime, audit: Auditor, clock: Clock
+        self, *, store: JobStore, runtimes: Clusters[JobRuntime], audit: Auditor, clock: Clock
     ) -> None:
         self._store = store
-        self._runtime = runtime
-        self._virtual = virtual
+        self._runtimes = runtimes
         self._audit = audit
         self._clock = clock
 
@@ -62,7 +61,8 @@ class JobEnds:
     async def _note_ends(self, session: Session) -> None:
         unfinished = await self._unfinished(session, ASKED)
         if unfinished:
-            reports = await self._runtime_of(session).reports(session, [job.id for job in unfinished])
+            runtime = await self._runtimes.of(session)
+            reports = await runtime.reports(session, [job.id for job in unfinished])
             for job in unfinished:
                 await self._settled(session, job, reports.get(job.id, job))
 
@@ -107,6 +107,3 @@ class JobEnds:
         return await changed(
             lambda: self._store.get_job(job.id), settle, first=job, busy="the job is", job=job.id
         )
-
-    def _runtime_of(self, session: Session) -> JobRuntime:
-        return self._virtual if session.virtual else self._runtime

@@ -16,6 +16,7 @@ from shared.core import ids
 from shared.core.audit.auditor import Auditor
 from shared.core.audit.masking import Shown, shown_command
 from shared.core.clock import Clock
+from shared.core.clusters.ports import Clusters
 from shared.core.jobs.endings import ASKED, JobEnds
 from shared.core.jobs.model import Job, JobCursor, JobRecord, JobReport, JobState, NewJob, afterwards, lost
 from shared.core.jobs.ports import JobRuntime, JobStore
@@ -23,7 +24,7 @@ from shared.core.paging import Cursor
 from shared.core.person import Person
 from shared.core.sessions import variables
 from shared.core.sessions.access import SessionAccess
-from shared.core.sessions.model import Session, SessionState
+from shared.core.sessions.model import ENDED, Session, SessionState
 from shared.core.sessions.ports import SessionStore
 from shared.errors import Conflict, GamguiError, NotFound
 
@@ -41,8 +42,7 @@ class JobService(JobEnds):
         store: Keeps jobs.
         sessions: Keeps sessions.
         access: Finds a caller's sessions.
-        runtime: Runs jobs in pods.
-        virtual: Runs the jobs of virtual sessions.
+        runtimes: What runs jobs, of each cluster.
         audit: Told of every act.
         clock: The time of day.
     """
@@ -53,12 +53,11 @@ class JobService(JobEnds):
         store: JobStore,
         sessions: SessionStore,
         access: SessionAccess,
-        runtime: JobRuntime,
-        virtual: JobRuntime,
+        runtimes: Clusters[JobRuntime],
         audit: Auditor,
         clock: Clock,
     ) -> None:
-        super().__init__(store=store, runtime=runtime, virtual=virtual, audit=audit, clock=clock)
+        super().__init__(store=store, runtimes=runtimes, audit=audit, clock=clock)
         self._access = access
         self._sessions = sessions
 
@@ -91,7 +90,7 @@ class JobService(JobEnds):
             act.announce()
             act.outcome = "started"
             try:
-                report = await self._runtime_of(session).start(session, job, new)
+                report = await (await self._runtimes.of(session)).start(session, job, new)
             except GamguiError as error:
                 await act.end(error.reason)
                 if error.status < 500:
@@ -106,7 +105,7 @@ class JobService(JobEnds):
             NotFound: Session or job are absent, or another owner's.
             ClusterUnavailable: The pod cannot be asked.
         """
-        session = await self._access.owned(owner, session_id)
+        session = await self._access.owned_and_seen(owner, session_id)
         return (await self._refreshed(session, [await self._job(session, job_id)]))[0]
 
     async def list_jobs(
@@ -118,7 +117,7 @@ class JobService(JobEnds):
             NotFound: The session is absent, or another owner's.
             ClusterUnavailable: The pod cannot be asked.
         """
-        session = await self._access.owned(owner, session_id)
+        session = await self._access.owned_and_seen(owner, session_id)
         found = await self._store.list_jobs(session.id, limit=limit + 1, after=after)
         page = found[:limit]
         more = Cursor(page[-1].created_at, page[-1].id) if len(found) > limit else None
@@ -134,12 +133,12 @@ class JobService(JobEnds):
             NotFound: Session or job are absent, or another owner's.
             ClusterUnavailable: The pod cannot be asked.
         """
-        session = await self._access.owned(owner, session_id)
+        session = await self._access.owned_and_seen(owner, session_id)
         job = await self._job(session, job_id)
         async with self._audit.act(session, owner, "job.cancel", {"job": job.id}) as act:
             if not job.state.over and session.state is SessionState.RUNNING:
                 with contextlib.suppress(NotFound):
-                    report = await self._runtime_of(session).cancel(session, job.id)
+                    report = await (await self._runtimes.of(session)).cancel(session, job.id)
                     if report is not None:
                         job = await self._settled(session, job, report)
             job = (await self._refreshed(session, [job]))[0]
@@ -159,11 +158,11 @@ class JobService(JobEnds):
             InvalidRequest: There is no such place in its output.
             ClusterUnavailable: The pod cannot be asked.
         """
-        session = await self._access.owned(owner, session_id)
+        session = await self._access.owned_and_seen(owner, session_id)
         job = await self._job(session, job_id)
         if session.state is SessionState.RUNNING:
             with contextlib.suppress(NotFound):
-                records = self._runtime_of(session).follow(session, job.id, since, wait=wait)
+                records = (await self._runtimes.of(session)).follow(session, job.id, since, wait=wait)
                 async with contextlib.aclosing(records):
                     async for record in records:
                         if isinstance(record.event, JobReport):
@@ -247,13 +246,14 @@ class JobService(JobEnds):
     async def _reports(self, session: Session, jobs: Sequence[Job]) -> Mapping[str, JobReport]:
         if session.state is SessionState.RUNNING:
             try:
-                reports = await self._runtime_of(session).reports(session, [job.id for job in jobs])
+                runtime = await self._runtimes.of(session)
+                reports = await runtime.reports(session, [job.id for job in jobs])
             except NotFound:
                 session = await self._access.observed(session)
             else:
                 unknown = [job for job in jobs if job.id not in reports and not self._may_be_starting(job)]
                 return {**reports, **{job.id: lost("the pod knows nothing of it", job) for job in unknown}}
-        if session.state in (SessionState.DELETED, SessionState.FAILED):
+        if session.state is SessionState.FAILED or session.state in ENDED:
             return {job.id: lost(session.reason, job) for job in jobs}
         return {}
 

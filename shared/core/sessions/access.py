@@ -16,8 +16,9 @@ from shared.core.audit.auditor import Auditor
 from shared.core.changes import changed
 from shared.core.clock import Clock
 from shared.core.person import Person, require_same
-from shared.core.sessions.model import Session, SessionState
-from shared.core.sessions.ports import PodRuntime, SessionStore
+from shared.core.sessions.model import ENDED, Session, SessionState
+from shared.core.sessions.pods import SessionPods
+from shared.core.sessions.ports import SessionStore
 from shared.core.sessions.states import SessionStates
 from shared.errors import Conflict, GamguiError, NotFound, PermissionDenied, VersionConflict
 
@@ -32,10 +33,12 @@ _TOUCH_SECONDS = 30
 class SessionAccess:
     """Finds sessions for callers. For a caller, others' sessions do not exist.
 
+    Attributes:
+        pods: What was given.
+
     Args:
         store: Keeps the sessions.
-        runtime: Runs the pods.
-        virtual: Runs virtual sessions.
+        pods: Asks sessions' pods.
         states: Moves them through their states.
         clock: The time of day.
         audit: Told when a session is bound to its owner.
@@ -46,24 +49,18 @@ class SessionAccess:
         self,
         *,
         store: SessionStore,
-        runtime: PodRuntime,
-        virtual: PodRuntime,
+        pods: SessionPods,
         states: SessionStates,
         clock: Clock,
         audit: Auditor,
         administrators: Collection[str] = (),
     ) -> None:
         self._store = store
-        self._runtime = runtime
-        self._virtual = virtual
+        self.pods = pods
         self._clock = clock
         self._audit = audit
         self._states = states
         self._administrators = frozenset(administrators)
-
-    def runtime_of(self, session: Session) -> PodRuntime:
-        """What runs the session."""
-        return self._virtual if session.virtual else self._runtime
 
     async def owned(self, owner: Person, session_id: str) -> Session:
         """The session as it is stored.
@@ -141,10 +138,22 @@ class SessionAccess:
         return await self._store.get(session_id) if ids.is_session_id(session_id) else None
 
     async def observed(self, session: Session) -> Session:
-        """The session with what its pod says now."""
-        if session.state in (SessionState.FAILED, SessionState.DELETED):
+        """The session with what its pod says now; where it cannot be asked, as it is stored and why."""
+        if session.state is SessionState.FAILED or session.state in ENDED:
             return session
-        return await self._states.observe(session, await self.runtime_of(session).status(session))
+        session, status = await self.pods.shown(session)
+        return session if status is None else await self._states.observe(session, status)
+
+    async def owned_and_seen(self, owner: Person, session_id: str) -> Session:
+        """As ``owned``, for what is asked of the session's pod.
+
+        Raises:
+            NotFound: Absent, or another owner's.
+            OnAnotherCluster: It is on a cluster that is not seen.
+        """
+        session = await self.owned(owner, session_id)
+        await self.pods.require_not_elsewhere(session)
+        return session
 
     async def running(self, owner: Person, session_id: str) -> Session:
         """The session, to run something in its pod; notes that it is used.
@@ -156,10 +165,14 @@ class SessionAccess:
         Raises:
             NotFound: Absent, or another owner's.
             Conflict: It is not running (reason ``SESSION_NOT_RUNNING``).
+            OnAnotherCluster: It is on a cluster that is not seen.
+            ClusterUnavailable: The cluster does not answer, or nobody knows which it is.
         """
 
         async def read() -> Session:
             session = await self.owned(owner, session_id)
+            if session.live and not session.expired(self._clock.now()):
+                session = await self.pods.usable(session)
             return await self.observed(session) if session.state is SessionState.PENDING else session
 
         async def use(session: Session) -> Session:

@@ -7,6 +7,7 @@ import enum
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
+from shared.core.clusters.model import DEFAULT, VIRTUAL
 from shared.core.person import Person
 from shared.errors import Conflict, TooManyRequests
 
@@ -19,16 +20,23 @@ class SessionState(enum.StrEnum):
     FAILED = "failed"
     DELETING = "deleting"
     DELETED = "deleted"
+    LOST = "lost"
 
 
 TRANSITIONS: Mapping[SessionState, frozenset[SessionState]] = {
-    SessionState.PENDING: frozenset({SessionState.RUNNING, SessionState.FAILED, SessionState.DELETING}),
-    SessionState.RUNNING: frozenset({SessionState.FAILED, SessionState.DELETING}),
-    SessionState.FAILED: frozenset({SessionState.DELETING}),
-    SessionState.DELETING: frozenset({SessionState.DELETED}),
+    SessionState.PENDING: frozenset(
+        {SessionState.RUNNING, SessionState.FAILED, SessionState.DELETING, SessionState.LOST}
+    ),
+    SessionState.RUNNING: frozenset({SessionState.FAILED, SessionState.DELETING, SessionState.LOST}),
+    SessionState.FAILED: frozenset({SessionState.DELETING, SessionState.LOST}),
+    SessionState.DELETING: frozenset({SessionState.DELETED, SessionState.LOST}),
     SessionState.DELETED: frozenset(),
+    SessionState.LOST: frozenset(),
 }
 """The one table of legal transitions."""
+
+ENDED = frozenset({SessionState.DELETED, SessionState.LOST})
+"""The states of which there is no way on: deleted, or over without anybody having seen how."""
 
 
 LIVE = frozenset({SessionState.PENDING, SessionState.RUNNING})
@@ -97,7 +105,12 @@ class Session:
         virtual: It has no pod; commands are answered, not executed.
         idle_seconds: Time without work after which cleanup may delete it.
         changed_at: When it came into its state; None means with its creation.
-        purge_at: When a deleted session may be forgotten.
+        purge_at: When a session that has ended may be forgotten.
+        connection: By which connection it was made: ``default``, ``virtual``; empty in documents of an
+            earlier release, see ``connection_id``.
+        cluster_identity: Which cluster it is on, as ``ClusterIdentity.text`` says it; empty when that
+            could not be read, and in documents of an earlier release until it is met.
+        may_be_left: What may still be on a cluster that nobody saw when it ended: ``pod/NAME`` and the like.
         credentials: Names of the credential files that were there when it was created, or
             last copied into it; while they are copied, and after a crash, of both.
         failed_looks: So many looks of cleanup at it in a row have failed.
@@ -133,7 +146,15 @@ class Session:
     credentials_choice: tuple[str, ...] | None = None
     env: Mapping[str, str] = dataclasses.field(default_factory=dict, repr=False)
     subject: str = ""
+    connection: str = ""
+    cluster_identity: str = ""
+    may_be_left: tuple[str, ...] = ()
     version: str = ""
+
+    @property
+    def connection_id(self) -> str:
+        """By which connection it was made; what an earlier release stored did not say."""
+        return self.connection or (VIRTUAL if self.virtual else DEFAULT)
 
     def of(self, person: Person) -> bool:
         """Whether it is this person's, or was stored before that could be told from the address."""
@@ -173,7 +194,7 @@ class Session:
             changed_at=now,
             env={},  # nothing runs in it any more
             reason=reason or self.reason,
-            deleted_at=now if state is SessionState.DELETED else self.deleted_at,
+            deleted_at=now if state in ENDED else self.deleted_at,
             failed_looks=0,
             look_after=None,
         )
@@ -191,6 +212,10 @@ class Session:
         """
         wait = min(_LOOK_AGAIN * 2 ** min(self.failed_looks, _MOST_DOUBLED), most)
         return dataclasses.replace(self, failed_looks=self.failed_looks + 1, look_after=now + wait)
+
+    def latest_end(self, longest_life: timedelta) -> datetime:
+        """When its pod is over whatever happens: Kubernetes ends it after the longest life of a session."""
+        return max(self.expires_at, self.created_at + longest_life)
 
     def expired(self, now: datetime) -> bool:
         """Whether the session is past its hard end, whatever cleanup has done about it."""
@@ -214,7 +239,7 @@ class Session:
     @property
     def cleanup(self) -> Cleanup | None:
         """What cleanup will do to it, as far as is known now; None when it stays as it is."""
-        if self.state is SessionState.DELETED:
+        if self.state in ENDED:
             return Cleanup(self.purge_at, Because.RETENTION) if self.purge_at else None
         if self.state is SessionState.DELETING:
             since = self.changed_at or self.created_at
@@ -225,11 +250,14 @@ class Session:
 
     @property
     def check_at(self) -> datetime | None:
-        """When cleanup looks at it next: what its query goes by. A deleted one is not looked at.
+        """When cleanup looks at it next: what its query goes by.
 
-        Looks that have failed put that off, but never the end of a session beyond its time.
+        One that has ended is not looked at, unless something of it may be left on a cluster. Looks that
+        have failed put that off, but never the end of a session beyond its time.
         """
-        if self.state is SessionState.DELETED or self.cleanup is None:
+        if self.state in ENDED:
+            return (self.look_after or self.deleted_at) if self.may_be_left else None
+        if self.cleanup is None:
             return None
         at = self.cleanup.at
         if self.state is SessionState.PENDING:

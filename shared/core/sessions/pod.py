@@ -7,12 +7,16 @@ import enum
 
 
 class PodPhase(enum.StrEnum):
-    """What a session's pod is to us: less than Kubernetes' phases, and decided."""
+    """What a session's pod is to us: less than Kubernetes' phases, and decided.
+
+    ``UNSEEN``: there is no such pod here, and nobody knows whether the session is on this cluster.
+    """
 
     PENDING = "pending"
     READY = "ready"
     FAILED = "failed"
     GONE = "gone"
+    UNSEEN = "unseen"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

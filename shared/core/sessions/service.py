@@ -11,45 +11,45 @@ import asyncio
 import contextlib
 import dataclasses
 import logging
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from datetime import timedelta
 
 from shared.core import ids
 from shared.core.audit.auditor import Auditor
 from shared.core.clock import Clock
+from shared.core.clusters.model import VIRTUAL
 from shared.core.commands import Command, ExecEvent, ExecResult, Exit
 from shared.core.paging import Cursor
 from shared.core.person import Person
 from shared.core.sessions import names, variables
 from shared.core.sessions.access import AS_ADMINISTRATOR, EVERYBODY, SessionAccess
 from shared.core.sessions.concurrency import ExecSlots
+from shared.core.sessions.deletion import SessionDeletion
 from shared.core.sessions.model import Session, SessionState
 from shared.core.sessions.new_session import NewSession
 from shared.core.sessions.ports import PodRuntime, SessionCredentials, SessionJobs, SessionStore
 from shared.core.sessions.states import SessionStates
-from shared.errors import Conflict, GamguiError, SessionStartFailed
+from shared.errors import Conflict, GamguiError, OnAnotherCluster, SessionStartFailed
 
 log = logging.getLogger(__name__)
 
-_DELETE_SECONDS = 20.0
 _UNDO_SECONDS = 3.0
 
 
-class SessionService:
+class SessionService(SessionDeletion):
     """Everything that callers do to sessions. For a caller, others' sessions do not exist.
 
     Args:
         store: Keeps the sessions.
-        runtime: Runs the pods.
-        virtual: Runs virtual sessions.
+        places: Where new sessions may be: ids of connections with what runs pods there. Each but the last
+            is passed over when it does not answer.
         access: Finds a caller's sessions.
         states: Moves sessions through their states.
         jobs: Told when a session's pod is deleted.
-        credentials: Says which credentials a new session gets.
+        credentials: Says which credentials a new session gets at the first of these places.
         clock: The time of day.
         audit: Told of every act.
         namespace: Namespace of new pods.
-        fallback: Whether a create that finds no cluster makes a virtual session.
         slots: Bounds the commands at once in one session.
         limit: Most live sessions of one owner.
     """
@@ -58,8 +58,7 @@ class SessionService:
         self,
         *,
         store: SessionStore,
-        runtime: PodRuntime,
-        virtual: PodRuntime,
+        places: Mapping[str, PodRuntime],
         access: SessionAccess,
         states: SessionStates,
         jobs: SessionJobs,
@@ -67,21 +66,15 @@ class SessionService:
         clock: Clock,
         audit: Auditor,
         namespace: str,
-        fallback: bool,
         slots: ExecSlots,
         limit: int,
     ) -> None:
+        super().__init__(access=access, states=states, jobs=jobs, audit=audit)
         self._store = store
-        self._runtime = runtime
-        self._virtual = virtual
+        self._places = places
         self._clock = clock
-        self._states = states
-        self._access = access
-        self._jobs = jobs
         self._credentials = credentials
-        self._audit = audit
         self._namespace = namespace
-        self._fallback = fallback
         self._slots = slots
         self._limit = limit
 
@@ -101,11 +94,13 @@ class SessionService:
             TooManyRequests: The owner has as many sessions as he may have, or the namespace's quota
                 is used up.
             ClusterUnavailable: The cluster is not reached; nothing is left behind.
+            OnAnotherCluster: An earlier request made it on a cluster that is not seen now.
             Conflict: The session was deleted meanwhile.
         """
         try:
-            runtime = await self._choose_runtime()
-            session = await self._document(owner, new, session_id or ids.new_session_id(), runtime)
+            session = await self._document(
+                owner, new, session_id or ids.new_session_id(), await self._place()
+            )
         except GamguiError as error:
             await self._audit.record(None, owner, "session.create", error.reason)
             raise
@@ -116,18 +111,19 @@ class SessionService:
                 # Who created it may have died before he recorded it.
                 await self._audit.record(session, owner, "session.create", session.state)
                 return session
-            position = await runtime.create(session)
-            status = await runtime.wait_ready(session, new.wait_seconds, position)
+            position = await self._pods.create(session)
+            status = await self._pods.wait_ready(session, new.wait_seconds, position)
             session = await self._states.settle(session, status)
         except GamguiError as error:
-            await self._fail(session, error)
+            if not isinstance(error, OnAnotherCluster):  # how it is there, nobody here knows
+                await self._fail(session, error)
             await self._audit.record(session, owner, "session.create", error.reason)
             raise
         await self._audit.record(session, owner, "session.create", session.state)
         if session.state in (SessionState.PENDING, SessionState.RUNNING):
             return session
         with contextlib.suppress(GamguiError):
-            await runtime.delete(session, 0)
+            await self._pods.delete(session, 0)
         if session.state is SessionState.FAILED:
             raise SessionStartFailed(
                 session.reason or "the pod cannot start",
@@ -180,31 +176,6 @@ class SessionService:
         seen = [session for session in page if self._access.shown(session, caller)]
         return seen, Cursor(page[-1].created_at, page[-1].id) if more else None
 
-    async def delete(self, caller: Person, session_id: str) -> Session:
-        """Deletes the session's pod and waits a while for its end. Repeating it is a success.
-
-        Returns:
-            The session: deleted, or deleting when the pod is not gone yet (cleanup finishes it).
-
-        Raises:
-            NotFound: Absent, or another owner's and the caller is no administrator.
-        """
-        session = await self._access.visible(caller, session_id)
-        detail = {} if session.of(caller) else AS_ADMINISTRATOR
-        async with self._audit.act(session, caller, "session.delete", detail) as act:
-            asked = session.of(caller) and session.state is SessionState.RUNNING
-            if session.state not in (SessionState.DELETING, SessionState.DELETED):
-                session = await self._states.move(session, SessionState.DELETING, None)
-            if session.state is not SessionState.DELETED:
-                if asked:
-                    await self._jobs.note_ends(session)
-                gone = await self._access.runtime_of(session).delete(session, _DELETE_SECONDS)
-                await self._jobs.conclude(session)
-                if gone and session.state is SessionState.DELETING:
-                    session = await self._states.move(session, SessionState.DELETED, None)
-            act.outcome = session.state
-        return session
-
     async def execute(
         self, owner: Person, session_id: str, command: Command
     ) -> AsyncGenerator[ExecEvent, None]:
@@ -227,7 +198,7 @@ class SessionService:
             act.outcome = ExecResult.UNKNOWN
             with self._slots.taken(session.id):
                 act.announce()
-                running = self._access.runtime_of(session).execute(session, command)
+                running = (await self._pods.of(session)).execute(session, command)
                 try:
                     async with contextlib.aclosing(running) as events:
                         async for event in events:
@@ -238,23 +209,26 @@ class SessionService:
                 finally:
                     act.detail |= evidence.of_input()
 
-    async def _choose_runtime(self) -> PodRuntime:
-        if not self._fallback:
-            return self._runtime
-        try:
-            await self._runtime.ping()  # to be connected says only that the cluster is known
-        except GamguiError:
-            log.warning("no cluster is reachable: SESSION_FALLBACK makes a virtual session", exc_info=True)
-            return self._virtual
-        return self._runtime
+    async def _place(self) -> str:
+        """The connection by which a new session is made."""
+        *preferred, last = self._places
+        for connection in preferred:
+            try:
+                await self._places[connection].ping()  # to be connected says only that the cluster is known
+            except GamguiError:
+                log.warning(
+                    "no cluster is reachable: SESSION_FALLBACK makes a virtual session", exc_info=True
+                )
+            else:
+                return connection
+        return last
 
-    async def _document(
-        self, owner: Person, new: NewSession, session_id: str, runtime: PodRuntime
-    ) -> Session:
+    async def _document(self, owner: Person, new: NewSession, session_id: str, connection: str) -> Session:
         now = self._clock.now()
-        info = await runtime.connect()
+        info = await self._places[connection].connect()
         # A virtual session that stands in for one on a cluster has none: they are on the cluster.
-        has = await self._credentials.names(owner, new.credentials) if runtime is self._runtime else ()
+        first = connection == next(iter(self._places))
+        has = await self._credentials.names(owner, new.credentials) if first else ()
         session = Session(
             id=session_id,
             owner=owner.email,
@@ -271,11 +245,13 @@ class SessionService:
             last_used_at=now,
             expires_at=now + timedelta(seconds=new.ttl_seconds),
             idle_seconds=new.idle_seconds,
-            virtual=info.method == "virtual",
+            virtual=connection == VIRTUAL,
+            connection=connection,
             credentials=has,
             credentials_choice=new.credentials,
             env=new.env,
         )
+        session = dataclasses.replace(session, cluster_identity=(await self._pods.look(session)).identity)
         try:
             return await self._store.create(session, limit=self._limit)
         except Conflict:
@@ -290,4 +266,4 @@ class SessionService:
             await self._states.move(session, SessionState.FAILED, f"{error.reason}: {error.detail}")
         with contextlib.suppress(GamguiError, TimeoutError):
             async with asyncio.timeout(_UNDO_SECONDS):
-                await self._access.runtime_of(session).delete(session, 0)
+                await self._pods.delete(session, 0)

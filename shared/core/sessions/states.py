@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from shared.core.changes import changed
 from shared.core.clock import Clock
-from shared.core.sessions.model import TRANSITIONS, UNFINISHED_SECONDS, Session, SessionState
+from shared.core.sessions.model import ENDED, TRANSITIONS, UNFINISHED_SECONDS, Session, SessionState
 from shared.core.sessions.pod import PodPhase, PodStatus
 from shared.core.sessions.ports import SessionStore
 from shared.errors import VersionConflict
@@ -53,8 +53,21 @@ class SessionStates:
         age = self._clock.now() - session.created_at
         return session.state is SessionState.PENDING and age.total_seconds() < UNFINISHED_SECONDS
 
-    async def move(self, session: Session, state: SessionState, reason: str | None) -> Session:
-        """A compare-and-set to another state. Who was faster wins, and we go on from there."""
+    async def move(
+        self,
+        session: Session,
+        state: SessionState,
+        reason: str | None,
+        may_be_left: tuple[str, ...] = (),
+    ) -> Session:
+        """A compare-and-set to another state. Who was faster wins, and we go on from there.
+
+        Args:
+            session: The session.
+            state: The state to go to.
+            reason: As in ``Session.to``.
+            may_be_left: What of it may still be on a cluster; see ``Session``.
+        """
 
         async def read() -> Session:
             current = await self._store.get(session.id)
@@ -65,13 +78,14 @@ class SessionStates:
         async def step(current: Session) -> Session:
             if current is not session and (current.state is state or state not in TRANSITIONS[current.state]):
                 return current
-            return await self._store.update(self._changed(current, state, reason))
+            moved = dataclasses.replace(self._changed(current, state, reason), may_be_left=may_be_left)
+            return await self._store.update(moved)
 
         return await changed(read, step, first=session, busy="the session is", session=session.id)
 
     def _changed(self, session: Session, state: SessionState, reason: str | None) -> Session:
         now = self._clock.now()
         changed = session.to(state, now, reason)
-        if state is SessionState.DELETED:
+        if state in ENDED:
             changed = dataclasses.replace(changed, purge_at=now + self._retention)
         return changed

@@ -8,6 +8,8 @@ import re
 from collections.abc import AsyncGenerator, Coroutine, Mapping
 from typing import Any, cast
 
+from shared.core.clusters.model import Sight
+from shared.core.clusters.ports import Cluster
 from shared.core.commands import Command, ExecEvent
 from shared.core.held import Held
 from shared.core.sessions.model import Session
@@ -21,6 +23,7 @@ from shared.errors import (
     TooManyRequests,
 )
 from shared.kube.api.client import WATCH_STALL_SECONDS, KubeApi
+from shared.kube.api.connection import Connection
 from shared.kube.api.errors import ApiError, public_message
 from shared.kube.api.objects import Pod, PodTemplate
 from shared.kube.exec.execution import Execution
@@ -43,6 +46,7 @@ class KubernetesRuntime:
         template_name: Name of the PodTemplate merged under the manifest; empty: none.
         shutdown: Set when this process is told to end: commands end then.
         held: Counts the bytes that are held of what commands say; None: nobody asks.
+        cluster: Says which cluster it is; None: nobody can.
     """
 
     def __init__(
@@ -53,7 +57,9 @@ class KubernetesRuntime:
         *,
         shutdown: asyncio.Event,
         held: Held | None = None,
+        cluster: Cluster | None = None,
     ) -> None:
+        self._cluster = cluster
         self._api = api
         self._options = options
         self._template_name = template_name
@@ -112,11 +118,12 @@ class KubernetesRuntime:
 
     async def execute(self, session: Session, command: Command) -> AsyncGenerator[ExecEvent, None]:
         """See ``PodRuntime``."""
+        connection = await self._api.connection()
         execution = Execution(
             self._api,
             Container(session.namespace, session.pod_name, CONTAINER),
             command,
-            pod_lost=lambda grace: self._lost(session, grace),
+            pod_lost=lambda grace: self._lost(session, grace, connection),
             background=self._run_in_background,
             shutdown=self._shutdown,
             held=self._held,
@@ -185,20 +192,29 @@ class KubernetesRuntime:
             await asyncio.sleep(0.1)
         return status
 
-    async def _lost(self, session: Session, grace: bool) -> PodStatus:
+    async def _lost(self, session: Session, grace: bool, connection: Connection) -> PodStatus:
         """Waits until the pod cannot run anything any more.
 
         Args:
             session: Whose pod.
+            connection: By which the command was begun. Over another one, which may lead to another cluster,
+                the absence of the pod says something only if that is the session's.
             grace: Commands live on while a pod is being deleted, and what they still say
                 is worth having: wait for its end, not for the deletion to begin.
         """
         status = PodStatus(PodPhase.PENDING)
         while status.phase not in (PodPhase.FAILED, PodPhase.GONE):
             status = await self._wait(session, 3600.0, "", (PodPhase.FAILED, PodPhase.GONE))
+        if await self._api.connection() is not connection and not await self._is_here(session):
+            raise ClusterUnavailable("the cluster that had the session's pod is not seen any more")
         if grace and status.code == "POD_DELETED":
             await self._wait(session, GRACE_SECONDS + 2.0, "", (PodPhase.GONE,))
         return status
+
+    async def _is_here(self, session: Session) -> bool:
+        if self._cluster is None:
+            return False
+        return (await self._cluster.look(session.cluster_identity)).sight is Sight.HERE
 
     async def _no_exec(self, error: ApiError, session: Session) -> Exception:
         """Why the API server did not start an exec: most often the pod is not (or no more) running."""

@@ -54,8 +54,21 @@ def session_json(session: Session) -> dict[str, Any]:
             None if session.credentials_choice is None else list(session.credentials_choice)
         ),
         "virtual": session.virtual or None,
+        "may_be_left": list(session.may_be_left),
     }
     return {key: value for key, value in values.items() if value is not None}
+
+
+def abandon(query: QueryParams) -> bool:
+    """Reads ``abandon``: whether a session is to end also when its cluster cannot be asked.
+
+    Raises:
+        InvalidRequest: It is neither ``true`` nor ``false``, or there is another parameter.
+    """
+    value = single_values(query, ("abandon",)).get("abandon", "false")
+    if value not in ("true", "false"):
+        raise InvalidRequest("abandon is true or false", reason="INVALID_FIELD", field="abandon")
+    return value == "true"
 
 
 def cleanup_json(cleanup: Cleanup | None) -> dict[str, Any] | None:

@@ -1,8 +1,11 @@
 """Tokens and roles."""
 
+from pathlib import Path
+
+import aiohttp
 import pytest
 
-from local.cluster import UNPRIVILEGED_USER
+from local.cluster import UNPRIVILEGED_USER, LocalCluster
 
 from .client import Client, pod_manifest
 
@@ -85,3 +88,43 @@ async def test_a_cluster_role_binding_holds_everywhere(client: Client) -> None:
 async def test_without_a_known_token_nobody_comes_in(client: Client, header: str) -> None:
     answer = await client.request("GET", "/api/v1/pods", headers={"Authorization": header})
     assert (answer.status, answer.body["reason"]) == (401, "Unauthorized")
+
+
+async def test_a_namespace_may_be_got_by_a_role_in_it_and_by_a_cluster_role_that_names_it(
+    client: Client,
+) -> None:
+    rule = {"apiGroups": [""], "resources": ["namespaces"], "verbs": ["get"], "resourceNames": ["rec"]}
+    await _grant(client, rule)
+    assert await _status(client, "GET", "/api/v1/namespaces/rec") == 200
+    answer = await client.request(
+        "GET", "/api/v1/namespaces/kube-system", token=client.cluster.unprivileged_token
+    )
+    assert (answer.status, answer.body["message"]) == (
+        403,
+        f'namespaces "kube-system" is forbidden: User "{UNPRIVILEGED_USER}" cannot get resource '
+        '"namespaces" in API group "" in the namespace "kube-system"',
+    )
+    await _grant(client, {**rule, "resourceNames": ["kube-system"]}, cluster_wide=True)
+    assert await _status(client, "GET", "/api/v1/namespaces/kube-system") == 200
+    for other in ("/api/v1/namespaces", "/api/v1/namespaces/default", "/api/v1/namespaces/kube-system/pods"):
+        assert await _status(client, "GET", other) == 403
+    assert await _status(client, "DELETE", "/api/v1/namespaces/rec") == 403
+
+
+async def test_a_cluster_is_the_same_one_when_it_is_started_again_and_no_other_is(tmp_path: Path) -> None:
+    async def uids(folder: str) -> set[str]:
+        cluster = LocalCluster(tmp_path / folder, namespaces=False)
+        async with cluster, aiohttp.ClientSession() as session:
+            client = Client(cluster, session)
+            found = [
+                (await client.request("GET", f"/api/v1/namespaces/{name}")).body["metadata"]["uid"]
+                for name in ("kube-system", "default")
+            ]
+        assert len(set(found)) == 2
+        return set(found)
+
+    first = await uids("a")
+    assert await uids("a") == first
+    assert not first & await uids("b")
+    (tmp_path / "a" / "id").write_text("nobody's")
+    assert not first & await uids("a")

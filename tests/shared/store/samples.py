@@ -8,6 +8,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from shared.core.clusters.model import ClusterIdentity
 from shared.core.credentials.model import NAMES
 from shared.core.ids import new_job_id, new_session_id
 from shared.core.jobs.model import Job, JobState
@@ -32,6 +33,10 @@ class SetClock:
         self.time += timedelta(seconds=seconds)
 
 
+HERE = ClusterIdentity(kube_system="here", namespace="in-here")
+"""The cluster of sessions that do not say otherwise."""
+
+
 def a_session(**changes: Any) -> Session:
     session_id = changes.pop("id", None) or new_session_id()
     session = Session(
@@ -49,6 +54,7 @@ def a_session(**changes: Any) -> Session:
         last_used_at=NOON,
         expires_at=NOON + timedelta(hours=8),
         idle_seconds=3600,
+        cluster_identity="" if changes.get("virtual") else HERE.text,
     )
     changed = dataclasses.replace(session, **changes)
     return changed if "subject" in changes else dataclasses.replace(changed, subject=f"dev:{changed.owner}")
@@ -113,6 +119,11 @@ sessions = st.builds(
     look_after=st.none() | _times,
     credentials_choice=st.none() | st.lists(st.sampled_from(NAMES), unique=True).map(tuple),
     env=st.dictionaries(_text, _text, max_size=4),
+    connection=_text,
+    cluster_identity=_text,
+    may_be_left=st.lists(st.from_regex(r"(pod|secret)/[a-z0-9-]{1,20}", fullmatch=True), max_size=3).map(
+        tuple
+    ),
     version=st.just(""),
 )
 

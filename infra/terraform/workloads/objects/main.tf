@@ -10,6 +10,7 @@ locals {
     k8s_service_account = var.service_account
     k8s_pod_template    = var.pod_template
     k8s_priority_class  = var.priority_class
+    k8s_cluster_role    = var.cluster_role
     max_session_cpu     = var.max_session.cpu
     max_session_memory  = var.max_session.memory
     quota_sessions      = var.quota.sessions == null ? null : tostring(var.quota.sessions)

@@ -56,6 +56,17 @@ variable "priority_class" {
   }
 }
 
+variable "cluster_role" {
+  description = "ClusterRole, and its binding, by which the functions see which cluster it is; outside the namespace."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.cluster_role == null || can(regex("^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$", var.cluster_role))
+    error_message = "cluster_role must be a DNS label."
+  }
+}
+
 variable "max_session" {
   description = "Most that one container may have, as quantities in the form in which Kubernetes shows them (\"2\", not \"2000m\")."
   type = object({

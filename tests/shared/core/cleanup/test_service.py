@@ -18,8 +18,10 @@ from shared.core.sessions.model import Session, SessionState
 from shared.core.sessions.pod import PodPhase, PodStatus
 from shared.core.telemetry import SILENT
 from shared.errors import ClusterUnavailable, StoreUnavailable
+from shared.virtual.activity import NoActivity
 from tests.shared.store.samples import NOON, RETENTION, SetClock, a_job, a_record, a_session
 from tests.shared.store.test_audit_contract import a_record as an_audit_record
+from tests.support.clusters import each
 from tests.support.scripted_runtime import KeptAudit, ScriptedRuntime
 from tests.support.stores import SqliteStore, cleaning
 from tests.support.wiring import wired
@@ -29,6 +31,7 @@ READY = PodStatus(PodPhase.READY)
 ENDED = PodStatus(PodPhase.FAILED, "Evicted: the node was low on memory", "POD_EVICTED")
 GONE = PodStatus(PodPhase.GONE, "NotFound: the pod is gone", "POD_GONE")
 GRACE = timedelta(minutes=10)
+LONGEST_LIFE = timedelta(days=1)
 CREDENTIALS_RETENTION = timedelta(days=90)
 
 
@@ -131,11 +134,12 @@ def make_world(sqlite: SqliteStore, clock: SetClock, seconds: float) -> World:
     cluster = Cluster(runtime)
     service = CleanupService(
         **cleaning(wired(sqlite, runtime, clock, audit)),
-        activity=cluster,
+        activity=each(cluster, NoActivity()),
         inventory=cluster,
         telemetry=SILENT,
         grace=GRACE,
         credentials_retention=CREDENTIALS_RETENTION,
+        longest_life=LONGEST_LIFE,
         seconds=seconds,
     )
     return World(sqlite, clock, runtime, cluster, audit, service)

@@ -16,6 +16,7 @@ from shared.core.sessions.states import SessionStates
 from shared.errors import Conflict, PermissionDenied, VersionConflict
 from tests.shared.core.sessions.test_service import NEW, World, make_world
 from tests.shared.store.samples import RETENTION, SetClock, a_session
+from tests.support.clusters import pods_of
 from tests.support.people import ALICE, BOB, ROOT, person
 from tests.support.stores import SqliteStore
 
@@ -35,8 +36,7 @@ def service_of(world: World) -> OwnerService:
     auditor = Auditor(world.audit, world.clock)
     access = SessionAccess(
         store=world.sqlite,
-        runtime=world.runtime,
-        virtual=world.runtime,
+        pods=pods_of(world.sqlite, world.runtime),
         states=SessionStates(world.sqlite, world.clock, RETENTION),
         clock=world.clock,
         audit=auditor,

@@ -29,9 +29,9 @@ from shared.errors import (
 )
 from shared.kube.credentials.copying import KubernetesCredentials
 from shared.virtual.credentials import MemoryCredentials, VirtualCredentials
-from shared.virtual.runtime import VirtualRuntime
 from shared.web.http.problems import as_known
 from tests.shared.store.samples import RETENTION, SetClock, a_session
+from tests.support.clusters import each, pods_of
 from tests.support.gam_files import gam_files
 from tests.support.people import ALICE, BOB
 from tests.support.scripted_runtime import KeptAudit, ScriptedRuntime
@@ -76,14 +76,12 @@ def world(sqlite: SqliteStore, clock: SetClock) -> World:
     store, runtime, audit = Contended(0), ScriptedRuntime(), KeptAudit()
     service = CredentialService(
         store=store,
-        runtime=KubernetesCredentials(runtime),
-        virtual=VirtualCredentials(),
+        runtimes=each(KubernetesCredentials(runtime), VirtualCredentials()),
         sessions=sqlite,
         access=SessionAccess(
             audit=Auditor(audit, clock),
             store=sqlite,
-            runtime=runtime,
-            virtual=VirtualRuntime(),
+            pods=pods_of(sqlite, runtime),
             states=SessionStates(sqlite, clock, RETENTION),
             clock=clock,
         ),

@@ -17,8 +17,8 @@ from shared.core.sessions.access import SessionAccess
 from shared.core.sessions.model import SessionState
 from shared.core.sessions.states import SessionStates
 from shared.errors import Conflict, GamguiError, NotFound, PayloadTooLarge
-from shared.virtual.runtime import VirtualRuntime
 from tests.shared.store.samples import RETENTION, SetClock, a_session
+from tests.support.clusters import pods_of
 from tests.support.people import ALICE, BOB
 from tests.support.scripted_runtime import KeptAudit, ScriptedRuntime
 from tests.support.stores import SqliteStore
@@ -50,8 +50,7 @@ async def world(
     access = SessionAccess(
         audit=Auditor(audit, clock),
         store=sqlite,
-        runtime=runtime,
-        virtual=VirtualRuntime(),
+        pods=pods_of(sqlite, runtime),
         states=SessionStates(sqlite, clock, RETENTION),
         clock=clock,
     )

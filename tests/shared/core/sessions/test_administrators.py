@@ -14,9 +14,9 @@ from shared.core.sessions.audit import SessionAudit
 from shared.core.sessions.model import Session, SessionState
 from shared.core.sessions.states import SessionStates
 from shared.errors import GamguiError, NotFound, PermissionDenied
-from shared.virtual.runtime import VirtualRuntime
 from tests.shared.core.sessions.test_service import ALICE, BOB, NEW, TRUE, World, make_world
 from tests.shared.store.samples import RETENTION, SetClock
+from tests.support.clusters import pods_of
 from tests.support.people import ROOT
 from tests.support.stores import SqliteStore
 
@@ -32,8 +32,7 @@ def audit_of(world: World) -> SessionAudit:
     access = SessionAccess(
         audit=Auditor(world.audit, world.clock),
         store=world.store,
-        runtime=world.runtime,
-        virtual=VirtualRuntime(),
+        pods=pods_of(world.store, world.runtime),
         states=SessionStates(world.store, world.clock, RETENTION),
         clock=world.clock,
         administrators=[ROOT.email],

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from shared.core.cleanup.service import CleanupService
+from shared.core.clusters.model import DEFAULT
 from shared.core.deadline import within
 from shared.core.jobs.model import JobReport, JobState
 from shared.core.sessions.concurrency import ExecSlots
@@ -21,11 +22,12 @@ from shared.core.sessions.pod import PodPhase, PodStatus
 from shared.core.sessions.service import SessionService
 from shared.core.telemetry import SILENT
 from shared.errors import ClusterUnavailable
+from shared.virtual.activity import NoActivity
 from shared.virtual.jobs import VirtualJobs
-from shared.virtual.runtime import VirtualRuntime
 from tests.shared.core.cleanup.test_service import GRACE, Cluster
 from tests.shared.store.samples import NOON, SetClock, a_job, a_session
 from tests.support import virtual_time
+from tests.support.clusters import each
 from tests.support.people import ALICE, ROOT
 from tests.support.scripted_runtime import KeptAudit, ScriptedRuntime
 from tests.support.stores import SqliteStore, cleaning
@@ -137,21 +139,20 @@ def in_world(folder: Path, answer: Answer, test: Callable[[World], Awaitable[Non
         cluster, known = Cluster(pods), wired(store, pods, clock, KeptAudit(), jobs=jobs)
         sessions = SessionService(
             **known,
-            runtime=pods,
-            virtual=VirtualRuntime(),
+            places={DEFAULT: pods},
             credentials=None,  # type: ignore[arg-type]
             namespace="gamgui",
-            fallback=False,
             slots=ExecSlots(9),
             limit=9,
         )
         cleanup = CleanupService(
             **cleaning(known),
-            activity=cluster,
+            activity=each(cluster, NoActivity()),
             inventory=cluster,
             telemetry=SILENT,
             grace=GRACE,
             credentials_retention=timedelta(days=90),
+            longest_life=timedelta(days=1),
             seconds=120,
         )
         try:

@@ -29,9 +29,9 @@ from shared.kube.exec.transcript import MAX_UNEXPLAINED_BYTES, Transcript
 from shared.kube.jobs.runtime import JobLimits, KubernetesJobs
 from shared.kube.pods.activity import KubernetesActivity
 from shared.kube.pods.runtime import KubernetesRuntime
-from shared.virtual.runtime import VirtualRuntime
 from tests.shared.kube.pods.test_runtime import OPTIONS
 from tests.shared.store.samples import RETENTION, SetClock, a_job, a_session
+from tests.support.clusters import pods_of
 from tests.support.exec_server import api_at
 from tests.support.flood_server import FloodServer
 from tests.support.people import ALICE
@@ -89,8 +89,7 @@ class World:
         audit = Auditor(KeptAudit(), clock)
         access = SessionAccess(
             store=store,
-            runtime=self.runtime,
-            virtual=VirtualRuntime(),
+            pods=pods_of(store, self.runtime),
             states=SessionStates(store, clock, RETENTION),
             clock=clock,
             audit=audit,

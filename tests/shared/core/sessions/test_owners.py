@@ -21,6 +21,7 @@ from shared.virtual.credentials import MemoryCredentials, VirtualCredentials
 from shared.virtual.runtime import VirtualRuntime
 from tests.shared.core.sessions.test_service import NEW, TRUE, World, make_world
 from tests.shared.store.samples import SetClock, a_session
+from tests.support.clusters import each, pods_of
 from tests.support.gam_files import gam_files
 from tests.support.people import ALICE, ROOT
 from tests.support.stores import SqliteStore
@@ -106,16 +107,14 @@ async def test_credentials_stay_their_first_owners(world: World, clock: SetClock
     virtual = VirtualRuntime()
     access = SessionAccess(
         store=world.sqlite,
-        runtime=virtual,
-        virtual=virtual,
+        pods=pods_of(world.sqlite, virtual),
         states=SessionStates(world.sqlite, clock, timedelta(days=1)),
         clock=clock,
         audit=auditor,
     )
     service = CredentialService(
         store=store,
-        runtime=VirtualCredentials(),
-        virtual=VirtualCredentials(),
+        runtimes=each(VirtualCredentials(), VirtualCredentials()),
         sessions=world.sqlite,
         access=access,
         audit=auditor,

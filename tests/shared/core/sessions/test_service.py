@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from shared.core.audit.evidence import Evidence
+from shared.core.clusters.model import DEFAULT, VIRTUAL
 from shared.core.commands import Command, ExecEvent, ExecResult, Exit, Output, Started
 from shared.core.credentials.model import CredentialFile, Credentials
 from shared.core.credentials.new_session import NewSessionCredentials
@@ -111,11 +112,9 @@ def make_world(
     credentials = credentials or MemoryCredentials()
     service = SessionService(
         **wired(store, runtime, clock, audit, job_store=sqlite),
-        runtime=runtime,
-        virtual=VirtualRuntime(),
+        places={DEFAULT: runtime, VIRTUAL: VirtualRuntime()} if fallback else {DEFAULT: runtime},
         credentials=NewSessionCredentials(credentials),
         namespace="gamgui",
-        fallback=fallback,
         slots=ExecSlots(slots),
         limit=100,
     )

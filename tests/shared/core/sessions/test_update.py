@@ -15,6 +15,7 @@ from shared.core.sessions.update import Changes, SessionUpkeep, etag_of
 from shared.errors import Conflict, InvalidRequest, NotFound, PreconditionFailed
 from shared.virtual.runtime import VirtualRuntime
 from tests.shared.store.samples import NOON, RETENTION, SetClock, a_session
+from tests.support.clusters import pods_of
 from tests.support.people import ALICE, BOB
 from tests.support.scripted_runtime import JournalingStore, KeptAudit
 from tests.support.stores import SqliteStore
@@ -35,11 +36,9 @@ def audit() -> KeptAudit:
 
 @pytest.fixture
 def upkeep(store: JournalingStore, clock: SetClock, audit: KeptAudit) -> SessionUpkeep:
-    virtual = VirtualRuntime()
+    pods = pods_of(store, VirtualRuntime())
     states = SessionStates(store, clock, RETENTION)
-    access = SessionAccess(
-        store=store, runtime=virtual, virtual=virtual, states=states, clock=clock, audit=Auditor(audit, clock)
-    )
+    access = SessionAccess(store=store, pods=pods, states=states, clock=clock, audit=Auditor(audit, clock))
     return SessionUpkeep(store=store, access=access, audit=Auditor(audit, clock), clock=clock)
 
 

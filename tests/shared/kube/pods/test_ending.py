@@ -19,6 +19,7 @@ from shared.virtual.jobs import VirtualJobs
 from tests.shared.kube.jobs.test_runtime import LIMITS
 from tests.shared.kube.pods.test_runtime import OPTIONS
 from tests.shared.store.samples import SetClock, a_job, a_session
+from tests.support.clusters import each
 from tests.support.exec_server import api_at
 from tests.support.scripted_runtime import KeptAudit
 from tests.support.stores import SqliteStore
@@ -97,8 +98,7 @@ async def test_no_exec_holds_up_the_end_of_its_pod(tmp_path: Path, stops: bool) 
         pods = KubernetesRuntime(api, OPTIONS, shutdown=asyncio.Event())
         ends = JobEnds(
             store=store,
-            runtime=KubernetesJobs(pods, LIMITS),
-            virtual=VirtualJobs(),
+            runtimes=each(KubernetesJobs(pods, LIMITS), VirtualJobs()),
             audit=Auditor(KeptAudit(), clock),
             clock=clock,
         )

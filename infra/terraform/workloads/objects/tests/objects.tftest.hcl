@@ -52,6 +52,7 @@ run "every_choice_is_in_its_place" {
     service_account = "pods"
     pod_template    = "template"
     priority_class  = "people"
+    cluster_role    = "see"
     max_session     = { cpu = "4", memory = "8Gi" }
     quota           = { sessions = 3, cpu = "5", memory = "6Gi" }
     functions_in_cluster = {
@@ -67,6 +68,7 @@ run "every_choice_is_in_its_place" {
       output.objects["ServiceAccount/pods"].metadata.namespace == "sessions",
       output.objects["PodTemplate/template"].template.spec.priorityClassName == "people",
       output.objects["PriorityClass/people"].value == 1000,
+      output.objects["ClusterRole/see"].rules[0].resourceNames == ["kube-system"],
       output.objects["LimitRange/containers"].spec.limits[0].max == { cpu = "4", memory = "8Gi" },
       output.objects["ResourceQuota/sessions"].spec.hard.pods == "3",
       output.objects["ResourceQuota/sessions"].spec.hard["limits.cpu"] == "5",

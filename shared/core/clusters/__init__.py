@@ -1,0 +1,1 @@
+"""Which cluster something is on, and who sees that cluster."""

@@ -1,0 +1,218 @@
+"""The pods of sessions, each on the cluster that its session is on.
+
+That a pod is not there says something only on its session's own cluster: so every answer that makes a
+session fail or end counts only if the same connection leads to that cluster before and after it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Final
+
+from shared.core.changes import changed
+from shared.core.clusters.model import Look, Sight
+from shared.core.clusters.ports import Clusters, ClusterView
+from shared.core.sessions.model import Session
+from shared.core.sessions.names import credentials_name
+from shared.core.sessions.pod import PodPhase, PodStatus
+from shared.core.sessions.ports import PodRuntime, SessionStore
+from shared.errors import (
+    ClusterNotKnown,
+    ClusterUnavailable,
+    GamguiError,
+    NotFound,
+    OnAnotherCluster,
+)
+
+NOT_KNOWN: Final = ClusterNotKnown.default_reason
+
+_TRIES = 5
+_UNSEEN = PodStatus(PodPhase.UNSEEN, NOT_KNOWN, NOT_KNOWN)
+
+
+class SessionPods:
+    """Asks the pods of sessions.
+
+    Args:
+        clusters: Gives what runs a session's pod.
+        view: Says which clusters are seen.
+        store: Keeps the sessions.
+    """
+
+    def __init__(self, clusters: Clusters[PodRuntime], view: ClusterView, store: SessionStore) -> None:
+        self._clusters = clusters
+        self._view = view
+        self._store = store
+
+    async def of(self, session: Session) -> PodRuntime:
+        """What runs the session's pod. Of a pod that is not there it says so, whatever the cluster.
+
+        Raises:
+            OnAnotherCluster: The session's cluster is not seen.
+            ClusterUnavailable: It does not answer.
+        """
+        return await self._clusters.of(session)
+
+    async def look(self, session: Session) -> Look:
+        """What is seen of the session's cluster."""
+        return await self._view.look(session)
+
+    async def create(self, session: Session) -> str:
+        """Creates the pod; see ``PodRuntime.create``.
+
+        Raises:
+            OnAnotherCluster: The session's cluster is not seen, or no more: where the pod is, is not known.
+        """
+        position = await (await self.of(session)).create(session)
+        await self._view.require_seen(session)
+        return position
+
+    async def status(self, session: Session) -> PodStatus:
+        """What the pod is now; ``UNSEEN`` where nobody knows whether this is its cluster.
+
+        Raises:
+            OnAnotherCluster: The session's cluster is not seen.
+            ClusterUnavailable: It does not answer.
+        """
+        return await self._status(session, None)
+
+    async def wait_ready(self, session: Session, timeout_seconds: float, since: str) -> PodStatus:
+        """The same, once the pod is ready, has failed or is gone, or the time is over."""
+        return await self._status(session, (timeout_seconds, since))
+
+    async def _status(self, session: Session, wait: tuple[float, str] | None) -> PodStatus:
+        for _ in range(_TRIES):
+            before = await self._view.require_seen(session)
+            runtime = await self.of(session)
+            status = await (runtime.status(session) if wait is None else runtime.wait_ready(session, *wait))
+            if status.phase is not PodPhase.GONE:
+                return status
+            after = await self._view.require_seen(session)
+            if after.connection is before.connection:
+                return status if after.sight is Sight.HERE else _UNSEEN
+        raise _renewed(session)
+
+    async def delete(self, session: Session, timeout_seconds: float) -> bool:
+        """Deletes the pod; see ``PodRuntime.delete``.
+
+        Returns:
+            Whether it is gone: on the session's own cluster, or where it was seen before.
+
+        Raises:
+            OnAnotherCluster: The session's cluster is not seen.
+            ClusterUnavailable: It does not answer.
+            ClusterNotKnown: There is no such pod, and nobody knows whether this is its cluster.
+        """
+        for _ in range(_TRIES):
+            before = await self._view.require_seen(session)
+            runtime = await self.of(session)
+            known = before.sight is Sight.HERE
+            if not known:
+                session, status = await self.met(session)
+                known = status.phase not in (PodPhase.GONE, PodPhase.UNSEEN)
+            if known and not await runtime.delete(session, timeout_seconds):
+                return False
+            after = await self._view.require_seen(session)
+            if after.connection is before.connection:
+                if not known:
+                    raise not_known(session)
+                return True
+        raise _renewed(session)
+
+    async def met(self, session: Session) -> tuple[Session, PodStatus]:
+        """The pod's status, and the session, which says from now on where its pod was met.
+
+        What an earlier release stored does not say that, nor what was made when it could not be read.
+        """
+        for _ in range(_TRIES):
+            before = await self._view.look(session)
+            status = await self.status(session)
+            if session.cluster_identity or status.phase in (PodPhase.GONE, PodPhase.UNSEEN):
+                return session, status
+            after = await self._view.look(session)
+            if after.connection is not before.connection:
+                continue
+            return await self._taken_over(session, after.identity), status
+        raise _renewed(session)
+
+    async def usable(self, session: Session) -> Session:
+        """The session, to run something in its pod.
+
+        Raises:
+            OnAnotherCluster: Its cluster is not seen.
+            ClusterUnavailable: It does not answer.
+            ClusterNotKnown: There is no such pod, and nobody knows whether this is its cluster.
+        """
+        look = await self._view.require_seen(session)
+        if look.sight is Sight.HERE:
+            return session
+        session, status = await self.met(session)
+        if status.phase is PodPhase.UNSEEN:
+            raise not_known(session)
+        return session
+
+    async def shown(self, session: Session) -> tuple[Session, PodStatus | None]:
+        """As ``met``, for who only looks: None when the pod cannot be asked, and then the session says why.
+
+        What it says is not stored.
+        """
+        try:
+            session, status = await self.met(session)
+        except OnAnotherCluster as error:
+            return dataclasses.replace(session, reason=error.reason), None
+        if status.phase is PodPhase.UNSEEN:
+            return dataclasses.replace(session, reason=NOT_KNOWN), None
+        return session, status
+
+    async def require_not_elsewhere(self, session: Session) -> None:
+        """Refuses a live session on a cluster that is not seen; what does not answer may be its own.
+
+        Raises:
+            OnAnotherCluster: It is on one.
+        """
+        if not session.live:
+            return
+        try:
+            await self._view.require_seen(session)
+        except OnAnotherCluster:
+            raise
+        except GamguiError:
+            return
+
+    async def _taken_over(self, session: Session, identity: str) -> Session:
+        """The session as it is stored, with the cluster that has its pod."""
+
+        async def read() -> Session:
+            current = await self._store.get(session.id)
+            if current is None:
+                raise NotFound("there is no such session", reason="SESSION_NOT_FOUND")
+            return current
+
+        async def take_over(current: Session) -> Session:
+            if current.cluster_identity or not identity:
+                return current
+            found = dataclasses.replace(current, connection=current.connection_id, cluster_identity=identity)
+            return await self._store.update(found)
+
+        return await changed(read, take_over, first=session, busy="the session is", session=session.id)
+
+
+def left_of(session: Session) -> tuple[str, ...]:
+    """What of a session may be on its cluster when nobody can look: its pod, and its owner's credentials."""
+    pod = f"pod/{session.pod_name}"
+    return (pod, f"secret/{credentials_name(session.owner)}") if session.credentials else (pod,)
+
+
+def not_known(session: Session) -> ClusterNotKnown:
+    """That there is no pod of a session here, of which nobody knows on which cluster it is."""
+    return ClusterNotKnown(
+        "the cluster that this service is connected to has no pod of the session, and it was not noted on "
+        "which cluster the session is",
+        session=session.id,
+    )
+
+
+def _renewed(session: Session) -> ClusterUnavailable:
+    return ClusterUnavailable(
+        "the connection to the cluster was made anew meanwhile: try again", session=session.id
+    )

@@ -1,0 +1,75 @@
+"""Connections to clusters as documents, and the repository of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from shared.core.clusters.model import ClusterIdentity, KnownConnection
+from shared.errors import VersionConflict
+from shared.store import documents
+from shared.store.documents import Document
+from shared.store.engine import Collection, Engine
+from shared.store.repository import Present, Repository
+
+CONNECTIONS = Collection(name="connections", unindexed=("met",))
+
+
+class Connections:
+    """A ``ConnectionStore``.
+
+    Args:
+        engine: Keeps the documents.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._connections = Repository(
+            engine,
+            CONNECTIONS,
+            "connection",
+            id_of=lambda connection: connection.id,
+            document=connection_document,
+            read=connection_from,
+        )
+
+    async def get(self, connection_id: str) -> KnownConnection | None:
+        """See ``ConnectionStore.get``."""
+        return await self._connections.get(connection_id)
+
+    async def put(self, connection: KnownConnection) -> KnownConnection:
+        """See ``ConnectionStore.put``."""
+        if connection.version:
+            return await self._connections.update(connection)
+        try:
+            return await self._connections.create(connection)
+        except Present:
+            raise VersionConflict("The connection's document was changed meanwhile.") from None
+
+
+def connection_document(connection: KnownConnection) -> Document:
+    """The connection as a document; see ``documents.document_of``."""
+    documents.require_id(connection.id)
+    return {
+        "id": connection.id,
+        "cluster": connection.cluster,
+        # One line each: uids hold no spaces.
+        "met": "\n".join(f"{one.kube_system} {one.namespace}" for one in connection.met),
+        "met_at": documents.utc(connection.met_at),
+    }
+
+
+def connection_from(document: Mapping[str, Any], version: str) -> KnownConnection:
+    """The connection that a document of this version holds.
+
+    Raises:
+        InternalError: The document is no connection's (reason ``DOCUMENT_INVALID``).
+    """
+    with documents.reading("connection"):
+        met = [line.split(" ") for line in str.splitlines(document["met"])]
+        return KnownConnection(
+            id=document["id"],
+            cluster=document["cluster"],
+            met=tuple(ClusterIdentity(kube_system=first, namespace=second) for first, second in met),
+            met_at=documents.required_time(document["met_at"]),
+            version=version,
+        )

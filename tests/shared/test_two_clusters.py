@@ -12,8 +12,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from local.gateway import ensure_namespace
 
+from local.namespace import ensure_namespace
 from shared.app.composition import App
 from shared.app.readiness import readiness
 from shared.core.cleanup.report import Action
@@ -126,7 +126,7 @@ async def test_a_wrong_cluster_ends_nothing_and_says_so(instances: Instances) ->
     async with instances.on("a") as a, instances.on("b") as b:
         session = await a.sessions.create(ALICE, NEW)
         report = await b.cleanup.run(dry_run=False)
-        stored = await a.store.get(session.id)
+        stored = await a.store.sessions.get(session.id)
         assert stored is not None
         assert stored.state is S.RUNNING
         assert report.count("session", Action.LEFT) == 1
@@ -143,7 +143,7 @@ async def test_a_wrong_cluster_ends_nothing_and_says_so(instances: Instances) ->
             b.sessions.delete(ALICE, session.id),
         ):
             assert await refused(doing) == ELSEWHERE
-        deleting = await b.store.get(session.id)
+        deleting = await b.store.sessions.get(session.id)
         assert deleting is not None
         assert deleting.state is S.DELETING
         assert await alive(a, session)
@@ -182,7 +182,7 @@ async def test_there_and_back_again(instances: Instances) -> None:
         async with instances.on(cluster) as other:
             await other.cleanup.run(dry_run=False)
             assert await refused(command(other, session))
-            stored = await other.store.get(session.id)
+            stored = await other.store.sessions.get(session.id)
             assert stored is not None
             assert (stored.state, stored.reason) == (S.RUNNING, None)
     async with instances.on("a") as a:
@@ -224,7 +224,7 @@ async def test_an_administrator_abandons_what_nobody_sees_and_it_is_removed_when
         assert await alive(a, session)
         await a.cleanup.run(dry_run=False)
         assert await a.runtime.delete(session, 60)  # which waits until it is gone
-        stored = await a.store.get(session.id)
+        stored = await a.store.sessions.get(session.id)
         assert stored is not None
         assert (stored.state, stored.may_be_left) == (S.DELETED, ())
 

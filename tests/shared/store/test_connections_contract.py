@@ -10,9 +10,9 @@ import pytest
 
 from shared.core.clusters.model import ClusterIdentity, KnownConnection
 from shared.core.clusters.ports import ConnectionStore
-from shared.core.jobs.ports import Store
 from shared.errors import VersionConflict
 from tests.shared.store.samples import NOON
+from tests.support.stores import Store
 
 KNOWN = KnownConnection(
     id="default",

@@ -218,6 +218,8 @@ async def test_an_administrator_abandons_what_nobody_sees_and_it_is_removed_when
         assert caught.value.reason == "NOT_AN_ADMINISTRATOR"
         gone = await b.sessions.delete(ROOT, session.id, abandon=True)
         assert (gone.state, gone.may_be_left) == (S.DELETED, (f"pod/{session.pod_name}",))
+        assert gone.reason is not None
+        assert f"pod/{session.pod_name}" in gone.reason
         (record, *_) = await b.store.audit.list_records(session.id, limit=1, after=None)
         assert (record.actor, record.action, record.outcome) == (ROOT.email, "session.delete", "deleted")
         assert record.detail["may_be_left"] == f"pod/{session.pod_name}"

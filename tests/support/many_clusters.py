@@ -23,7 +23,7 @@ from shared.virtual.activity import NoActivity
 from shared.virtual.cluster import VirtualCluster
 from tests.shared.store.samples import SetClock
 from tests.support.scripted_runtime import KeptAudit
-from tests.support.stores import SqliteStore
+from tests.support.stores import SqliteStore, cleaning
 from tests.support.wiring import wired
 
 GONE = PodStatus(PodPhase.GONE, "NotFound: the pod is gone", "POD_GONE")
@@ -199,7 +199,7 @@ class Instance:
             limit=99,
         )
         self.cleanup = CleanupService(
-            **known,
+            **cleaning(known),
             activity=AdaptersOfClusters(view, {DEFAULT: self.link, VIRTUAL: NoActivity()}),
             inventory=_Inventory(self.link),  # type: ignore[arg-type]
             telemetry=SILENT,

@@ -108,9 +108,9 @@ class Elsewhere:
         report.leave(session.id, f"{reason}: {_WORDS[reason]}")
 
     async def _lose(self, session: Session, reason: str, report: Report) -> None:
-        words = f"Lost: {_WORDS[reason]}, and its latest possible end is past"
+        left = left_of(session)
+        words = f"Lost: {_WORDS[reason]}; may be left on its cluster: {', '.join(left)}"
         if not report.dry_run:
-            left = left_of(session)
             session = await self._states.move(session, SessionState.LOST, words, left)
             if session.state is not SessionState.LOST:
                 return  # somebody who sees it was faster

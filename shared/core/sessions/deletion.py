@@ -80,7 +80,8 @@ class SessionDeletion:
 
     async def _abandon(self, session: Session, error: GamguiError) -> Session:
         """The session is over; its document says what of it may be left, for whoever sees its cluster."""
-        words = f"Abandoned: {error.reason}"
-        session = await self._states.move(session, SessionState.DELETED, words, left_of(session))
+        left = left_of(session)
+        words = f"Abandoned: {error.reason}; may be left on its cluster: {', '.join(left)}"
+        session = await self._states.move(session, SessionState.DELETED, words, left)
         await self._jobs.conclude(session)
         return session

@@ -256,7 +256,8 @@ class Session:
         have failed put that off, but never the end of a session beyond its time.
         """
         if self.state in ENDED:
-            return (self.look_after or self.deleted_at) if self.may_be_left else None
+            since = self.deleted_at or self.created_at
+            return max(since, self.look_after or since) if self.may_be_left else None
         if self.cleanup is None:
             return None
         at = self.cleanup.at

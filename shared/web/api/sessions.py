@@ -54,7 +54,6 @@ def session_json(session: Session) -> dict[str, Any]:
             None if session.credentials_choice is None else list(session.credentials_choice)
         ),
         "virtual": session.virtual or None,
-        "may_be_left": list(session.may_be_left),
     }
     return {key: value for key, value in values.items() if value is not None}
 

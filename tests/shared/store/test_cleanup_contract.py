@@ -73,6 +73,8 @@ class TestLimit:
             ((S.RUNNING, S.FAILED), False),
             ((S.DELETING,), False),
             ((S.RUNNING, S.DELETING, S.DELETED), False),
+            ((S.LOST,), False),
+            ((S.RUNNING, S.LOST), False),
         ],
         ids=str,
     )
@@ -131,6 +133,18 @@ class TestDue:
         assert await store.due_sessions(NOON + timedelta(days=99), limit=5, after=None) == []
         assert await store.forgettable_sessions(NOON + RETENTION - timedelta(seconds=1), limit=5) == []
         assert await store.forgettable_sessions(NOON + RETENTION, limit=5) == [kept]
+
+    @pytest.mark.parametrize("states", [(S.LOST,), (S.DELETING, S.DELETED)], ids=str)
+    async def test_one_that_has_ended_is_due_as_long_as_something_of_it_may_be_left(
+        self, store: Store, states: tuple[SessionState, ...]
+    ) -> None:
+        ended = await moved(store, await store.create(a_session()), *states)
+        left = await store.update(dataclasses.replace(ended, may_be_left=("pod/a", "secret/b")))
+        later = NOON + timedelta(days=99)
+        assert await store.due_sessions(later, limit=5, after=None) == [left]
+        assert await store.get(left.id) == left
+        await store.update(dataclasses.replace(left, may_be_left=()))
+        assert await store.due_sessions(later, limit=5, after=None) == []
 
     async def test_what_is_old_comes_in_pages_and_each_once(self, store: Store) -> None:
         times = [NOON + timedelta(seconds=age) for age in (3, 1, 2, 1, 0)]

@@ -288,6 +288,7 @@ async def test_an_administrator_abandons_it(world: World, view: str) -> None:
     assert await world.stored(session) == session
     gone = await instance.sessions.delete(ROOT, session.id, abandon=True)
     assert (gone.state, gone.may_be_left) == (S.DELETED, (f"pod/{session.pod_name}",))
+    assert gone.reason == f"Abandoned: {VIEWS[view]}; may be left on its cluster: pod/{session.pod_name}"
     record = next(one for one in instance.audit.records if one.action == "session.delete")
     assert (record.actor, record.outcome) == (ROOT.email, "deleted")
     assert (record.detail["may_be_left"], record.detail["because"]) == (

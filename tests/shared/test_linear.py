@@ -41,7 +41,7 @@ BOUNDS = {
     "shared.identity.": HEADERS,
     "shared.images": 512,
     "shared.setting_values": SETTING,
-    "shared.kube.connect.urls": SETTING,
+    "shared.kube.connect.access.urls": SETTING,
     "shared.kube.exec.channels": 64 * 1024,
     "shared.kube.pods.diagnosis": JSON,
     "shared.kube.api.errors": JSON,

@@ -19,8 +19,8 @@ import google.auth.transport.requests
 import requests
 
 from shared.errors import ConnectionFailed
-from shared.kube.connect.access import is_token
-from shared.kube.connect.renewal import Lease, Renewal, lease_until
+from shared.kube.connect.access.authorization import is_token
+from shared.kube.connect.access.renewal import Lease, Renewal, lease_until
 
 _T = TypeVar("_T")
 

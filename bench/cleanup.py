@@ -80,7 +80,7 @@ class _CountingApp(App):
     @functools.cached_property
     def store(self) -> Any:
         """See ``App``."""
-        return _CountingStore(App.store.func(self))  # type: ignore[attr-defined]
+        return _CountingStore(App.store.func(self))  # type: ignore[attr-defined] # a cached_property has the function that it caches
 
     @functools.cached_property
     def kube(self) -> _CountingApi:
@@ -165,9 +165,7 @@ async def _fill(app: _CountingApp, stored: int, due: int) -> None:
         async with slots:
             await app.store.create(session)
             if session.live:
-                await app.runtime.create(
-                    dataclasses.replace(session, expires_at=now + timedelta(hours=8)), {}
-                )
+                await app.runtime.create(dataclasses.replace(session, expires_at=now + timedelta(hours=8)))
 
     await asyncio.gather(*(make(like) for like in running))
     await asyncio.gather(*(make(deleted) for _ in range(stored - len(running))))

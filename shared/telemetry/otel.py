@@ -70,7 +70,7 @@ class OtelTelemetry:
         try:
             reader = PeriodicExportingMetricReader(OTLPMetricExporter())
         except ValueError:
-            spans.shutdown()  # type: ignore[no-untyped-call]
+            spans.shutdown()  # type: ignore[no-untyped-call] # the library has no annotations there
             raise
         self._meters = MeterProvider([reader], resource=resource, shutdown_on_exit=False)
         self._tracer = self._traces.get_tracer(_SCOPE, version)

@@ -9,6 +9,7 @@ import hashlib
 import re
 import secrets
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -70,9 +71,9 @@ async def test_a_signal_is_told_as_such(client: Client, session: Json, name: str
     ],
 )
 async def test_a_command_that_cannot_start_says_why(
-    client: Client, session: Json, options: dict[str, object], told: str
+    client: Client, session: Json, options: dict[str, Any], told: str
 ) -> None:
-    result = await client.execute(session, **options)  # type: ignore[arg-type]
+    result = await client.execute(session, **options)
     assert (result["result"], result["exit_code"]) == ("start_failed", None)
     assert told in result["reason"]
     assert result["stdout"] == result["stderr"] == ""
@@ -170,7 +171,7 @@ async def test_events_come_as_they_happen_and_end_with_exit(client: Client, sess
 async def test_a_character_is_never_split(client: Client, session: Json) -> None:
     events = await client.stream(session, r"printf '\303'; sleep 0.3; printf '\251'; printf '\377'")
     output = [(event["offset"], event.get("text"), event.get("base64")) for event in events[1:-1]]
-    whole = b"".join(t.encode() if t is not None else base64.b64decode(b) for _, t, b in output)
+    whole = b"".join(t.encode() if t is not None else base64.b64decode(b or "") for _, t, b in output)
     assert whole == b"\xc3\xa9\xff"
     assert output[0][:2] == (0, "é") or output == [(0, None, base64.b64encode(whole).decode())]
 

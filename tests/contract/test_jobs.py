@@ -8,8 +8,9 @@ import contextlib
 import hashlib
 import json
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from datetime import datetime
+from typing import Any
 
 import pytest
 
@@ -51,7 +52,7 @@ async def ended(client: Client, session: Json, job: Json, seconds: float = 30) -
 
 async def lines(
     client: Client, session: Json, job: Json, *, cursor: str = "", follow: bool = True
-) -> AsyncIterator[Json]:
+) -> AsyncGenerator[Json]:
     """The job's events as they come."""
     url = f"{client.url}/v1/sessions/{session['id']}/jobs/{job['job_id']}/output"
     query = {"follow": str(follow).lower(), **({"cursor": cursor} if cursor else {})}
@@ -62,8 +63,8 @@ async def lines(
             yield json.loads(line)
 
 
-async def events(client: Client, session: Json, job: Json, **options: object) -> list[Json]:
-    return [event async for event in lines(client, session, job, **options)]  # type: ignore[arg-type]
+async def events(client: Client, session: Json, job: Json, **options: Any) -> list[Json]:
+    return [event async for event in lines(client, session, job, **options)]
 
 
 def content(found: list[Json], stream: str) -> bytes:
@@ -183,9 +184,9 @@ async def test_its_time_limit_ends_a_job(client: Client, session: Json) -> None:
     ],
 )
 async def test_a_job_that_cannot_start_says_why(
-    client: Client, session: Json, options: dict[str, object], code: int, told: str
+    client: Client, session: Json, options: dict[str, Any], code: int, told: str
 ) -> None:
-    job = await start(client, session, **options)  # type: ignore[arg-type]
+    job = await start(client, session, **options)
     done = await ended(client, session, job)
     assert (done["state"], done["exit_code"]) == ("exited", code)
     assert told in done["reason"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from datetime import UTC, datetime, timedelta
-from typing import ClassVar
 
 from shared.app.composition import App
 from shared.core.cleanup.report import Report
@@ -35,7 +34,7 @@ class Cleanup(Operation):
 class CleanupOfWhatIsLeft(Cleanup):
     """One of each of what crashes and time leave, none with processes: that would cost time."""
 
-    name: ClassVar[str] = "cleanup"
+    name = "cleanup"
 
     async def prepare(self, world: World) -> Subject:
         owner = world.new_owner()
@@ -83,7 +82,7 @@ class CleanupOfWhatIsLeft(Cleanup):
 class CleanupOfPods(Cleanup):
     """A session that has been idle, and one that was left pending; their pods run."""
 
-    name: ClassVar[str] = "cleanup of pods"
+    name = "cleanup of pods"
 
     async def prepare(self, world: World) -> Subject:
         owner, app, then = world.new_owner(), world.app, datetime.now(UTC) - timedelta(hours=2)

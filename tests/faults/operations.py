@@ -65,7 +65,7 @@ class Operation:
         ripens: Seconds that must pass from what is prepared to the operation.
     """
 
-    name: ClassVar[str]
+    name: str
     alone: ClassVar[bool] = False
     ripens: ClassVar[float] = 0.0
 
@@ -154,7 +154,7 @@ class ChangeCredentials(Operation):
         change: Callable[[App, Person], Any],
         request: tuple[str, str, bytes],
     ) -> None:
-        self.name = name  # type: ignore[misc]
+        self.name = name
         self._before, self._after, self._change, self._request = before, after, change, request
 
     async def prepare(self, world: World) -> Subject:

@@ -66,13 +66,13 @@ class RecordingFirestore:
         yield types.RunAggregationQueryResponse(result=types.AggregationResult(aggregate_fields=found))
 
     async def read(self, _: Any, __: Any) -> AsyncIterator[types.BatchGetDocumentsResponse]:
-        for nothing in ():
+        for nothing in list[types.BatchGetDocumentsResponse]():
             yield nothing
 
     @contextlib.asynccontextmanager
     async def serving(self) -> AsyncGenerator[str, None]:
         """Serves on loopback; yields host:port."""
-        methods = {
+        methods: dict[str, tuple[Any, Any, Any]] = {
             "RunQuery": (self.run_query, types.RunQueryRequest, types.RunQueryResponse),
             "RunAggregationQuery": (
                 self.count,
@@ -106,6 +106,7 @@ def stores(store: FirestoreStore) -> Iterator[Any]:
     yield store
     for source in sorted((ROOT / "shared" / "store").glob("firestore_*.py")):
         module = importlib.import_module(f"shared.store.{source.stem}")
+        kind: Any
         for _, kind in inspect.getmembers(module, inspect.isclass):
             own = kind.__module__ == module.__name__
             if own and list(inspect.signature(kind).parameters) == ["documents"]:

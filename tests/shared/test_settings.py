@@ -155,7 +155,7 @@ def test_any_environment_is_settings_or_a_configuration_error_that_names_a_varia
 
 def test_settings_are_frozen_and_every_one_has_a_variable_and_a_meaning() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
-        Settings.from_env(DEV).auth_mode = "google"  # type: ignore[misc]
+        Settings.from_env(DEV).auth_mode = "google"  # type: ignore[misc] # it is frozen
     assert len(set(_VARIABLES)) == len(_VARIABLES)
     for field in dataclasses.fields(Settings):
         assert re.fullmatch(r"[A-Z][A-Z0-9_]*", field.metadata["env"])

@@ -23,7 +23,7 @@ from shared.core.ids import new_session_id
 from shared.core.sessions.model import SessionState
 from shared.core.sessions.variables import MAX_COMMAND_BYTES
 from shared.settings import Settings
-from shared.web.http.entry import MAX_JSON_BYTES
+from shared.web.http.call import MAX_JSON_BYTES
 from tests.shared.store.samples import a_session
 from tests.shared.test_linear_parsers import SHELL
 from tests.support.people import ALICE
@@ -55,7 +55,7 @@ async def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[
 
 @pytest.fixture
 def application(app: App) -> ASGIApp:
-    return serving([*execs.ROUTES, *jobs.ROUTES], lambda: app)  # type: ignore[arg-type,return-value]
+    return serving([*execs.ENTRY.routes, *jobs.ENTRY.routes], lambda: app)
 
 
 @pytest.fixture

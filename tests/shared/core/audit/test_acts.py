@@ -7,8 +7,9 @@ import pytest
 from shared.core.audit.model import NO_SESSION
 from shared.errors import ConnectionFailed, TooManyRequests
 from shared.store.sqlite.store import SqliteStore
-from tests.shared.core.sessions.test_service import ALICE, NEW, TRUE, make_world
+from tests.shared.core.sessions.test_service import NEW, TRUE, make_world
 from tests.shared.store.samples import SetClock
+from tests.support.people import ALICE
 
 
 async def test_a_create_without_a_cluster(sqlite: SqliteStore, clock: SetClock) -> None:

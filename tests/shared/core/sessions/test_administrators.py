@@ -7,6 +7,7 @@ import dataclasses
 import pytest
 
 from shared.core.audit.auditor import Auditor
+from shared.core.audit.model import AuditRecord
 from shared.core.paging import Cursor
 from shared.core.person import Person
 from shared.core.sessions.access import SessionAccess
@@ -16,9 +17,9 @@ from shared.core.sessions.states import SessionStates
 from shared.errors import GamguiError, NotFound, PermissionDenied
 from shared.store.sqlite.store import SqliteStore
 from shared.virtual.runtime import VirtualRuntime
-from tests.shared.core.sessions.test_service import ALICE, BOB, NEW, TRUE, World, make_world
+from tests.shared.core.sessions.test_service import NEW, TRUE, World, make_world
 from tests.shared.store.samples import RETENTION, SetClock
-from tests.support.people import ROOT
+from tests.support.people import ALICE, BOB, ROOT
 
 AS = {"as": "administrator"}
 
@@ -137,7 +138,8 @@ async def test_pages_of_records_follow_on_each_other(world: World) -> None:
         await world.run(session)
     for record in world.audit.records:
         await world.sqlite.audit.put(record)
-    audit, seen = audit_of(world), []
+    audit = audit_of(world)
+    seen: list[AuditRecord] = []
     after: Cursor | None = None
     while True:
         page, after = await audit.records(ALICE, session.id, limit=3, after=after)

@@ -348,7 +348,7 @@ def test_more_than_the_limit_are_refused_and_leave_nothing(jobs: Jobs, mark: str
 
 
 def test_output_of_the_oldest_finished_jobs_makes_room(jobs: Jobs) -> None:
-    finished = []
+    finished: list[str] = []
     for _ in range(3):
         job, _ = jobs.start("head", "-c", str(BOUND // 2), "/dev/zero", most=2)
         jobs.ended(job)

@@ -110,12 +110,18 @@ _Fields: TypeAlias = Mapping[str, Any]
 
 def _json(name: str, data: bytes) -> _Fields:
     try:
-        value = json.loads(data)
+        # As text: of bytes, json takes UTF-16 and a byte order mark too, which GAM does not read.
+        value = json.loads(data.decode(), parse_constant=_no_constant)
+        json.dumps(value, ensure_ascii=False).encode()
     except (ValueError, RecursionError):
         value = None
     if not isinstance(value, dict):
         raise InvalidRequest(f"{name} is not a JSON object", reason="CREDENTIALS_INVALID")
     return value
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
 
 
 def _client_secrets(file: _Fields) -> Mapping[str, str]:

@@ -237,7 +237,7 @@ class TestConstruction:
         program = f"""
 import asyncio
 from datetime import UTC, datetime
-from shared.store.firestore import FirestoreStore
+from shared.store.firestore.store import FirestoreStore
 
 class Clock:
     def now(self):
@@ -268,7 +268,7 @@ asyncio.run(main())
 import asyncio
 from datetime import UTC, datetime
 from shared.errors import StoreUnavailable
-from shared.store.firestore import FirestoreStore
+from shared.store.firestore.store import FirestoreStore
 
 class Clock:
     def now(self):

@@ -26,7 +26,7 @@ COMPETITOR = """
 import asyncio, sys
 from pathlib import Path
 from shared.errors import Conflict
-from shared.store.sqlite import SqliteStore
+from shared.store.sqlite.store import SqliteStore
 from tests.shared.store.samples import SetClock, a_session
 
 async def main():
@@ -47,7 +47,7 @@ asyncio.run(main())
 CRASHER = """
 import asyncio, sys
 from pathlib import Path
-from shared.store.sqlite import SqliteStore
+from shared.store.sqlite.store import SqliteStore
 from tests.shared.store.samples import SetClock, a_session
 
 async def main():

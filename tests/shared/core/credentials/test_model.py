@@ -76,7 +76,22 @@ def test_a_file_without_what_gam_needs_is_refused_by_the_fields_name(
 
 @pytest.mark.parametrize(
     "data",
-    [b"", b"x", b"[]", b'"x"', b"null", b'{"a":', b"\xff{}", b"{}{}", b"[" * 60_000, b"\xef\xbb\xbf{}"],
+    [
+        b"",
+        b"x",
+        b"[]",
+        b'"x"',
+        b"null",
+        b'{"a":',
+        b"\xff{}",
+        b"{}{}",
+        b"[" * 60_000,
+        b"\xef\xbb\xbf{}",
+        "{}".encode("utf-16"),
+        b'{"a": NaN}',
+        b'{"a": "\\ud800"}',
+        b'{"a": ' + b"1" * 5000 + b"}",
+    ],
 )
 @pytest.mark.parametrize("name", NAMES)
 def test_what_is_no_json_object_is_refused(name: str, data: bytes) -> None:

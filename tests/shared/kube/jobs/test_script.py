@@ -41,7 +41,13 @@ class Jobs:
         return answer.stdout.decode()
 
     def argv(self, job: str, action: str, *arguments: object) -> list[str]:
-        words = [job, script("job.sh"), str(self.root), action, *(str(argument) for argument in arguments)]
+        words = [
+            job,
+            script("job.sh", "shared.kube.jobs"),
+            str(self.root),
+            action,
+            *(str(argument) for argument in arguments),
+        ]
         return [*self._shell, "-c", 'eval "$1"', *words]
 
     def start(

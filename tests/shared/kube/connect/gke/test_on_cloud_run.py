@@ -19,7 +19,7 @@ from tests.support.gke_server import PATH, GkeServer, dns_cluster, public_cluste
 from tests.support.metadata_server import MetadataServer
 from tests.support.tls import Authority
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[5]
 CLUSTER_AUTHORITY = Authority("cluster authority")
 PUBLIC_AUTHORITY = Authority("public authority")
 

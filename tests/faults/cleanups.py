@@ -13,7 +13,8 @@ from shared.core.sessions.model import Session, SessionState
 from shared.core.sessions.names import pod_labels
 from shared.core.sessions.ports import RequestRecord
 from tests.faults.operations import Operation, Request, Subject
-from tests.faults.world import CLEANUP_SECONDS, GRACE_SECONDS, NEW, World
+from tests.faults.world import GRACE_SECONDS, READY, World
+from tests.support.patience import PATIENCE
 from tests.support.people import person
 
 _KEY = "0" * 64
@@ -22,7 +23,7 @@ _KEY = "0" * 64
 class Cleanup(Operation):
     """A run of cleanup in a world of its own."""
 
-    seconds, alone, ripens = CLEANUP_SECONDS + 15.0, True, GRACE_SECONDS
+    alone, ripens = True, GRACE_SECONDS
 
     async def run(self, app: App, subject: Subject) -> Report:
         return await app.cleanup.run(dry_run=False)
@@ -86,10 +87,10 @@ class CleanupOfPods(Cleanup):
 
     async def prepare(self, world: World) -> Subject:
         owner, app, then = world.new_owner(), world.app, datetime.now(UTC) - timedelta(hours=2)
-        idle = await app.sessions.create(person(owner), NEW)
+        idle = await app.sessions.create(person(owner), READY)
         idle = await app.store.update(dataclasses.replace(idle, last_used_at=then))
         pending = await world.stored(world.document(owner, SessionState.PENDING))
-        await app.runtime.wait_ready(pending, 30, await app.runtime.create(pending))
+        await app.runtime.wait_ready(pending, PATIENCE, await app.runtime.create(pending))
         return Subject(owner, idle)
 
     async def wrong(self, world: World, subject: Subject, outcome: Report | None) -> list[str]:

@@ -10,7 +10,7 @@ __all__ = ["Identity", "IdentityVerifier", "identity_verifier"]
 
 
 def identity_verifier(settings: Settings) -> IdentityVerifier:
-    """The verifier that ``AUTH_MODE`` asks for. Only its own imports are made.
+    """The verifier that ``AUTH_MODE`` asks for. Imports nothing that the other verifiers need.
 
     Args:
         settings: ``auth_mode``, ``auth_audience``, ``auth_keys_url``, ``allowed_domains`` and

@@ -70,7 +70,7 @@ def diagnose(pod: Pod) -> PodStatus:
 
 
 def _ended(status: Mapping[str, Any]) -> PodStatus:
-    """Why a pod that is over is over; the pod's own reason before its containers'."""
+    """Why a pod has ended: its own reason, or else that of a container."""
     if status.get("reason"):
         code = _POD_REASONS.get(str(status["reason"]), "POD_FAILED")
         return PodStatus(PodPhase.FAILED, _words(status), code)

@@ -39,8 +39,8 @@ class KubernetesRuntime:
         api: The cluster.
         options: The operator's choices for pods.
         template_name: Name of the PodTemplate merged under the manifest; empty: none.
-        shutdown: Set when this process is told to end: commands end then.
-        held: Counts the bytes that are held of what commands say; None: nobody asks.
+        shutdown: Set when this process is told to end; commands end then.
+        held: Counts the bytes of commands' output that are held; None: nobody wants to know.
     """
 
     def __init__(
@@ -130,7 +130,7 @@ class KubernetesRuntime:
         await self._api.request("GET", "/version", timeout_seconds=5)
 
     async def close(self) -> None:
-        """Ends what still runs in the background - commands of callers that are gone - then disconnects."""
+        """Ends the commands of callers that are gone, which still run in the background, then disconnects."""
         if self._background:
             await asyncio.wait(self._background, timeout=_DRAIN_SECONDS)
         await self._api.close()
@@ -183,7 +183,7 @@ class KubernetesRuntime:
         """Waits until the pod cannot run anything any more.
 
         Args:
-            session: Whose pod.
+            session: Its pod is watched.
             grace: Commands live on while a pod is being deleted, and what they still say
                 is worth having: wait for its end, not for the deletion to begin.
         """
@@ -195,7 +195,7 @@ class KubernetesRuntime:
         return status
 
     async def _no_exec(self, error: ApiError, session: Session) -> Exception:
-        """Why the API server did not start an exec: most often the pod is not (or no more) running."""
+        """Why the API server did not start an exec. Most often the pod does not run, or not any more."""
         if error.kubernetes_reason != "UpgradeRefused" or error.code in (401, 403):
             return error
         status = await self.status(session)

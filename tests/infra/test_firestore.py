@@ -104,8 +104,8 @@ class RecordingFirestore:
 def stores(store: FirestoreStore) -> Iterator[Any]:
     """The store, and those of the same package that share its documents."""
     yield store
-    for source in sorted((ROOT / "shared" / "store").glob("firestore_*.py")):
-        module = importlib.import_module(f"shared.store.{source.stem}")
+    for source in sorted((ROOT / "shared" / "store" / "firestore").glob("*.py")):
+        module = importlib.import_module(f"shared.store.firestore.{source.stem}")
         kind: Any
         for _, kind in inspect.getmembers(module, inspect.isclass):
             own = kind.__module__ == module.__name__
@@ -221,6 +221,6 @@ def test_collections_are_those_of_the_code() -> None:
 def test_what_expires_is_forgotten() -> None:
     ttl = local_values(PLATFORM)["ttl"]
     assert ttl["requests"] in {field.name for field in dataclasses.fields(RequestRecord)}
-    for collection, module in ("audit", "firestore_audit.py"), ("jobs", "store.py"):
-        assert f'"{ttl[collection]}"' in (ROOT / "shared" / "store" / module).read_text()
+    for collection, module in ("audit", "audit.py"), ("jobs", "store.py"):
+        assert f'"{ttl[collection]}"' in (ROOT / "shared" / "store" / "firestore" / module).read_text()
     assert ttl["sessions"] in {field.name for field in dataclasses.fields(Session)}

@@ -60,8 +60,8 @@ def test_a_parameter_is_a_whole_segment_of_its_path() -> None:
     (https://cloud.google.com/load-balancing/docs/url-map-concepts#wildcards-regx-dynamic-route)."""
     for function in load_functions():
         for route in function.routes:
-            parts = [part for part in route.path.split("/") if "{" in part]
-            assert all(re.fullmatch(r"\{\w+\}", part) for part in parts), route.path
+            parts = [part for part in route.path_format.split("/") if "{" in part]
+            assert all(re.fullmatch(r"\{\w+\}", part) for part in parts), route.path_format
 
 
 def test_what_needs_no_caller_is_not_for_clients() -> None:

@@ -70,7 +70,7 @@ def test_both_stages_are_of_one_named_version_of_python() -> None:
 
 
 def test_every_program_that_scripts_start_is_in_a_package_of_the_image() -> None:
-    scripts = " ".join(file.read_text() for file in (ROOT / "shared").glob("*/*.sh")) + START_SCRIPT
+    scripts = " ".join(file.read_text() for file in (ROOT / "shared").rglob("*.sh")) + START_SCRIPT
     for program in " ".join(PROGRAMS.values()).split():
         assert re.search(rf"\b{program}\b", scripts), program
     assert packages() == {*PROGRAMS, "ca-certificates", "tini", "tmux"}

@@ -115,7 +115,7 @@ class Instance:
         self, application: Any, route: Route, body: dict[str, Any], caller: str, state: SessionState
     ) -> httpx.Response:
         session, job = await self._seed(state)
-        path = route.path.format(
+        path = route.path_format.format(
             session_id=session.id, job_id=job.id, path="a", file="oauth2.txt", name="oauth2.txt", email=OWNER
         )
         if route.method in ("GET", "HEAD", "DELETE"):

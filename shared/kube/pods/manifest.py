@@ -37,9 +37,9 @@ _CREDENTIALS = "credentials"
 NAP_SECONDS = 86400
 
 START_SCRIPT = f"""\
+trap 'exit 0' TERM INT
 PATH={SYSTEM_PATH}${{PATH:+:$PATH}}
 {COPY_SCRIPT}\
-trap 'exit 0' TERM INT
 while :; do sleep {NAP_SECONDS} & wait "$!"; done
 """
 """The pod's main process: makes the home, then waits as PID 1. A shell that waits reaps orphans."""

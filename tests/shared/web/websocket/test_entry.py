@@ -48,7 +48,7 @@ PROBLEMS = [
 async def echo(call: SocketCall) -> None:
     """Says who calls, then everything back."""
     await call.socket.accept()
-    await call.socket.send_text(json.dumps({"caller": call.caller, **call.params}))
+    await call.socket.send_text(json.dumps({"caller": call.caller.email, **call.params}))
     while True:
         await call.socket.send_text(await call.socket.receive_text())
 
@@ -168,7 +168,7 @@ async def test_without_identity_and_beyond_the_rate_no_handler_is_reached(lines:
         raise AssertionError("reached")
 
     app = WebApp(rates=RequestRates(per_minute=1, burst=1))
-    app.rates.take("alice@example.com", "tested")
+    app.rates.take("dev:alice@example.com", "tested")
     async with served(SocketRoute("/x", reached), app=app) as url:
         assert (await closing(f"{url}/x")).close_code == 4401
         assert (await closing(f"{url}/x", **ALICE)).close_code == 4429
@@ -193,9 +193,7 @@ async def test_a_connection_that_breaks_is_told_apart_from_one_that_is_closed(li
         await connection.receive_json()
         transport = connection.get_extra_info("socket")
         assert transport is not None
-        linger = struct.pack(
-            "ii", 1, 0
-        )  # the close becomes a reset: nothing of WebSocket's closing handshake
+        linger = struct.pack("ii", 1, 0)  # the close becomes a reset, without WebSocket's closing handshake
         transport.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
         assert connection._response.connection is not None
         connection._response.connection.close()

@@ -26,7 +26,7 @@ from local.images import IMAGES, LOCAL_IMAGE, prepare_image
 from shared.errors import ConfigurationError, GamguiError
 from shared.settings import Settings
 
-# What leads to another cluster than the one that was asked for, and what only that one has.
+# Variables that lead to another cluster than the requested one, or that describe such a cluster.
 _SOURCES = ("GKE_CLUSTER_NAME", "GKE_CLUSTER_LOCATION", "KUBECONFIG_BASE64", "KUBERNETES_SERVICE_HOST")
 _OF_A_CLUSTER = ("K8S_SERVICE_ACCOUNT", "K8S_POD_TEMPLATE", "SESSION_RUNTIME_CLASS", "ALLOWED_IMAGES")
 STATE = Path(".local").resolve()
@@ -64,7 +64,7 @@ async def main(arguments: list[str]) -> int:
 
 
 def choose_cluster(environ: MutableMapping[str, str], cluster: str) -> None:
-    """Takes from the environment what leads to another cluster than the one that was asked for.
+    """Removes the variables that lead to another cluster than the requested one.
 
     Args:
         environ: Changed in place.
@@ -78,7 +78,7 @@ def _use(kubeconfig: str) -> None:
     os.environ["KUBECONFIG"] = kubeconfig
     os.environ["SESSION_IMAGE"] = LOCAL_IMAGE
     print("Works on a local cluster of its own. Cluster and sessions end with this process.", flush=True)
-    # The cluster is new, so a store of its own: sessions of an earlier run ended with that run's cluster.
+    # A new cluster gets a new store: sessions of an earlier run ended with the cluster of that run.
     if "SQLITE_PATH" not in os.environ:
         os.environ["SQLITE_PATH"] = str(Path(kubeconfig).parent / "sessions.db")
         if told := unused_store(STATE):
@@ -104,10 +104,10 @@ async def _tell_what_is_used(*, asked: bool) -> None:
     """Says on which cluster it works.
 
     Args:
-        asked: It was asked for by name, so that it must be there.
+        asked: The user named the cluster, so it must exist.
 
     Raises:
-        GamguiError: It was asked for, and no kubeconfig leads to one that answers.
+        GamguiError: The user named the cluster, and no kubeconfig leads to one that answers.
     """
     from shared.kube.connect.resolver import resolve
 
@@ -145,7 +145,7 @@ async def _ask(settings: Settings) -> None:
 
 
 class _Server(uvicorn.Server):
-    """Uvicorn, which would end the process with the signal it got; what we started must end first."""
+    """A uvicorn that leaves the end of the process to us: what we started must end first."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None]:
@@ -160,7 +160,7 @@ def _listen(port: str) -> socket.socket:
     """A socket on loopback; 0 takes a free port.
 
     Raises:
-        ConfigurationError: The port is none, or is taken.
+        ConfigurationError: The port is not a port number, or it is taken.
     """
     # asyncio turns Nagle's algorithm off only where the protocol is named: 40 ms a request otherwise.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
@@ -223,7 +223,7 @@ async def local_cluster() -> AsyncGenerator[str, None]:
                 if text.startswith("export KUBECONFIG="):
                     break
             else:
-                # It ends by itself. A signal now could take its exit code from who waits for that.
+                # It ends by itself. A signal now could change the exit code that its parent waits for.
                 await process.wait()
                 raise RuntimeError("the local cluster did not start")
         yield shlex.split(text)[1].partition("=")[2]

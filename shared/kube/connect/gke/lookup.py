@@ -1,4 +1,4 @@
-"""Asking Google's API for a cluster (container.googleapis.com, ``ClusterManager.GetCluster``)."""
+"""Asks Google's API for a cluster (container.googleapis.com, ``ClusterManager.GetCluster``)."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Reading YAML with the types that a kubeconfig's fields must have.
 
-What is wrong is told by file and place, never by what stands there: it may be a secret.
+An error names the file and the place, never the text there, which may be a secret.
 """
 
 from __future__ import annotations

@@ -47,9 +47,11 @@ gateway: $(READY) ## All functions under one host, against what the environment 
 server: $(READY) ## As gateway, but nothing is assumed: AUTH_MODE, the store and the namespace are as the environment has them
 	@$(BIN)/python -m server
 
-test: $(READY) ## All tests
+test: $(READY) ## All tests (COVERAGE=1: tells what of the code they ran, and fails when that is too little)
 	@$(BIN)/python -m local.images >/dev/null
-	@$(BIN)/python -m pytest -q --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
+	@$(BIN)/python -m pytest -q --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder \
+		$(if $(COVERAGE),--cov --cov-report=)
+	@$(if $(COVERAGE),$(BIN)/python -m tests.support.covered)
 
 fuzz: $(READY) ## Property tests with examples that no run has had before
 	@grep -rl "^@given" tests | xargs $(BIN)/python -m pytest -q --hypothesis-profile fuzz
@@ -72,9 +74,10 @@ prove-soak: $(READY) ## 2,000 commands, 200 at once; make test has 400 of them
 prove-races: $(READY) ## 100 rounds of each race for a file; make test has 40
 	@PROVE=1 $(BIN)/python -m pytest -q tests/shared/core/files/test_races.py
 
-prove-files: $(READY) ## 1,000 files one by one, and 5,000 in a tar; make test has a fifth of them
+prove-files: $(READY) ## 1,000 files one by one, 5,000 in a tar, long ones under all shells; make test has a part
 	@$(BIN)/python -m local.images >/dev/null
 	@PROVE=1 $(BIN)/python -m pytest -q tests/contract/test_files.py tests/contract/test_large_files.py -k many
+	@PROVE=1 $(BIN)/python -m pytest -q tests/shared/core/files/test_put_script.py -k known_to_be_long
 
 test-cluster: $(READY) ## Contract tests on a real cluster, as a user with the Roles: KUBECONFIG=... SESSION_IMAGE=...
 	@test -n "$(KUBECONFIG)" || { echo "set KUBECONFIG and SESSION_IMAGE" >&2; exit 2; }
@@ -119,5 +122,5 @@ docs: $(READY) ## Write README.md's tables: functions, settings, and what tests 
 	@$(BIN)/python -m tests.support.needs >/dev/null
 
 clean: ## Remove what the targets made
-	rm -rf $(VENV) .local build *.egg-info .hypothesis .schemathesis .*_cache
+	rm -rf $(VENV) .local .coverage* build *.egg-info .hypothesis .schemathesis .*_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
 
 from bench import memory, plain_client
@@ -44,7 +44,7 @@ _Way = Callable[[Laboratory, Path], Awaitable[float]]
 
 
 async def _direction(
-    lab: Laboratory, data: Path, what: str, size_mib: int, ways: dict[str, _Way]
+    lab: Laboratory, data: Path, what: str, size_mib: int, ways: Mapping[str, _Way]
 ) -> list[Ratio]:
     """The rows of one direction; each way returns the seconds it took."""
     if not lab.kubectl.installed:

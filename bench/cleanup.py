@@ -82,6 +82,7 @@ class _CountingApp(App):
     @functools.cached_property
     def engine(self) -> Any:
         """See ``App``."""
+        # A cached_property has the function that it caches.
         return _CountingEngine(App.engine.func(self))  # type: ignore[attr-defined]
 
     @functools.cached_property
@@ -168,9 +169,7 @@ async def _fill(app: _CountingApp, stored: int, due: int) -> None:
         async with slots:
             await app.store.sessions.create(session)
             if session.live:
-                await app.runtime.create(
-                    dataclasses.replace(session, expires_at=now + timedelta(hours=8)), {}
-                )
+                await app.runtime.create(dataclasses.replace(session, expires_at=now + timedelta(hours=8)))
 
     await asyncio.gather(*(make(like) for like in running))
     await asyncio.gather(*(make(deleted) for _ in range(stored - len(running))))

@@ -35,7 +35,7 @@ _OWNER = "admin@example.com"
 
 
 class StepFailed(Exception):
-    """A step gave something else than it should."""
+    """The result of a step is not the expected one."""
 
 
 class Demo:
@@ -44,7 +44,7 @@ class Demo:
     Args:
         http: Sends the requests; its headers say who calls.
         url_of: Where a method and a path (without query) are served.
-        pods: Says what Kubernetes knows of a pod of a namespace, where it can be asked.
+        pods: Gives what Kubernetes knows of a pod, if Kubernetes can be asked.
     """
 
     def __init__(
@@ -60,10 +60,10 @@ class Demo:
         self._number = 0
 
     async def run(self) -> None:
-        """All steps in order.
+        """Runs all steps in order.
 
         Raises:
-            StepFailed: At the first that does not give what it should.
+            StepFailed: A step failed; the later ones did not run.
         """
         session = await self._create()
         path = f"/v1/sessions/{session['id']}"
@@ -213,7 +213,7 @@ async def laptop(folder: str, log: IO[bytes], cluster: str) -> AsyncGenerator[st
     """Runs the laptop edition on free ports, with a store and a caller of the demo's own.
 
     Args:
-        folder: Takes its sessions: those of ``make run`` are not the demo's.
+        folder: Holds the demo's sessions, apart from those of ``make run``.
         log: Takes what it logs.
         cluster: ``local`` or ``kubeconfig``.
 
@@ -242,14 +242,14 @@ async def laptop(folder: str, log: IO[bytes], cluster: str) -> AsyncGenerator[st
             async for line in process.stdout:
                 text = line.decode().rstrip()
                 if text.startswith("export KUBECONFIG="):
-                    # Not shown: the cluster is gone before anybody could use the line.
+                    # The line is not shown: the cluster is gone before anybody could use it.
                     os.environ["KUBECONFIG"] = shlex.split(text)[1].partition("=")[2]
                     continue
                 print(text, flush=True)
                 if "http://" in text:
                     break
             else:
-                # It ends by itself. A signal now could take its exit code from who waits for that.
+                # It ends by itself. A signal now could change the exit code that its parent waits for.
                 await process.wait()
                 raise StepFailed("the laptop edition did not start")
         yield "http://" + text.partition("http://")[2]

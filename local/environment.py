@@ -16,7 +16,7 @@ from pathlib import Path
 
 STAMP = "ready"
 _LEAST_PYTHON = (3, 11)
-# pip gives up on an index that does not answer as on one that has nothing of that name.
+# pip reports an index that does not answer like an index that lacks the package.
 _NOWHERE = re.compile(r"satisfies the requirement (\S+).*\(from versions: none\)")
 _PIP = ("-m", "pip", "--disable-pip-version-check", "--no-input", "install", "--quiet")
 
@@ -26,7 +26,7 @@ class InstallError(Exception):
 
 
 def prepare(folder: Path, lock: Path, *, project: Path | None = None) -> None:
-    """Makes the environment, or brings a whole one to what the lock says now.
+    """Makes the environment, or updates a complete one to what the lock says now.
 
     Args:
         folder: Of the environment.
@@ -70,9 +70,9 @@ def _require_python() -> None:
 def _run(command: list[str], what: str) -> None:
     environment = dict(os.environ)
     if "PIP_CACHE_DIR" not in environment:
-        # pip's own place is in the user's home folder, where nothing of ours belongs.
+        # By default pip keeps its cache in the user's home folder, where nothing of ours belongs.
         environment["PIP_NO_CACHE_DIR"] = "1"
-    # pip asks rustc for its version, and rustup's rustc would make a folder there, too.
+    # pip asks rustc for its version, and the rustc of rustup would make a folder in the home folder too.
     environment["RUSTUP_HOME"] = os.devnull
     ran = subprocess.run(
         command,

@@ -26,7 +26,7 @@ _OPTIONAL = {"service.yaml": "k8s_service_name", "ingress.yaml": "k8s_ingress_ho
 
 
 def defaults() -> dict[str, str]:
-    """Every value's default, by name."""
+    """The default of every value, by name."""
     read: dict[str, str] = yaml.safe_load((FOLDER / "defaults.yaml").read_text())
     return read
 

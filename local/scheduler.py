@@ -1,4 +1,4 @@
-"""The laptop edition's Cloud Scheduler: runs cleanup now and then."""
+"""The laptop edition's Cloud Scheduler: runs cleanup at intervals."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ async def scheduled(cleanup: Cleanup, seconds: float = SECONDS) -> AsyncGenerato
     """Runs cleanup while the block runs.
 
     Args:
-        cleanup: What is run.
-        seconds: Before each run.
+        cleanup: The service that is run.
+        seconds: The pause before each run.
     """
 
     async def again_and_again() -> None:

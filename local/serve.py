@@ -25,7 +25,7 @@ from shared.errors import GamguiError
 from shared.settings import Settings
 from shared.settings.cluster import ClusterSettings
 
-# What leads to another cluster than the one that was asked for, and what only that one has.
+# Variables that lead to another cluster than the requested one, or that describe such a cluster.
 _SOURCES = ("GKE_CLUSTER_NAME", "GKE_CLUSTER_LOCATION", "KUBECONFIG_BASE64", "KUBERNETES_SERVICE_HOST")
 _OF_A_CLUSTER = ("K8S_SERVICE_ACCOUNT", "K8S_POD_TEMPLATE", "SESSION_RUNTIME_CLASS", "ALLOWED_IMAGES")
 STATE = Path(".local").resolve()
@@ -63,7 +63,7 @@ async def main(arguments: list[str]) -> int:
 
 
 def choose_cluster(environ: MutableMapping[str, str], cluster: str) -> None:
-    """Takes from the environment what leads to another cluster than the one that was asked for.
+    """Removes the variables that lead to another cluster than the requested one.
 
     Args:
         environ: Changed in place.
@@ -77,7 +77,7 @@ def _use(kubeconfig: str) -> None:
     os.environ["KUBECONFIG"] = kubeconfig
     os.environ["SESSION_IMAGE"] = LOCAL_IMAGE
     print("Works on a local cluster of its own. Cluster and sessions end with this process.", flush=True)
-    # The cluster is new, so a store of its own: sessions of an earlier run ended with that run's cluster.
+    # A new cluster gets a new store: sessions of an earlier run ended with the cluster of that run.
     if "SQLITE_PATH" not in os.environ:
         os.environ["SQLITE_PATH"] = str(Path(kubeconfig).parent / "sessions.db")
         if told := unused_store(STATE):
@@ -103,10 +103,10 @@ async def _tell_what_is_used(*, asked: bool) -> None:
     """Says on which cluster it works.
 
     Args:
-        asked: It was asked for by name, so that it must be there.
+        asked: The user named the cluster, so it must exist.
 
     Raises:
-        GamguiError: It was asked for, and no kubeconfig leads to one that answers.
+        GamguiError: The user named the cluster, and no kubeconfig leads to one that answers.
     """
     from shared.kube.connect.resolver import resolve
 
@@ -186,7 +186,7 @@ async def local_cluster() -> AsyncGenerator[str, None]:
                 if text.startswith("export KUBECONFIG="):
                     break
             else:
-                # It ends by itself. A signal now could take its exit code from who waits for that.
+                # It ends by itself. A signal now could change the exit code that its parent waits for.
                 await process.wait()
                 raise RuntimeError("the local cluster did not start")
         yield shlex.split(text)[1].partition("=")[2]

@@ -35,7 +35,7 @@ class Deployment:
         """The URL that serves a method and a path.
 
         Raises:
-            StepFailed: No function serves it.
+            StepFailed: No function serves this method and path.
         """
         if not self._functions:
             return self._url + path
@@ -47,7 +47,7 @@ class Deployment:
 
 
 def headers(token: str) -> dict[str, str]:
-    """What says who calls.
+    """The headers that prove who calls.
 
     Cloud Run takes the signature off a token in Authorization that it has checked itself, so
     that one for its own check goes beside the one for the function:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
@@ -17,7 +17,7 @@ class Item:
     nodeid: str
 
 
-ITEMS = cast(list[Any], [Item(f"tests/test_{number}.py::test") for number in range(1000)])
+ITEMS: list[Any] = [Item(f"tests/test_{number}.py::test") for number in range(1000)]
 
 
 def test_repetitions_are_a_part_in_make_test_and_all_of_them_in_a_proof(

@@ -9,7 +9,7 @@ __all__ = ["Identity", "IdentityVerifier", "identity_verifier"]
 
 
 def identity_verifier(settings: IdentitySettings, *, services: tuple[str, ...] = ()) -> IdentityVerifier:
-    """The verifier that ``AUTH_MODE`` asks for. Only its own imports are made.
+    """The verifier that ``AUTH_MODE`` asks for. Imports nothing that the other verifiers need.
 
     Args:
         settings: How callers say who they are, and whose domain may call.

@@ -1,4 +1,4 @@
-"""Rules that all verifiers share: reading a header, the e-mail's form, allowed domains."""
+"""Rules that all verifiers share: how headers are read, the form of e-mail addresses, the allowed domains."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def header(headers: Mapping[str, str], name: str) -> str | None:
     """The header's value without surrounding space; None if it is absent or empty.
 
     Raises:
-        Unauthenticated: It is there twice, so which one counts would be a guess
+        Unauthenticated: The header was sent twice, and nobody can tell which one counts
             (reason ``TOKEN_INVALID``).
     """
     values = [value for key, value in headers.items() if key.lower() == name]
@@ -55,7 +55,7 @@ def google_subject(sub: object) -> str:
     """Google's name of an account, the claim ``sub`` of its own tokens, as ``Person.subject``.
 
     Raises:
-        Unauthenticated: It is no name of an account (reason ``TOKEN_INVALID``).
+        Unauthenticated: ``text`` names no account (reason ``TOKEN_INVALID``).
     """
     return f"google:{_account(sub)}"
 
@@ -68,7 +68,7 @@ def iap_subject(sub: object) -> str:
     proxy and with a token of Google's one comes as the same person.
 
     Raises:
-        Unauthenticated: It is no name of an account (reason ``TOKEN_INVALID``).
+        Unauthenticated: ``text`` names no account (reason ``TOKEN_INVALID``).
     """
     account = _account(sub)
     name = account.removeprefix(_GOOGLE_ACCOUNTS)
@@ -76,7 +76,7 @@ def iap_subject(sub: object) -> str:
 
 
 def known_subject(text: str) -> str | None:
-    """A ``Person.subject`` that somebody wrote, in the one normal form; None if nobody can have it."""
+    """The normal form of a ``Person.subject`` that somebody typed; None if nobody can have it."""
     kind, _, name = text.partition(":")
     if kind == "dev":
         email = email_address(name)

@@ -1,4 +1,4 @@
-"""The development identity: a header that is believed, straight from this machine only."""
+"""The development identity: it believes a header of requests that come straight from this machine."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class DevVerifier:
                 reason="IDENTITY_NOT_LOCAL",
             )
         if not is_local_name(header(headers, "host")):
-            # A page elsewhere may have its name resolve to this machine (DNS rebinding).
+            # The owner of a foreign page can make its name resolve to this machine (DNS rebinding).
             raise Unauthenticated(
                 "The development identity is believed under the name localhost only.",
                 reason="IDENTITY_NOT_LOCAL",

@@ -1,7 +1,7 @@
 """What shows that a request does not come straight from a program on this machine.
 
-A proxy or a tunnel connects from loopback, so its address tells nothing. What it adds to the requests
-that it passes on does. A browser on this machine runs other people's pages; it says whose page asks
+A proxy or a tunnel connects from loopback, so its address tells nothing. The headers that it adds to requests
+tell. A browser on this machine runs other people's pages; it says whose page asks
 (https://fetch.spec.whatwg.org/#origin-header, https://www.w3.org/TR/fetch-metadata/).
 """
 
@@ -43,7 +43,7 @@ _DEFAULT_PORT = "80"
 def proxy_header(names: Iterable[str]) -> str | None:
     """The first of these header names, in any case, that a proxy adds; None if there is none.
 
-    Some servers read ``_`` for ``-``, so both are the same here.
+    Some servers read ``_`` as ``-``, so this function treats them as equal.
     """
     for name in names:
         plain = name.strip().lower().replace("_", "-")
@@ -54,7 +54,7 @@ def proxy_header(names: Iterable[str]) -> str | None:
 
 
 def foreign_page(headers: Iterable[tuple[str, str]], clients: Collection[str]) -> bool:
-    """Whether a browser sends this for a page that may not call.
+    """Whether a browser sends this request for a page that may not call.
 
     Args:
         headers: All headers, names in any case, the same name as often as it was sent.

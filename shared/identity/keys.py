@@ -1,7 +1,7 @@
 """An issuer's public keys: a JWK set (RFC 7517) from its address, cached.
 
-What goes wrong with the keys is our trouble, not the caller's: without any keys the answer
-is ``Unavailable`` (503), never "your token is invalid".
+When the keys cannot be had, the fault is ours and not the caller's: the answer is ``Unavailable`` (503),
+never "your token is invalid".
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ MAX_AGE_SECONDS = 86_400.0
 """Between these the issuer's Cache-Control decides how long its keys are kept."""
 
 DEFAULT_AGE_SECONDS = 300.0
-"""How long keys are kept of which the issuer says nothing."""
+"""How long we keep keys when the issuer does not say."""
 
 STALE_SECONDS = 86_400.0
-"""How long keys go on counting while their address does not answer."""
+"""How long we go on using keys while their address does not answer."""
 
 RETRY_SECONDS = 30.0
 """Pause between fetches after a failed one, and between those for unknown key ids: whoever
@@ -101,7 +101,7 @@ class KeySet:
         return keys
 
     async def _perhaps_newer(self, keys: _Keys) -> _Keys:
-        """The issuer may have made a key since ``keys``: asks, but once for all ids of a while."""
+        """Fetches again, as the issuer may have new keys; one fetch serves all unknown ids of a while."""
         if self._fetching is None:
             if self._now() < self._unknown_not_before:
                 return keys

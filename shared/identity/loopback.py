@@ -6,7 +6,7 @@ import ipaddress
 
 
 def is_loopback(address: str | None) -> bool:
-    """Whether this is an IP address of the loopback interface; a name is none."""
+    """Whether this is an IP address of the loopback interface; a host name is not."""
     try:
         parsed = ipaddress.ip_address(address or "")
     except ValueError:

@@ -1,4 +1,4 @@
-"""Who calls, and the port of what finds out."""
+"""Who calls, and the port of the adapters that find out."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class IdentityVerifier(Protocol):
             client_host: Address of the peer of the connection, None when unknown.
 
         Raises:
-            Unauthenticated: Nothing is shown, or it does not verify; the reason says which.
+            Unauthenticated: The request has no proof, or it does not verify; the reason says which.
             PermissionDenied: Verified, but not of an allowed domain (``DOMAIN_NOT_ALLOWED``).
             Unavailable: The issuer's keys cannot be had now.
         """

@@ -1,4 +1,4 @@
-"""Signed tokens (JWT, RFC 7519): what makes one good, and which fault is which reason.
+"""Signed tokens (JWT, RFC 7519): what a good one is, and which fault has which reason.
 
 The algorithm is ours to choose, never the token's (RFC 8725, section 3.1).
 """
@@ -50,7 +50,7 @@ async def verified_claims(token: str, rules: TokenRules, keys: KeySet) -> Mappin
         keys: The issuer's keys.
 
     Raises:
-        Unauthenticated: It is not good: reason ``TOKEN_INVALID``, ``TOKEN_EXPIRED``,
+        Unauthenticated: The token is not good: reason ``TOKEN_INVALID``, ``TOKEN_EXPIRED``,
             ``TOKEN_AUDIENCE`` or ``TOKEN_ISSUER``.
         Unavailable: The issuer's keys cannot be had now.
     """
@@ -85,7 +85,7 @@ async def verified_claims(token: str, rules: TokenRules, keys: KeySet) -> Mappin
 
 
 def _key_id(token: str, algorithm: str) -> str:
-    """The id of the key that the token claims; what is no token of ours costs no look-up."""
+    """The id of the key that the token claims. A text that is no token of ours causes no look-up."""
     if len(token) > MAX_TOKEN_BYTES or not _COMPACT.fullmatch(token):
         raise Unauthenticated("What was sent is not a token.", reason="TOKEN_INVALID")
     if token.endswith(_REMOVED):

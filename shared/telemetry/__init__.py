@@ -1,1 +1,1 @@
-"""Traces and metrics: what is told, and to whom."""
+"""Traces and metrics, and the collector that gets them."""

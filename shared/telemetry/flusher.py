@@ -1,4 +1,4 @@
-"""Sends what waits to be sent, when the process may soon be gone; nobody waits for it for long."""
+"""Sends pending telemetry when the process may end soon. Nobody waits for it for long."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _Call: TypeAlias = Callable[[], object]
 
 
 class Flusher:
-    """Does what blocks in a thread of its own, which was there before the interpreter's end began.
+    """Runs blocking calls in a thread that was started early: an interpreter that ends starts none.
 
     Args:
         flush: Sends what there is.
@@ -38,16 +38,16 @@ class Flusher:
         atexit.register(self._at_exit)
 
     async def flush(self) -> None:
-        """Sends what there is; waits for it a while."""
+        """Sends what there is, and waits a short time for that."""
         await self._do(self._flush)
 
     async def flush_after(self, event: asyncio.Event) -> None:
-        """Waits for the event, then as ``flush``."""
+        """Waits for the event, then does as ``flush``."""
         await event.wait()
         await self.flush()
 
     async def close(self) -> None:
-        """As ``flush``; afterwards nothing is sent any more."""
+        """Does as ``flush``. Afterwards it sends nothing more."""
         atexit.unregister(self._at_exit)
         await self._do(self._last)
 

@@ -37,7 +37,7 @@ _SCOPE = "gamgui"
 _METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH")
 _OTHER_METHOD = "_OTHER"
 
-# The conventions' own, and further: answers may stream for an hour.
+# The buckets of the conventions, and longer ones: answers may stream for an hour.
 _REQUEST_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600)
 _READY_SECONDS = (0.1, 0.25, 0.5, 1, 2, 3, 5, 7.5, 10, 15, 20, 30, 45, 60)
 
@@ -49,7 +49,7 @@ class OtelTelemetry:
         service: Name of the service, unless OTEL_SERVICE_NAME or OTEL_RESOURCE_ATTRIBUTES say another.
         version: Of this project.
         store: Kind of the session store.
-        shutdown: Set when this process is told to end: what is known by then is sent at once.
+        shutdown: Set when this process is told to end: what it knows by then is sent at once.
 
     Raises:
         ValueError: The SDK refuses a variable of its own.
@@ -70,7 +70,7 @@ class OtelTelemetry:
         try:
             reader = PeriodicExportingMetricReader(OTLPMetricExporter())
         except ValueError:
-            spans.shutdown()  # type: ignore[no-untyped-call]
+            spans.shutdown()  # type: ignore[no-untyped-call] # the library has no annotations there
             raise
         self._meters = MeterProvider([reader], resource=resource, shutdown_on_exit=False)
         self._tracer = self._traces.get_tracer(_SCOPE, version)
@@ -229,7 +229,7 @@ class _Work:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        # To be cancelled or closed is an end that somebody wanted.
+        # Somebody wanted this end: the work was cancelled or closed.
         if isinstance(error, Exception):
             reason = error.reason if isinstance(error, GamguiError) else type(error).__name__
             self._span.set_attribute("error.type", reason)

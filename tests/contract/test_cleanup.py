@@ -120,8 +120,10 @@ async def test_an_idle_session_is_ended_and_says_so_before(
     client: Client, store: SqliteStore, kube: KubeApi
 ) -> None:
     session = await client.create(idle_seconds=600)
+    stored = await store.get(session["id"])
+    assert stored is not None
     assert session["cleanup"] == {
-        "at": (await store.get(session["id"])).idle_at.isoformat().replace("+00:00", "Z"),  # type: ignore[union-attr]
+        "at": stored.idle_at.isoformat().replace("+00:00", "Z"),
         "because": "idle",
     }
     await idle(store, session)
@@ -220,7 +222,7 @@ async def test_a_pod_of_no_session_is_an_orphan_and_so_is_such_a_secret(
     core = f"/api/v1/namespaces/{place.namespace}"
     session = await client.create()
     pod = await kube.request("GET", pod_path(session))
-    orphan = {
+    orphan: Json = {
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": {"name": "orphan", "labels": labels},

@@ -9,6 +9,7 @@ import hashlib
 import re
 import secrets
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -34,8 +35,8 @@ async def processes(client: Client, session: Json, mark: str) -> int:
     return int((await client.execute(session, script))["stdout"])
 
 
-async def wait_until_ended(client: Client, session: Json, mark: str, seconds: float) -> None:
-    async with asyncio.timeout(seconds):
+async def wait_until_ended(client: Client, session: Json, mark: str) -> None:
+    async with asyncio.timeout(PATIENCE):
         while await processes(client, session, mark):
             await asyncio.sleep(0.1)
 
@@ -70,9 +71,9 @@ async def test_a_signal_is_told_as_such(client: Client, session: Json, name: str
     ],
 )
 async def test_a_command_that_cannot_start_says_why(
-    client: Client, session: Json, options: dict[str, object], told: str
+    client: Client, session: Json, options: dict[str, Any], told: str
 ) -> None:
-    result = await client.execute(session, **options)  # type: ignore[arg-type]
+    result = await client.execute(session, **options)
     assert (result["result"], result["exit_code"]) == ("start_failed", None)
     assert told in result["reason"]
     assert result["stdout"] == result["stderr"] == ""
@@ -170,7 +171,7 @@ async def test_events_come_as_they_happen_and_end_with_exit(client: Client, sess
 async def test_a_character_is_never_split(client: Client, session: Json) -> None:
     events = await client.stream(session, r"printf '\303'; sleep 0.3; printf '\251'; printf '\377'")
     output = [(event["offset"], event.get("text"), event.get("base64")) for event in events[1:-1]]
-    whole = b"".join(t.encode() if t is not None else base64.b64decode(b) for _, t, b in output)
+    whole = b"".join(t.encode() if t is not None else base64.b64decode(b or "") for _, t, b in output)
     assert whole == b"\xc3\xa9\xff"
     assert output[0][:2] == (0, "é") or output == [(0, None, base64.b64encode(whole).decode())]
 
@@ -226,8 +227,8 @@ async def test_a_timeout_insists_when_the_command_ignores_it(client: Client, ses
     line, mark = marked("trap '' TERM; while :; do sleep 1; : MARK; done")
     result = await client.execute(session, line, timeout_seconds=1)
     assert (result["result"], result["exit_code"]) == ("timed_out", 137)
-    assert 5_000 <= result["duration_ms"] <= 15_000
-    await wait_until_ended(client, session, mark, 5)
+    assert 5_000 <= result["duration_ms"] <= PATIENCE * 1000
+    await wait_until_ended(client, session, mark)
 
 
 async def post(client: Client, path: str, body: Json, accept: str) -> None:
@@ -249,7 +250,7 @@ async def test_a_command_ends_with_its_caller(
     request.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await request
-    await wait_until_ended(client, session, mark, 10)
+    await wait_until_ended(client, session, mark)
 
 
 @pytest.mark.parametrize("end", ["terminate", "kill"])
@@ -275,7 +276,7 @@ async def test_a_command_ends_with_the_function_that_ran_it(
         process.wait(PATIENCE)
     with laptop.gateway(tmp_path / "again.log", **settings) as (_, url):
         again = Client(http, url, client.user)
-        await wait_until_ended(again, own, mark, 15)
+        await wait_until_ended(again, own, mark)
         await again.delete(own)
 
 

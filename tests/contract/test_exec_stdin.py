@@ -131,7 +131,7 @@ async def test_who_leaves_a_command_that_reads_nothing_is_missed(client: Client,
         assert not done, "everything between here and the command is full"
     with pytest.raises(ConnectionError):
         await sending
-    await wait_until_ended(client, session, mark, 60)
+    await wait_until_ended(client, session, mark)
 
 
 async def send(writer: asyncio.StreamWriter, count: int) -> None:
@@ -145,7 +145,7 @@ async def test_an_upload_that_breaks_off_is_no_input_that_ended(client: Client, 
     async with upload(client, path_of(session, ("command", line)), 4 * MIB) as writer:
         await send(writer, 2)
         await wait_until_running(client, session, mark)
-    await wait_until_ended(client, session, mark, 20)
+    await wait_until_ended(client, session, mark)
     found = await client.execute(session, f"cat /workspace/{mark} /workspace/{mark}.count")
     assert found["stdout"] == ""
 

@@ -116,7 +116,7 @@ async def execute(app: App, session: Session, accept: str) -> list[dict[str, Any
         return await respond(call, events, RequestBody(), app.answers)
 
     routes = [Route("POST", "/exec", handler)]
-    served = serving(routes, lambda: app)  # type: ignore[arg-type, return-value]
+    served = serving(routes, lambda: app)
     answer = await ask(served, "/exec", method="POST", headers={"Accept": accept})
     assert answer.status_code == 200
     return [json.loads(line) for line in answer.text.splitlines()]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from datetime import UTC, datetime, timedelta
-from typing import ClassVar
 
 from shared.app.composition import App
 from shared.core.cleanup.report import Report
@@ -14,7 +13,8 @@ from shared.core.sessions.model import Session, SessionState
 from shared.core.sessions.names import pod_labels
 from shared.core.sessions.ports import RequestRecord
 from tests.faults.operations import Operation, Request, Subject
-from tests.faults.world import CLEANUP_SECONDS, GRACE_SECONDS, NEW, World
+from tests.faults.world import GRACE_SECONDS, READY, World
+from tests.support.patience import PATIENCE
 from tests.support.people import person
 
 _KEY = "0" * 64
@@ -23,7 +23,7 @@ _KEY = "0" * 64
 class Cleanup(Operation):
     """A run of cleanup in a world of its own."""
 
-    seconds, alone, ripens = CLEANUP_SECONDS + 15.0, True, GRACE_SECONDS
+    alone, ripens = True, GRACE_SECONDS
 
     async def run(self, app: App, subject: Subject) -> Report:
         return await app.cleanup.run(dry_run=False)
@@ -35,7 +35,7 @@ class Cleanup(Operation):
 class CleanupOfWhatIsLeft(Cleanup):
     """One of each of what crashes and time leave, none with processes: that would cost time."""
 
-    name: ClassVar[str] = "cleanup"
+    name = "cleanup"
 
     async def prepare(self, world: World) -> Subject:
         owner = world.new_owner()
@@ -83,14 +83,14 @@ class CleanupOfWhatIsLeft(Cleanup):
 class CleanupOfPods(Cleanup):
     """A session that has been idle, and one that was left pending; their pods run."""
 
-    name: ClassVar[str] = "cleanup of pods"
+    name = "cleanup of pods"
 
     async def prepare(self, world: World) -> Subject:
         owner, app, then = world.new_owner(), world.app, datetime.now(UTC) - timedelta(hours=2)
-        idle = await app.sessions.create(person(owner), NEW)
+        idle = await app.sessions.create(person(owner), READY)
         idle = await app.store.sessions.update(dataclasses.replace(idle, last_used_at=then))
         pending = await world.stored(world.document(owner, SessionState.PENDING))
-        await app.runtime.wait_ready(pending, 30, await app.runtime.create(pending))
+        await app.runtime.wait_ready(pending, PATIENCE, await app.runtime.create(pending))
         return Subject(owner, idle)
 
     async def wrong(self, world: World, subject: Subject, outcome: Report | None) -> list[str]:

@@ -59,7 +59,7 @@ def _serve(told: dict[str, Any], listener: socket.socket) -> None:
     os.environ.clear()
     os.environ.update(told["environment"])
     function = told["function"]
-    application = functions_framework.aio.create_asgi_app(
+    application = functions_framework.aio.create_asgi_app(  # type: ignore[no-untyped-call] # it has no annotations
         target=function, source=f"functions/{function}/main.py", signature_type="http"
     )
     services = app()

@@ -14,8 +14,9 @@ from shared.core.credentials.model import CredentialFile, Credentials
 from shared.core.person import Person
 from shared.core.sessions.model import Session, SessionState
 from shared.core.sessions.names import credentials_name
-from tests.faults.world import NEW, World
+from tests.faults.world import NEW, READY, World
 from tests.support.gam_files import gam_files
+from tests.support.patience import PATIENCE
 from tests.support.people import person
 
 OLD, FRESH = gam_files("old"), gam_files("new")
@@ -65,7 +66,7 @@ class Operation:
         ripens: Seconds that must pass from what is prepared to the operation.
     """
 
-    name: ClassVar[str]
+    name: str
     alone: ClassVar[bool] = False
     ripens: ClassVar[float] = 0.0
 
@@ -119,7 +120,7 @@ class Delete(Operation):
 
     async def prepare(self, world: World) -> Subject:
         owner = world.new_owner()
-        return Subject(owner, await world.app.sessions.create(person(owner), NEW))
+        return Subject(owner, await world.app.sessions.create(person(owner), READY))
 
     async def run(self, app: App, subject: Subject) -> Session:
         return await app.sessions.delete(subject.person, subject.known.id)
@@ -154,7 +155,7 @@ class ChangeCredentials(Operation):
         change: Callable[[App, Person], Any],
         request: tuple[str, str, bytes],
     ) -> None:
-        self.name = name  # type: ignore[misc]
+        self.name = name
         self._before, self._after, self._change, self._request = before, after, change, request
 
     async def prepare(self, world: World) -> Subject:
@@ -189,7 +190,7 @@ class Refresh(Operation):
     async def prepare(self, world: World) -> Subject:
         owner, app = world.new_owner(), world.app
         await app.credentials.put(person(owner), FILE, OLD[FILE])
-        session = await app.sessions.create(person(owner), NEW)
+        session = await app.sessions.create(person(owner), READY)
         await app.credentials.put(person(owner), FILE, FRESH[FILE])
         await app.credentials.put(person(owner), OTHER, FRESH[OTHER])
         return Subject(owner, session)
@@ -219,7 +220,7 @@ async def _files(world: World, session: Session) -> dict[str, bytes]:
     script = 'cd ~/.gam && for file in $(ls -A); do echo "$file $(base64 "$file" | tr -d "\\n")"; done'
     output = b""
     async for event in world.app.runtime.execute(
-        session, Command(argv=["sh", "-c", script], timeout_seconds=20)
+        session, Command(argv=["sh", "-c", script], timeout_seconds=PATIENCE)
     ):
         output += event.data if isinstance(event, Output) and event.stream == "stdout" else b""
     lines = [line.partition(" ") for line in output.decode().splitlines()]

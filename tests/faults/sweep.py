@@ -100,12 +100,14 @@ async def sweep(
     """
     tried = some(faults(await calls_of(operation, place)), share(_ONE_OF))
     async with AsyncExitStack() as stack:
-        shared = None if operation.alone else await stack.enter_async_context(World(place).made())
+        shared: World | None = None
+        if not operation.alone:
+            shared = await stack.enter_async_context(World(place).made())
         slots = asyncio.Semaphore(_AT_ONCE)
 
         async def prepared(fault: Fault) -> Point:
             async with slots:
-                world = shared or await stack.enter_async_context(World(place).made())
+                world = shared if shared else await stack.enter_async_context(World(place).made())
                 return Point(operation, fault, world, await operation.prepare(world), Line(fault))
 
         points = await asyncio.gather(*(prepared(fault) for fault in tried))
@@ -222,6 +224,7 @@ async def cancelled(point: Point, settings: dict[str, str]) -> None:
     held.cancel()
     point.line.open = True
     running.cancel()
+    outcome: Any
     (outcome,) = await asyncio.gather(running, return_exceptions=True)
     if isinstance(outcome, BaseException):
         point.error = outcome

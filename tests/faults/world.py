@@ -64,6 +64,8 @@ NEW = NewSession(
     idle_seconds=1800,
     wait_seconds=30,
 )
+READY = dataclasses.replace(NEW, wait_seconds=PATIENCE)
+"""What is prepared runs before anything goes wrong, however slow the machine is."""
 
 
 class _Later:

@@ -52,13 +52,13 @@ class RecordingFirestore:
         yield types.RunAggregationQueryResponse(result=types.AggregationResult(aggregate_fields=found))
 
     async def read(self, _: Any, __: Any) -> AsyncIterator[types.BatchGetDocumentsResponse]:
-        for nothing in ():
+        for nothing in list[types.BatchGetDocumentsResponse]():
             yield nothing
 
     @contextlib.asynccontextmanager
     async def serving(self) -> AsyncGenerator[str, None]:
         """Serves on loopback; yields host:port."""
-        methods = {
+        methods: dict[str, tuple[Any, Any, Any]] = {
             "RunQuery": (self.run_query, types.RunQueryRequest, types.RunQueryResponse),
             "RunAggregationQuery": (
                 self.count,

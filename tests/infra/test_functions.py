@@ -7,14 +7,15 @@ from typing import Any
 
 from server.functions import function_list, load_functions
 from shared.settings.variables import variables
-from shared.web.http.routing import Route
+from shared.web.http.routing import AnyRoute, Route
 from tests.support.laptop import ROOT
 from tests.support.terraform import PLATFORM, blocks, local_values
 
 FRAMEWORK = {"FUNCTION_TARGET", "FUNCTION_SOURCE"}
 
 
-def route_text(route: Route) -> str:
+def route_text(route: AnyRoute) -> str:
+    assert isinstance(route, Route), f"{route.path}: say here what the load balancer has for a WebSocket"
     path = re.sub(r"\{(\w+)\}$", r"{\1=**}", route.path_format) if route.rest else route.path_format
     return f"{route.method} {path}"
 

@@ -170,7 +170,8 @@ def module_of(function: str) -> ModuleType:
 @contextlib.asynccontextmanager
 async def instance(function: str, folder: Path, *, refuses: bool) -> AsyncIterator[Instance]:
     """The function on a virtual cluster, and a store that watches it."""
-    store, writes = SqliteStore(folder / f"{refuses}.db", clock=SystemClock()), []
+    store = SqliteStore(folder / f"{refuses}.db", clock=SystemClock())
+    writes: list[str] = []
     app = App(Settings.from_env({**SETTINGS, "SQLITE_PATH": str(folder / "unused.db")}))
     app.__dict__["engine"] = Watched(store.engine, writes, refuses=refuses)
     module = module_of(function)

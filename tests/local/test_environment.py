@@ -99,7 +99,7 @@ def test_one_that_was_killed_is_made_again(tmp_path: Path, index: Path) -> None:
     lock = tmp_path / "some.lock"
     lock.write_text(package(index, "first"))
     folder = tmp_path / "environment"
-    command = [sys.executable, ROOT / "local/environment.py", folder, lock]
+    command = [sys.executable, str(ROOT / "local/environment.py"), str(folder), str(lock)]
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL, start_new_session=True)
     deadline = time.monotonic() + PATIENCE
     while not (folder / "bin/python").exists():
@@ -165,7 +165,7 @@ def test_why_none_can_be_made_is_told_in_a_line(
         folder = lock / "environment"
     else:
         lock.write_text(re.sub("sha256:....", "sha256:0000", lock.read_text()))
-    command = [sys.executable, ROOT / "local/environment.py", folder, lock]
+    command = [sys.executable, str(ROOT / "local/environment.py"), str(folder), str(lock)]
     ran = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert ran.returncode == 1
     (_, line) = ran.stderr.splitlines()

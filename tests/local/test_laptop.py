@@ -238,7 +238,11 @@ def test_the_readme_has_the_settings_as_they_are() -> None:
 
 def test_every_function_is_loaded_and_serves_paths_of_its_own() -> None:
     functions = load_functions()
-    served = [(route.method, route.path_format) for function in functions for route in function.routes]
+    served = [
+        (getattr(route, "method", "WEBSOCKET"), route.path_format)
+        for function in functions
+        for route in function.routes
+    ]
     assert len(served) == len(set(served))
     assert {function.name for function in functions} == {
         path.parent.name for path in ROOT.glob("functions/*/main.py")

@@ -12,7 +12,7 @@ import importlib
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import pytest
 
@@ -43,7 +43,7 @@ BOUNDS = {
     "shared.identity.": HEADERS,
     "shared.images": 512,
     "shared.settings.values": SETTING,
-    "shared.kube.connect.urls": SETTING,
+    "shared.kube.connect.access.urls": SETTING,
     "shared.kube.exec.channels": 64 * 1024,
     "shared.kube.pods.diagnosis": JSON,
     "shared.kube.api.errors": JSON,
@@ -89,17 +89,15 @@ def expressions() -> Iterator[tuple[str, re.Pattern[Any], str]]:
             otherwise = "match" if name.startswith("_Loader") else "search"  # PyYAML's, and msgspec's
             for method in sorted(set(used)) or [otherwise]:
                 yield f"{module.__name__}.{name}.{method}", pattern, method
-        for call in ast.walk(ast.parse(source)):
-            if is_of_re(call) and isinstance(call.args[0], ast.Constant):
-                flags = re.DOTALL if "DOTALL" in ast.unparse(call) else 0
-                yield (
-                    f"{module.__name__}.line {call.lineno}.{call.func.attr}",
-                    re.compile(call.args[0].value, flags),
-                    call.func.attr,
-                )
+        for node in ast.walk(ast.parse(source)):
+            if is_of_re(node) and isinstance(node.args[0], ast.Constant):
+                flags = re.DOTALL if "DOTALL" in ast.unparse(node) else 0
+                method = ast.unparse(node.func).removeprefix("re.")
+                expression: re.Pattern[Any] = re.compile(node.args[0].value, flags)
+                yield f"{module.__name__}.line {node.lineno}.{method}", expression, method
 
 
-def is_of_re(call: Any) -> bool:
+def is_of_re(call: ast.AST) -> TypeGuard[ast.Call]:
     """Whether it is a call such as ``re.sub(...)``."""
     return isinstance(call, ast.Call) and ast.unparse(call.func) in {f"re.{method}" for method in METHODS}
 
@@ -187,8 +185,8 @@ def test_every_expression_is_seen() -> None:
         assert not re.search(r"^(?:from re |import re as|from re import)", source, re.MULTILINE), path
         functions = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.FunctionDef)]
         for function in functions:
-            for call in ast.walk(function):
-                made = isinstance(call, ast.Call) and ast.unparse(call.func) == "re.compile"
-                if made or (is_of_re(call) and not isinstance(call.args[0], ast.Constant)):
+            for node in ast.walk(function):
+                made = isinstance(node, ast.Call) and ast.unparse(node.func) == "re.compile"
+                if made or (is_of_re(node) and not isinstance(node.args[0], ast.Constant)):
                     assert path in MADE, f"{path}: compile it in the module"
     assert len(EXPRESSIONS) > 80

@@ -22,11 +22,11 @@ from shared.core.files.paths import WorkspacePath
 from shared.core.files.tar_header import BLOCK_BYTES, read_header
 from shared.core.files.tar_reader import TarReader
 from shared.core.jobs.model import JobCursor, Place
+from shared.core.person import Person
 from shared.core.sessions import names, variables
 from shared.errors import ConnectionFailed, GamguiError
 from shared.identity import claims, forwarded
 from shared.identity.keys import KeySet
-from shared.identity.model import Person
 from shared.identity.tokens import TokenRules, verified_claims
 from shared.kube.api.errors import public_message
 from shared.kube.connect.kubeconfig.fields import Origin
@@ -40,6 +40,7 @@ from shared.settings import Settings
 from shared.web.api import commands, exec_request, jobs, sessions
 from shared.web.http import events, paging, preconditions, ranges, schemas
 from shared.web.http.encoding import TextSplitter
+from tests.shared.store.samples import NOON
 from tests.shared.test_linear import HEADERS, JSON, SETTING
 from tests.support.growth import repeated, require_linear
 
@@ -206,8 +207,8 @@ PARSERS: dict[str, tuple[int, tuple[str, ...], Callable[[str], object]]] = {
     "client_secrets.json": (
         FILE,
         OBJECTS,
-        lambda text: checked_file("client_secrets.json", text.encode(), None),
-    ),  # type: ignore[arg-type]
+        lambda text: checked_file("client_secrets.json", text.encode(), NOON),
+    ),
     "addresses of a credential file": (
         FILE,
         ("a.", "a-", "storage", "storage.", "_url", "/", "ur"),

@@ -30,7 +30,7 @@ class Fault:
     hang: bool = False
 
 
-class FaultyFirestore(grpc.GenericRpcHandler):  # type: ignore[misc]
+class FaultyFirestore(grpc.GenericRpcHandler):  # type: ignore[misc] # the library has no annotations
     """Passes calls on to the emulator, unless a fault is due.
 
     Attributes:

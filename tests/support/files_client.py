@@ -9,7 +9,7 @@ import dataclasses
 import hashlib
 import json
 import urllib.parse
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from typing import Any
 
 import aiohttp
@@ -58,8 +58,10 @@ class Files:
         query: str = "",
         **headers: str,
     ) -> Answer:
+        return await self._send(method, self.url(path, encoded=encoded, query=query), data, headers)
+
+    async def _send(self, method: str, url: yarl.URL, data: Any, headers: Mapping[str, str]) -> Answer:
         sent = {"X-Dev-User": self.client.user, **{k.replace("_", "-"): v for k, v in headers.items()}}
-        url = self.url(path, encoded=encoded, query=query)
         async with self.client.http.request(
             method, url, data=data, headers=sent, allow_redirects=False
         ) as response:
@@ -67,15 +69,15 @@ class Files:
             return Answer(response.status, {k.lower(): v for k, v in response.headers.items()}, body)
 
     async def put(self, path: str, data: Any, **headers: str) -> Answer:
-        return await self.call("PUT", path, data, **headers)
+        return await self._send("PUT", self.url(path), data, headers)
 
     async def unpack(self, path: str, data: Any, **headers: str) -> Answer:
         """Sends a tar."""
         body = in_pieces(data) if isinstance(data, bytes) else data
-        return await self.call("PUT", path, body, Content_Type="application/x-tar", **headers)
+        return await self._send("PUT", self.url(path), body, {"Content_Type": "application/x-tar", **headers})
 
     async def get(self, path: str, **headers: str) -> Answer:
-        return await self.call("GET", path, **headers)
+        return await self._send("GET", self.url(path), None, headers)
 
     @contextlib.asynccontextmanager
     async def open(self, path: str) -> AsyncGenerator[aiohttp.ClientResponse]:

@@ -23,6 +23,8 @@ from typing import IO
 from tests.support.patience import PATIENCE
 
 START_SECONDS = PATIENCE
+_SHORT_LIVED = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
+"""A process of a few minutes never earns back what the optimizing compiler and parallel collectors cost."""
 STOP_SECONDS = PATIENCE
 
 _FOLDER = Path("platform/cloud-firestore-emulator")
@@ -82,7 +84,7 @@ def emulator_command(environ: Mapping[str, str]) -> list[str]:
         jar = root / _FOLDER / _JAR
         if jar.is_file():
             # As the SDK's own script does; its error messages are in English only.
-            return [java, "-Duser.language=en", "-Xmx512m", "-cp", str(jar), _MAIN]
+            return [java, *_SHORT_LIVED, "-Duser.language=en", "-Xmx512m", "-cp", str(jar), _MAIN]
     raise EmulatorAbsentError(
         "Firestore's emulator is not in the Google Cloud SDK: "
         "`gcloud components install cloud-firestore-emulator`"

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import gc
 import itertools
 import time
 from collections.abc import Callable, Iterator
-from re import _constants as codes  # type: ignore[attr-defined]
-from re import _parser  # type: ignore[attr-defined]
+from re import _constants as codes
+from re import _parser
 from typing import Any
 
 from shared.errors import GamguiError
@@ -49,15 +50,15 @@ def require_linear(work: Callable[[Any], object], make: Callable[[int], Any], bo
     for size in (min(bound, 20), bound // 64, bound // 8, bound):
         floor = max(FLOOR_SECONDS, size * FLOOR_SECONDS_A_CHARACTER)
         half, whole = make(size // 2), make(size)
-        long = seconds(lambda whole=whole: work(whole), 1)  # type: ignore[misc]
+        long = seconds(functools.partial(work, whole), 1)
         for attempt in range(1, _ATTEMPTS + 1):
             if long <= floor:
                 break
             gc.collect(0)
-            short = seconds(lambda half=half: work(half), attempt)  # type: ignore[misc]
+            short = seconds(functools.partial(work, half), attempt)
             if long <= RATIO * short:
                 break
-            long = seconds(lambda whole=whole: work(whole), attempt + 1)  # type: ignore[misc]
+            long = seconds(functools.partial(work, whole), attempt + 1)
         else:
             raise AssertionError(f"{what}: {size} take {long:.4f} s, {size // 2} take {short:.4f} s")
 

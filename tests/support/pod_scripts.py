@@ -35,7 +35,8 @@ class Tools:
 
 SEPARATE = [Tools(shell) for shell in (["dash"], ["bash", "--posix"]) if shutil.which(shell[0]) is not None]
 """Those whose programs a test can take away or replace: busybox runs its own wherever they are."""
-SHELLS = [*SEPARATE, pytest.param(Tools(["busybox", "sh"], busybox=True), marks=needs("busybox"))]
+BUSYBOX = Tools(["busybox", "sh"], busybox=True)
+SHELLS = [*SEPARATE, pytest.param(BUSYBOX, marks=needs("busybox"))]
 
 
 class Pod:

@@ -13,9 +13,9 @@ from shared.core.telemetry import SILENT, Telemetry
 from shared.errors import GamguiError
 from shared.identity.dev import DevVerifier
 from shared.settings.platform import PlatformSettings
-from shared.web.http.entry import Entry
+from shared.web.http.entry import Application, Entry
 from shared.web.http.rates import RequestRates
-from shared.web.http.routing import Route
+from shared.web.http.routing import AnyRoute
 
 
 @dataclasses.dataclass(slots=True)
@@ -30,7 +30,7 @@ class WebApp:
     telemetry: Telemetry = SILENT
 
 
-def serving(routes: Sequence[Route], app: Callable[[], WebApp] = WebApp) -> ASGIApp:
+def serving(routes: Sequence[AnyRoute], app: Callable[[], Application] = WebApp) -> Entry:
     """An ASGI application that serves the routes as a function does."""
     return Entry(app, routes, "tested")
 
@@ -46,8 +46,9 @@ async def ask(
     """One request from alice on loopback; what the application raises is raised."""
     transport = httpx.ASGITransport(application, client=("127.0.0.1", 50_000))
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
-        user = {"X-Dev-User": "alice@example.com"}
-        return await client.request(method, path, headers={**user, **(headers or {})}, **options)
+        # httpx takes text and bytes side by side, which its annotations do not say.
+        sent: Any = {"X-Dev-User": "alice@example.com", **(headers or {})}
+        return await client.request(method, path, headers=sent, **options)
 
 
 def raising(error: Exception | GamguiError) -> Callable[[Any], Awaitable[Any]]:

@@ -16,7 +16,7 @@ _LEVELS = ("baseline", "restricted")
 
 
 def admit_namespace(store: Store, target: Target) -> None:
-    """Refuse to create in a namespace that is not there or on its way out.
+    """Refuse to create objects in a namespace that is missing or is being deleted.
 
     Raises:
         ApiError: 404 or 403.

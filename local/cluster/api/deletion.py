@@ -41,7 +41,7 @@ def delete(store: Store, target: Target, options: Object) -> tuple[Object, int]:
 
 
 def delete_collection(store: Store, target: Target, options: Object) -> Object:
-    """Delete what a list selects, and return the list as it was.
+    """Delete the objects that a list selects, and return the list as it was before.
 
     Raises:
         ApiError: 400 for selectors that do not parse.
@@ -111,7 +111,7 @@ def _mark(store: Store, resource: Resource, current: Object, grace: int) -> Obje
 
 
 def _delete_namespace(store: Store, namespace: Object) -> Object:
-    """Mark a namespace and delete what is in it; it goes when its last pod is gone."""
+    """Mark a namespace as being deleted and delete its objects; it disappears after its last pod."""
     name = namespace["metadata"]["name"]
     if "deletionTimestamp" not in namespace["metadata"]:
         metadata = {**namespace["metadata"], "deletionTimestamp": timestamp()}
@@ -129,7 +129,7 @@ def _delete_namespace(store: Store, namespace: Object) -> Object:
 
 
 def finish_namespace(store: Store, name: str) -> None:
-    """Remove a namespace that is on its way out and has nothing left in it."""
+    """Remove a namespace that is being deleted and is empty."""
     namespace = store.get(NAMESPACES, "", name)
     if namespace is None or "deletionTimestamp" not in namespace["metadata"] or store.items(PODS, name):
         return

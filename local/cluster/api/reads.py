@@ -107,13 +107,13 @@ def watch(store: Store, target: Target) -> AsyncIterator[Object]:
     if flag(target.query, "sendInitialEvents"):
         since = None
     elif target.query.get("sendInitialEvents"):
-        since = since or store.revision  # nothing of what is there, only what comes
+        since = since or store.revision  # only later events, and none of the present objects
     seconds = number(target.query, "timeoutSeconds")
     return _watch(store, target, selected, since, seconds or _WATCH_S)
 
 
 def _check_list(target: Target) -> None:
-    """Refuse what a list cannot have (apimachinery, internalversion/validation)."""
+    """Refuse parameters that a list cannot have (apimachinery, internalversion/validation)."""
     match, since = target.query.get("resourceVersionMatch", ""), target.query.get("resourceVersion", "")
     causes = []
     if match and not since:

@@ -54,7 +54,7 @@ class Target:
 
 
 def parse_target(method: str, raw_path: str, query: Mapping[str, str]) -> Target:
-    """Return what a request below ``/api`` or ``/apis`` asks for.
+    """Parse the request line of a request below ``/api`` or ``/apis``.
 
     Args:
         method: HTTP method.

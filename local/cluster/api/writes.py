@@ -86,7 +86,7 @@ def create(store: Store, target: Target, body: Object) -> Object:
 
 
 def _allocate_address(service: Object) -> None:
-    """Give a service an address, as a cluster would; nothing listens there."""
+    """Give a service an address, as a cluster does. Nothing listens at it."""
     spec = service["spec"]
     if spec["type"] != "ExternalName":
         low = uuid.UUID(service["metadata"]["uid"]).int
@@ -124,7 +124,7 @@ def _kept(store: Store, target: Target, body: Object) -> Object:
 
 
 def update(store: Store, target: Target, body: Object) -> Object:
-    """Replace an object, or its status alone when that is the subresource.
+    """Replace an object, or only its status when the request names that subresource.
 
     Raises:
         ApiError: 400, 404, 409 or 422.
@@ -219,7 +219,7 @@ def _replace(store: Store, target: Target, current: Object, new: Object) -> Obje
 
 
 def _settled_metadata(metadata: Object, known: Object) -> Object:
-    """Return the new metadata with what the server alone decides as it was."""
+    """Return the new metadata, with the old values of the fields that only the server may set."""
     settled = {key: value for key, value in metadata.items() if key not in (*_FIXED_FIELDS, "managedFields")}
     settled |= {key: known[key] for key in (*_FIXED_FIELDS, "generation") if key in known}
     return settled

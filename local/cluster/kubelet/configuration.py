@@ -1,4 +1,4 @@
-"""From a pod's spec to what a runtime is given: user, mounts, environment, command."""
+"""Translates a pod's spec into a runtime's terms: user, mounts, environment, command."""
 
 import base64
 from collections.abc import Mapping
@@ -54,7 +54,7 @@ def container_spec(
     return ContainerSpec(
         pod=pod["metadata"]["uid"],
         directory=directory,
-        # Without a command an image runs its own; images here have none but a shell.
+        # A real image has a command of its own. The images here start a shell.
         argv=(*(container.get("command") or ("/bin/sh",)), *(container.get("args") or ())),
         env={**base, **_environment(store, pod, container)},
         working_dir=container.get("workingDir") or "/",
@@ -97,7 +97,7 @@ def _referenced(store: Store, pod: Object, reference: Object, *, secret: bool) -
 
 
 def _field(pod: Object, path: str) -> str:
-    """Return a field of the pod for the downward API; what is not known is empty."""
+    """Return a field of the pod for the downward API; an unknown field is empty."""
     values = {
         "metadata.name": pod["metadata"]["name"],
         "metadata.namespace": pod["metadata"]["namespace"],

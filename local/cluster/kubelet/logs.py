@@ -85,7 +85,7 @@ class ContainerLog:
             self._changed.set()
 
     def close(self) -> None:
-        """Stop logging, whoever may still hold the other ends."""
+        """Stop logging, even if a process still holds the other ends."""
         for receiver in tuple(self._receivers):
             self._end_stream(receiver)
 

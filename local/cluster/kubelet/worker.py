@@ -165,7 +165,7 @@ class PodWorker:
         )
 
     def _finish(self) -> None:
-        """Publish the final status: nothing runs any more."""
+        """Publish the final status, once no container runs any more."""
         self._sandbox = False
         self._publish()
 
@@ -214,7 +214,7 @@ class PodWorker:
         if current is None:
             return
         if self._stop.is_set() and not self._running():
-            # A pod that is stopped loses its sandbox together with its last container.
+            # A pod that stops loses its sandbox together with its last container.
             self._sandbox = False
         inits = [runner.state for runner in self._inits]
         containers = [runner.state for runner in self._containers]

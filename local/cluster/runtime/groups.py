@@ -55,7 +55,7 @@ for link in $links; do rm -f "$link" && rmdir "${link%/*}"; done 2>/dev/null
 
 
 class GroupContainer:
-    """A container that is a handful of process groups.
+    """A container that consists of process groups.
 
     Args:
         processes: Where its processes are kept.
@@ -164,7 +164,7 @@ class GroupContainer:
             self._main.send_signal(signal.SIGTERM)
 
     def kill(self) -> None:
-        """Kill every process group of the container, and what has left them."""
+        """Kill every process group of the container, and the processes that have left them."""
         for group in self._groups:
             # macOS answers EPERM for a group of zombies.
             with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -216,7 +216,7 @@ class GroupRuntime:
         return self._aliases[base] / path.relative_to(base)
 
     async def _without_capabilities(self) -> tuple[str, ...]:
-        """Return what starts a command without root's power to go past the modes of files."""
+        """Return a prefix that starts a command without root's power to ignore the modes of files."""
         setpriv = shutil.which("setpriv", path="/usr/sbin:/usr/bin:/sbin:/bin")
         if os.geteuid() != 0 or setpriv is None:
             return ()
@@ -235,7 +235,7 @@ class GroupRuntime:
             os.write(self._pipe, f"{line}\n".encode())
 
     async def close(self) -> None:
-        """End the undertaker, which sweeps up what may be left."""
+        """End the undertaker, which kills the processes that are left."""
         if self._undertaker is not None:
             os.close(self._pipe)
             self._pipe = -1

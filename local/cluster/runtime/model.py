@@ -1,4 +1,4 @@
-"""What a runtime is given, and what it gives back."""
+"""The types that a runtime takes and returns."""
 
 import asyncio
 from collections.abc import Callable, Mapping

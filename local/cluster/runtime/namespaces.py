@@ -94,7 +94,7 @@ class NamespaceContainer:
             raise StartError(str(error)) from error
 
     def rewrite_input(self, argv: tuple[str, ...], process: Process) -> None:
-        """Do nothing: paths are here what they are called."""
+        """Do nothing: paths here are the real ones."""
 
     def terminate(self) -> None:
         """Send SIGTERM to PID 1 of the container."""

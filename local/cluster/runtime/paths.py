@@ -1,4 +1,4 @@
-"""Paths inside a container, and what they are on this machine.
+"""Translates paths inside a container into paths of this machine.
 
 Every exec comes through here; plain strings are several times faster than ``pathlib``.
 """

@@ -87,7 +87,7 @@ class Processes:
         return process
 
     async def close(self) -> None:
-        """Kill what still runs and wait for it."""
+        """Kill the processes that still run, and wait for them."""
         for process in self._alive:
             process.send_signal(signal.SIGKILL)
         if self._alive:

@@ -10,7 +10,7 @@ _ESCAPED = {"n": "\n", "t": "\t", "r": "\r", "a": "\a", "b": "\b", "e": "\x1b", 
 
 
 def ansi_quote(text: str, at: int) -> tuple[str, str] | None:
-    """Reads the quote whose first character behind ``$'`` is there.
+    """Reads the quote whose first character behind ``$'`` is at ``at``.
 
     Args:
         text: Any text.

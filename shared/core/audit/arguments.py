@@ -1,4 +1,4 @@
-"""A command's words one by one: which of them, or what of them, is a secret."""
+"""Reads a command's words one by one and says which words, or which parts of them, are secrets."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _NAMED_PROGRAMS = frozenset(
 
 
 class Arguments:
-    """One command, of which the words come in their order.
+    """One command, whose words come in their order.
 
     Args:
         nested: Masks a word that holds several.
@@ -95,7 +95,7 @@ class Arguments:
         return bool(self._seen & {"echo", "printf"})
 
     def last_is_secret(self, arguments: int) -> bool:
-        """Whether the last argument that is no option is a secret.
+        """Whether the last argument is a secret, options not counted.
 
         Args:
             arguments: How many there are of those, with the program.
@@ -138,7 +138,7 @@ class Arguments:
         return self._text(word, verb=verb)
 
     def _expected(self, word: str) -> str | None:
-        """The word, if the one before it says what it is."""
+        """The word as shown, if the word before it says what it is."""
         option, self._option = self._option, None
         shell, self._shell = self._shell, False
         variable, self._variable = self._variable, False
@@ -180,7 +180,7 @@ class Arguments:
         return MASK
 
     def _text(self, word: str, *, verb: bool) -> str:
-        """A word that no option announces."""
+        """A word as shown that no option announces."""
         if not _SPACE.search(word):
             return self._single(word, verb=verb)
         stripped = word.lstrip()
@@ -211,7 +211,7 @@ class Arguments:
         return self._inside(self._of_program(masked_values(word, whole=True)))
 
     def _of_program(self, word: str) -> str:
-        """A word that has a secret in it for some programs."""
+        """A word as shown, in which some programs expect a secret."""
         if word.startswith("-") or self._count < 2:
             return word
         if "=" in word and any(self._seen.issuperset(_WATCHED[program]) for program in ASSIGNED):

@@ -23,7 +23,7 @@ CANCELLED = "cancelled"
 
 
 class Act:
-    """Something that somebody does: recorded once, however the block that it is ends.
+    """Something that somebody does. It is a block, and is recorded once, however the block ends.
 
     The block ends when its record is kept, also when whoever waits for it is cancelled: a server
     that is told to end waits for what still runs, and an instance that has answered may get no
@@ -48,13 +48,13 @@ class Act:
         self._keeping: asyncio.Task[None] | None = None
 
     def announce(self) -> None:
-        """Keeps that it has begun, while the block goes on."""
+        """Records that the act has begun, while the block goes on."""
         self._announcing = asyncio.create_task(
             self._log.announce(dataclasses.replace(self._record, outcome=STARTED))
         )
 
     async def end(self, outcome: str) -> None:
-        """Says how it ended before the block does. What was announced is kept when this returns."""
+        """Says how the act ended, before the block ends. What was announced is kept when this returns."""
         if self._keeping is not None:
             return
         if self._announcing is not None:
@@ -86,7 +86,7 @@ class Auditor:
     """Writes audit records.
 
     Args:
-        log: Where to.
+        log: Takes the records.
         clock: The time of day.
     """
 
@@ -146,7 +146,7 @@ def _outcome_of(error: BaseException) -> str:
 
 
 async def _done(task: asyncio.Task[None]) -> None:
-    """Waits for the end of a task that is short, even when cancelled meanwhile."""
+    """Waits for the end of a short task, even when the waiter is cancelled meanwhile."""
     cancelled: asyncio.CancelledError | None = None
     while not task.done():
         try:

@@ -1,4 +1,4 @@
-"""What ran, as a record can say it without showing it: lengths, keyed digests, names of variables.
+"""What a record can say of a command without showing it: lengths, keyed digests, names of variables.
 
 A digest is HMAC-SHA-256 under a key of the installation. Who holds the key can tell whether a
 command that he knows is the one that ran; who reads records cannot guess what is masked in them.
@@ -20,7 +20,7 @@ class Evidence:
     """What a record says of one command.
 
     Args:
-        key: Of the digests; None when it is not known: then there are none.
+        key: The key of the digests; None if it is not known: then there are no digests.
     """
 
     def __init__(self, key: bytes | None) -> None:
@@ -51,7 +51,7 @@ class Evidence:
 
     def metered(self, pieces: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
         """The command's input as it comes, counted and digested while it passes."""
-        self._end = UNREAD  # stays, if the command never begins to read
+        self._end = UNREAD  # this value stays if the command never begins to read
         return self._metered(pieces)
 
     async def _metered(self, pieces: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:

@@ -1,6 +1,6 @@
 """Secrets in a command: found by the names before them, by the program's options, or by their form.
 
-``shared.core.audit.secret_patterns`` says which those are. What stores or shows a command goes through here.
+``shared.core.audit.secret_patterns`` says which those are. Whoever stores or shows a command comes here.
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ class Shown(NamedTuple):
 
     Attributes:
         command: In the caller's form.
-        masked: Something was replaced.
-        truncated: It went on.
+        masked: A part of it was replaced.
+        truncated: A part of it was left out.
     """
 
     command: str | tuple[str, ...]
@@ -63,8 +63,8 @@ class Masked:
 
     Attributes:
         text: At most ``MAX_CHARACTERS``.
-        masked: Something was replaced.
-        truncated: It went on.
+        masked: A part of it was replaced.
+        truncated: A part of it was left out.
     """
 
     text: str
@@ -73,7 +73,7 @@ class Masked:
 
 
 class _Masking:
-    """The work on one command: bounded in all, however it is nested."""
+    """The work on one command. A bound holds for all of it, however deep it is nested."""
 
     def __init__(self) -> None:
         self._left = _WORK

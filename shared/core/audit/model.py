@@ -11,7 +11,7 @@ NO_SESSION = "-"
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class AuditRecord:
-    """Who did what to which session, and how it ended. Never stdin, credentials or tokens.
+    """Who did what to which session, and how it ended. It never holds stdin, credentials or tokens.
 
     Attributes:
         id: Random, see ``ids.new_record_id``; the log and the store have the same one.

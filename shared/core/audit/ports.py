@@ -1,4 +1,4 @@
-"""Audit records, and what keeps them, as Protocols. Adapters implement them."""
+"""Protocols of what is audited and of what keeps the records. Adapters implement them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from shared.core.paging import Cursor
 
 
 class Audited(Protocol):
-    """What an act is on: a session, of which records need the id only."""
+    """The object of an act: a session, of which a record needs only the id."""
 
     @property
     def id(self) -> str:
@@ -41,7 +41,7 @@ class AuditStore(Protocol):
     """
 
     async def put(self, record: AuditRecord) -> None:
-        """Keeps a record, in the place of the one with the same id if there is one."""
+        """Keeps a record. It replaces the one with the same id, if there is one."""
         ...
 
     async def list_records(
@@ -54,7 +54,7 @@ class AuditStore(Protocol):
         """The installation's key for digests.
 
         Args:
-            new: Is kept and becomes the key if there is none.
+            new: Becomes the key if there is none.
         """
         ...
 

@@ -15,7 +15,7 @@ Span = tuple[int, int]
 
 
 class Kind(enum.Enum):
-    """What a word is as a name."""
+    """What a word means as a name."""
 
     NONE = enum.auto()
     HARMLESS = enum.auto()
@@ -52,7 +52,7 @@ _BLANK = re.compile(r"\s")
 
 
 def may_hold_names(text: str) -> bool:
-    """Whether it is worth to look for names at all."""
+    """Whether a text can hold names at all."""
     return _HINT.search(text.lower().replace("_", "")) is not None
 
 
@@ -164,7 +164,7 @@ def _end_of_brace(text: str, begin: int) -> int:
 
 
 def _end(text: str, begin: int, before: str, separator: str, *, key: bool) -> int:
-    """Where the value ends that begins there."""
+    """The end of the value that begins there."""
     first = text[begin : begin + 1]
     if first == "\\" and text[begin + 1 : begin + 2] in ('"', "'"):  # quoted JSON in quotes
         close = text.find(text[begin : begin + 2], begin + 2)
@@ -208,7 +208,7 @@ def _word_end(text: str, at: int) -> int:
 
 
 def _closed(text: str, begin: int) -> int:
-    """Where the bracket closes that opens there; at the end of the text, if it does not."""
+    """The place where the bracket that opens there closes; the end of the text if it never does."""
     depth, at = 0, begin
     while (found := _BRACKETS.search(text, at)) is not None:
         at = found.end()

@@ -67,7 +67,7 @@ class ShellReader:
         return out.text()
 
     def _commands(self, out: ShownLine, closer: str) -> None:
-        """Reads commands up to ``closer``, which is left where it is, or to the end."""
+        """Reads commands to the end, or up to ``closer``, which it does not read."""
         depth = 0
         while self._at < len(self._text):
             if blanks := _BLANKS.match(self._text, self._at):
@@ -132,7 +132,7 @@ class ShellReader:
         value = secret or word.text.endswith(("=", ":"))
         if value and self._is_cut:
             newline = rest = ""
-        # Where the value ends that begins here, nobody knows: with its line.
+        # Nobody knows where this value ends: it is taken to end with its line.
         out.add(MASK if value else loose(line, rest=True))
         out.command = Arguments(self._nested)
         self._recoveries += 1
@@ -179,7 +179,7 @@ class ShellReader:
         return self._nested(masked_values(body))
 
     def _substituted(self) -> str:
-        """Commands up to the bracket that closes, which is read, too."""
+        """Reads commands up to the closing bracket, and the bracket too."""
         inner = ShownLine(self._nested)
         self._deep += 1
         if self._deep <= DEEPEST:

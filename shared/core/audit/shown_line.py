@@ -1,4 +1,4 @@
-"""What is shown of a line that a shell reads, and of text that none reads."""
+"""Builds what is shown of a line for a shell, and of text that no shell reads."""
 
 from __future__ import annotations
 
@@ -58,11 +58,11 @@ class ShownLine:
         return "".join(self._pieces)
 
     def add(self, piece: str) -> None:
-        """Adds what needs no look."""
+        """Adds text that needs no masking."""
         self._pieces.append(piece)
 
     def given(self, piece: str) -> None:
-        """Adds what a command reads; one behind it may get it."""
+        """Adds the input of a command, which a later command of the pipeline may read."""
         self._given.append(len(self._pieces))
         self._pieces.append(piece)
 

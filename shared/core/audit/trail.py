@@ -1,4 +1,4 @@
-"""Audit records on their way: secrets masked, then to the log and to the store."""
+"""The way of an audit record: its secrets are masked, then the log gets it, then the store."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ STORE_SECONDS = 5.0
 class AuditTrail:
     """An ``AuditLog`` that writes to the log, and keeps what concerns a session in the store.
 
-    The log has every record; it comes first, as it cannot fail. What cannot be stored is
+    The log has every record; it comes first, as it cannot fail. A record that cannot be stored is
     logged once more, with severity ERROR.
 
     Args:
@@ -57,7 +57,7 @@ class AuditTrail:
         await self._stored(shown)
 
     async def digest_key(self) -> bytes | None:
-        """See ``AuditLog``. It is read once; what fails is logged, and tried again with the next act."""
+        """See ``AuditLog``. It is read once. A failure is logged, and the next act tries again."""
         if self._key is None:
             try:
                 async with asyncio.timeout(self._seconds):
@@ -73,7 +73,7 @@ class AuditTrail:
             async with asyncio.timeout(self._seconds):
                 await self._store.put(record)
         except Exception:
-            # Whatever it is: the act is done, or being done, and the log has its record.
+            # No error stops the act: it is done, or being done, and the log has its record.
             words = (record.id, record.action, record.session_id)
             log.exception("audit record %s (%s on %s) is not stored", *words)
 
@@ -104,7 +104,7 @@ class AuditTrail:
 
 
 async def _looked_at(text: str) -> Masked:
-    """The text as it may be shown; nothing of it, if that cannot be found out."""
+    """The text as it may be shown, or none of it if that cannot be found out."""
     try:
         return await asyncio.to_thread(look, text) if len(text) > _LONG_CHARACTERS else look(text)
     except Exception:

@@ -1,4 +1,4 @@
-"""A file that is open in the pod: what it is, and then its bytes."""
+"""A file that is open in the pod: first its facts, then its bytes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _LOOK = re.compile(
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class FileFacts:
-    """What an open file is.
+    """The facts about an open file.
 
     Attributes:
         size: In bytes.
@@ -40,7 +40,7 @@ class FileFacts:
         """From what the script says.
 
         Raises:
-            TransferFailed: It makes no sense.
+            TransferFailed: The script's answer makes no sense.
         """
         found = _LOOK.fullmatch(line)
         if found is None:
@@ -130,7 +130,7 @@ class OpenFile:
             await self._record(outcome, size)
 
     async def aclose(self) -> None:
-        """Closes it. Who has not chosen anything ends the script so."""
+        """Closes the file. If nothing was chosen, this ends the script."""
         if not self._wish.done():
             self._wish.set_result(b"")
             await self._answer.end_quietly()

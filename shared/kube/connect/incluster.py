@@ -11,9 +11,9 @@ from pathlib import Path
 
 from shared.errors import ConnectionFailed
 from shared.kube.api.connection import Connection
-from shared.kube.connect import tls
-from shared.kube.connect.access import TokenFile
-from shared.kube.connect.urls import is_host
+from shared.kube.connect.access import tls
+from shared.kube.connect.access.authorization import TokenFile
+from shared.kube.connect.access.urls import is_host
 
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 

@@ -1,6 +1,6 @@
-"""What job.sh writes, read: the records of a job's log, and its status lines.
+"""Reads what job.sh writes: the records of a job's log, and its status lines.
 
-The session's own processes can write to these files too: nothing in them is trusted.
+The session's own processes can write to these files too, so this module trusts nothing in them.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ SUPERVISOR_GONE = "the job's supervisor was ended from outside"
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class PodTime:
-    """The pod's clock and ours, as they were when the job was started.
+    """The pod's clock and ours at the start of the job.
 
     Attributes:
         epoch: Our time then, in milliseconds since 1970.
@@ -56,10 +56,10 @@ def read_status(line: str) -> tuple[str, JobReport | None]:
     """A line of ``status``.
 
     Returns:
-        The job's id, and what the pod knows of it: None if nothing.
+        The job's id, and its report; None if the pod does not know the job.
 
     Raises:
-        ValueError: It is no such line.
+        ValueError: The line has another form.
         KeyError: Likewise.
     """
     job_id, state, *words = line.split(" ", 7)
@@ -103,7 +103,7 @@ class JobLog:
     """Reads what ``follow`` says, as it comes.
 
     Args:
-        since: The place from which on it was asked for; output before it is left out.
+        since: The place that ``follow`` was asked to begin at; output before it is left out.
     """
 
     def __init__(self, since: JobCursor) -> None:
@@ -118,7 +118,7 @@ class JobLog:
 
     @property
     def held_bytes(self) -> int:
-        """What has come of a record whose end has not."""
+        """Bytes of the record whose end has not come yet."""
         return len(self._rest)
 
     @property
@@ -137,7 +137,7 @@ class JobLog:
         """
         self._rest += data
         rest, position = self._rest, 0
-        # Of a record that comes in crumbs nothing is looked at twice.
+        # A record may come in crumbs: no byte of it is looked at twice.
         while len(rest) - position >= self._wanted:
             newline = rest.find(b"\n", position + self._looked, position + _MAX_LINE)
             if newline < 0:
@@ -160,7 +160,7 @@ class JobLog:
             raise _no_place()
 
     def _heard(self, words: Sequence[str], data: bytes, length: int) -> Iterator[JobRecord]:
-        """The events of a record; a log that goes on without any is none."""
+        """The events of a record; a log that goes on without events is refused."""
         self._silent += length
         if self._silent > _MAX_SILENT_BYTES:
             raise ValueError("nothing new")
@@ -174,7 +174,7 @@ class JobLog:
             return
         begin = Place(_number(words[1]), 0) if words[0] == "g" else self._place
         self._place = Place(begin.part, begin.size + length)
-        # Of several events only the last leaves the record behind: whoever saw but the first
+        # Only the last of several events leaves the record behind: whoever has seen only the first
         # comes back to its beginning.
         events = list(self._events(words, data))
         for number, (event, at) in enumerate(events, 1):

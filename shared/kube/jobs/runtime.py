@@ -1,4 +1,4 @@
-"""Jobs in session pods: the adapter behind ``JobRuntime``. All it does in a pod is run job.sh."""
+"""Jobs in session pods: the adapter behind ``JobRuntime``. In a pod it runs job.sh and nothing else."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ class JobLimits:
     """What the operator allows.
 
     Attributes:
-        disk_bytes: Of one job's output; when there is more, the oldest goes.
-        unfinished: Jobs of one session at once.
+        disk_bytes: Most bytes of one job's output; when there is more, the oldest goes.
+        unfinished: Most jobs of one session at once.
         follow_seconds: Longest stream of output; it can be taken up where it ended.
     """
 
@@ -55,7 +55,7 @@ class KubernetesJobs:
     Args:
         pods: Runs the commands.
         limits: What the operator allows.
-        held: Counts the bytes that are held of what pods answer; None: nobody asks.
+        held: Counts the bytes of pods' answers that are held; None: nobody wants to know.
     """
 
     def __init__(self, pods: PodRuntime, limits: JobLimits, held: Held | None = None) -> None:
@@ -123,7 +123,7 @@ class KubernetesJobs:
         *,
         answers: int = 1,
     ) -> list[str]:
-        """Runs job.sh and gives the lines of its answer, which are so many."""
+        """Runs job.sh and gives the lines of its answer, of which there must be as many as are asked for."""
         command = Command(argv=argv, timeout_seconds=_ANSWER_SECONDS, stdin=stdin, internal=True)
         said = self._pods.execute(session, command)
         answer, end = await short_answer(

@@ -1,4 +1,4 @@
-"""Whether something goes on in a session's pod: the adapter behind ``Activity``."""
+"""Whether a process works in a session's pod: the adapter behind ``Activity``."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class KubernetesActivity:
 
     Args:
         pods: Runs the command.
-        held: Counts the bytes that are held of what pods answer; None: nobody asks.
+        held: Counts the bytes of pods' answers that are held; None: nobody wants to know.
     """
 
     def __init__(self, pods: PodRuntime, held: Held | None = None) -> None:

@@ -113,7 +113,7 @@ class KubernetesInventory:
             names.setdefault(session.namespace, set()).add(session.pod_name)
         waits = [self._wait_gone(namespace, waited, end) for namespace, waited in names.items()]
         left: dict[str, set[str]] = {}
-        # All are waited for: none goes on behind the fault of another.
+        # Waits for all of them: no task goes on when another has failed.
         answers = await asyncio.gather(*waits, return_exceptions=True)
         for namespace, answer in zip(names, answers, strict=True):
             if isinstance(answer, BaseException):
@@ -122,7 +122,7 @@ class KubernetesInventory:
         return {session.id for session in sessions if session.pod_name not in left[session.namespace]}
 
     async def _wait_gone(self, namespace: str, names: set[str], end: float) -> set[str]:
-        """Those of these pods that are still there at the end."""
+        """Which of these pods are still there at the end."""
         loop = asyncio.get_running_loop()
         while True:
             present, since = await self._names(namespace)
@@ -136,7 +136,7 @@ class KubernetesInventory:
                     return names
             if loop.time() >= end:
                 return names
-            # The watch broke, or said nothing for a while: look again, which says why.
+            # The watch broke, or said nothing for a while. A new look says why.
             await asyncio.sleep(0.1)
 
     async def _watch_gone(self, namespace: str, since: str, names: set[str]) -> None:

@@ -50,7 +50,7 @@ _KEYS = ("mountPath", "name", "containerPort", "ip")
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class PodOptions:
-    """What of a pod's manifest is the operator's choice and the same for all sessions."""
+    """The parts of a pod's manifest that the operator chooses for all sessions."""
 
     service_account: str
     runtime_class: str
@@ -61,7 +61,7 @@ class PodOptions:
 
     @property
     def jobs_volume_bytes(self) -> int:
-        """A volume that is overfull ends its pod; jobs keep to their room, and need a little besides."""
+        """The jobs' room and a little more: a volume that is overfull ends its pod."""
         return self.jobs_disk_bytes * 9 // 8
 
     @property
@@ -70,7 +70,7 @@ class PodOptions:
 
         With less the kubelet would evict the pod before a volume meets its own bound
         (https://kubernetes.io/docs/concepts/storage/ephemeral-storage/). GKE Autopilot gives 1 GiB
-        to who says nothing, and 10 GiB at most
+        to a pod that asks for nothing, and 10 GiB at most
         (https://cloud.google.com/kubernetes-engine/docs/concepts/autopilot-resource-requests).
         """
         others = len(_MOUNTS) - 1
@@ -124,7 +124,7 @@ def _metadata(session: Session) -> JsonObject:
 
 
 def _spec(session: Session, options: PodOptions) -> JsonObject:
-    # Of a pod that is there it can only be shortened, but a session's life can be made longer.
+    # Kubernetes lets nobody make it longer for a pod that exists, but a session's life can be made longer.
     asked = math.ceil((session.expires_at - session.created_at).total_seconds())
     life = max(asked, options.max_ttl_seconds)
     jobs = str(options.jobs_volume_bytes)

@@ -143,7 +143,7 @@ class KubernetesRuntime:
         await self._api.request("GET", "/version", timeout_seconds=5)
 
     async def close(self) -> None:
-        """Ends what still runs in the background - commands of callers that are gone - then disconnects."""
+        """Ends the commands of callers that are gone, which still run in the background, then disconnects."""
         if self._background:
             await asyncio.wait(self._background, timeout=_DRAIN_SECONDS)
         await self._api.close()
@@ -217,7 +217,7 @@ class KubernetesRuntime:
         return (await self._cluster.look(session.cluster_identity)).sight is Sight.HERE
 
     async def _no_exec(self, error: ApiError, session: Session) -> Exception:
-        """Why the API server did not start an exec: most often the pod is not (or no more) running."""
+        """Why the API server did not start an exec. Most often the pod does not run, or not any more."""
         if error.kubernetes_reason != "UpgradeRefused" or error.code in (401, 403):
             return error
         status = await self.status(session)

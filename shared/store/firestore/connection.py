@@ -80,7 +80,7 @@ class Connection:
 
     async def close(self) -> None:
         """Closes the channel."""
-        await self.client.transport.close()  # type: ignore[no-untyped-call]
+        await self.client.transport.close()  # type: ignore[no-untyped-call] # the library has no annotations there
 
 
 async def connect(project: str, database: str, emulator_host: str) -> Connection:

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Protocol
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
+from starlette.websockets import WebSocketDisconnect
 
 from shared.core.person import NOBODY, Person
 from shared.core.telemetry import Telemetry
 from shared.identity.model import IdentityVerifier
 from shared.web.http import logs
 from shared.web.http.call import Call
-from shared.web.http.problems import instance_of, problem_response
+from shared.web.http.problems import as_known, instance_of, problem_response
 from shared.web.http.request_log import RequestLog
 from shared.web.http.routing import AnyRoute, Route, SocketRoute, find
 from shared.web.websocket.call import SocketCall
@@ -111,8 +112,12 @@ class Entry:
                 route, params, caller = await self._admit(connection, told)
                 assert isinstance(route, SocketRoute), "find() gives a route of the connection's kind"
                 await route.handler(SocketCall(socket, caller, told.request_id, params))
+            except WebSocketDisconnect:
+                pass  # the caller has gone: nobody is left to be told
             except Exception as error:  # noqa: BLE001 - whatever happens, the caller gets a close code
-                await close_with(socket, error)
+                known = as_known(error)
+                logs.failed(known.reason)
+                await close_with(socket, known)
 
     async def _admit(
         self, connection: HTTPConnection, told: RequestLog

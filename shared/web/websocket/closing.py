@@ -10,15 +10,14 @@ import contextlib
 
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
-from shared.web.http import logs
-from shared.web.http.problems import as_known
+from shared.errors import GamguiError
 
 _FIRST = 4000
 _MAX_REASON_BYTES = 123
 """A control frame holds 125 bytes (RFC 6455, 5.5), of which the code takes two."""
 
 
-async def close_with(socket: WebSocket, error: Exception) -> None:
+async def close_with(socket: WebSocket, error: GamguiError) -> None:
     """Ends a WebSocket for an error.
 
     A socket that is not accepted yet is accepted first: who closes before that answers the upgrade with
@@ -26,13 +25,9 @@ async def close_with(socket: WebSocket, error: Exception) -> None:
 
     Args:
         socket: In any state.
-        error: What was raised. That the other side has gone is no error.
+        error: What happened.
     """
-    if isinstance(error, WebSocketDisconnect):
-        return
-    known = as_known(error)
-    logs.failed(known.reason)
     with contextlib.suppress(RuntimeError, OSError, WebSocketDisconnect):  # the other side has gone meanwhile
         if socket.application_state is WebSocketState.CONNECTING:
             await socket.accept()
-        await socket.close(_FIRST + known.status, known.reason[:_MAX_REASON_BYTES])
+        await socket.close(_FIRST + error.status, error.reason[:_MAX_REASON_BYTES])

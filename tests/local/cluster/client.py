@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import aiohttp
+import yarl
 
 from local.cluster import LocalCluster
 
@@ -85,7 +86,7 @@ class Client:
             data = io.BytesIO(body if isinstance(body, bytes) else json.dumps(body).encode())
             if content_type is not None:
                 sent["Content-Type"] = content_type
-        url = aiohttp.client.URL(self.cluster.url + path, encoded=True)
+        url = yarl.URL(self.cluster.url + path, encoded=True)
         async with self.session.request(
             method, url, data=data, headers=sent, ssl=self.tls, skip_auto_headers=skipped
         ) as response:
@@ -108,7 +109,7 @@ class Client:
     @contextlib.asynccontextmanager
     async def watch(self, path: str) -> AsyncIterator[AsyncIterator[dict[str, Any]]]:
         timeout = aiohttp.ClientTimeout(total=None)
-        url = aiohttp.client.URL(self.cluster.url + path, encoded=True)
+        url = yarl.URL(self.cluster.url + path, encoded=True)
         async with self.session.get(url, headers=self.headers(), ssl=self.tls, timeout=timeout) as response:
             assert response.status == 200, await response.text()
 
@@ -160,7 +161,7 @@ class Client:
         self, path: str, *, protocols: tuple[str, ...] = (V5,), method: str = "GET", token: str | None = None
     ) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
         async with self.session.ws_connect(
-            aiohttp.client.URL(self.cluster.url + path, encoded=True),
+            yarl.URL(self.cluster.url + path, encoded=True),
             method=method,
             headers=self.headers(token),
             protocols=protocols,

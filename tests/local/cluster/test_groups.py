@@ -38,7 +38,7 @@ async def client(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterato
 
 
 async def _nothing() -> AsyncIterator[bytes]:
-    for piece in ():
+    for piece in list[bytes]():
         yield piece
 
 

@@ -198,7 +198,7 @@ def test_any_json_is_either_stored_or_refused(resource: Resource, body: dict[str
 
 
 async def test_fuzzed_pods_never_break_a_worker(client: Client) -> None:
-    odd = [
+    odd: list[dict[str, Any]] = [
         {"volumes": [{"name": "v", "nfs": {}}]},
         {"securityContext": {"runAsUser": 2**31 - 1}},
         {"containers": [{"name": "c", "image": "localhost/busybox:1", "workingDir": "not/absolute"}]},

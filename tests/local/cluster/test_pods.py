@@ -3,6 +3,7 @@
 import base64
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,9 +15,9 @@ from .client import Client, pod_manifest, session_manifest, until
 _PODS = "/api/v1/namespaces/rec/pods"
 
 
-async def _start(client: Client, manifest: dict[str, object]) -> None:
+async def _start(client: Client, manifest: dict[str, Any]) -> None:
     await client.create(_PODS, manifest)
-    await client.ready(str(manifest["metadata"]["name"]))  # type: ignore[index]
+    await client.ready(str(manifest["metadata"]["name"]))
 
 
 async def test_the_products_pod_has_its_folders_and_environment(

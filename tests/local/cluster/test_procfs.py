@@ -1,5 +1,6 @@
 """What a pod sees of /proc where it has no process ids of its own."""
 
+import functools
 import os
 import subprocess
 import uuid
@@ -26,6 +27,14 @@ wait
 
 def _words(pid: int) -> list[str]:
     return Path(f"/proc/{pid}/cmdline").read_text().split("\0")[:-1]
+
+
+def _has_words(pid: int, words: list[str]) -> bool:
+    return _words(pid) == words
+
+
+def _ignores(pid: int, expected: bool) -> bool:
+    return ignores_termination(pid) is expected
 
 
 def _run(*argv: str, **variables: str) -> subprocess.Popen[bytes]:
@@ -59,7 +68,7 @@ async def test_a_pod_sees_its_own_processes_and_no_others(
     assert main.stdout is not None
     children = {int(main.stdout.readline()): f"sleep {number}".split() for number in (3151, 3152, 3153)}
     for child, words in children.items():
-        await until(lambda child=child, words=words: _words(child) == words)
+        await until(functools.partial(_has_words, child, words))
     entered = _run("sleep", "3154", MARK=mark)
     asking = _run("sh", "-c", "sleep 3155 & wait", MARK=mark)
     stranger = _run("sleep", "3156", MARK=f"{mark}x", X=f"MARK={mark}")
@@ -89,7 +98,7 @@ async def test_process_1_notices_sigterm_only_if_it_has_a_handler() -> None:
     for script, ignores in (("exec sleep 3157", True), ("trap : TERM; echo; wait; sleep 3157", False)):
         process = _run("sh", "-c", script)
         try:
-            await until(lambda process=process, ignores=ignores: ignores_termination(process.pid) is ignores)
+            await until(functools.partial(_ignores, process.pid, ignores))
         finally:
             os.killpg(process.pid, 9)
             process.wait()

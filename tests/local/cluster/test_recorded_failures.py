@@ -66,5 +66,6 @@ async def test_failing_pods_look_as_recorded(client: Client, recording: Recordin
 
 def test_every_recorded_failure_is_covered(recording: Recording) -> None:
     recorded = {step["note"].partition(":")[0] for step in recording("pod-failures")}
-    marks = next(mark for mark in test_failing_pods_look_as_recorded.pytestmark if mark.name == "parametrize")
+    marked: Any = test_failing_pods_look_as_recorded  # pytest adds what its decorators say
+    marks = next(mark for mark in marked.pytestmark if mark.name == "parametrize")
     assert recorded == {*marks.args[1], *_NOT_EMULATED}

@@ -55,7 +55,7 @@ async def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[
 
 @pytest.fixture
 def application(app: App) -> ASGIApp:
-    return serving([*execs.ENTRY.routes, *jobs.ENTRY.routes], lambda: app)  # type: ignore[arg-type,return-value]
+    return serving([*execs.ENTRY.routes, *jobs.ENTRY.routes], lambda: app)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Which GKE cluster is meant, and what can go wrong on the way to it."""
+"""Names a GKE cluster, and the errors on the way to it."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from google.cloud.container_v1.types import Cluster
 
 from shared.errors import ConnectionFailed
 from shared.kube.api.connection import Connection
-from shared.kube.connect import tls
+from shared.kube.connect.access import tls
 from shared.kube.connect.gke.cluster import ClusterId
 from shared.kube.connect.gke.endpoint import choose_endpoint
 from shared.kube.connect.gke.google_tokens import GoogleCredentials

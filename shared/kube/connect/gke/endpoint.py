@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 
 from google.cloud.container_v1.types import Cluster
 
+from shared.kube.connect.access.urls import is_base_url, is_ip
 from shared.kube.connect.gke.cluster import ClusterId
-from shared.kube.connect.urls import is_base_url, is_ip
 from shared.settings.cluster import GkeEndpoint
 
 

@@ -19,8 +19,8 @@ import google.auth.transport.requests
 import requests
 
 from shared.errors import ConnectionFailed
-from shared.kube.connect.access import is_token
-from shared.kube.connect.renewal import Lease, Renewal, lease_until
+from shared.kube.connect.access.authorization import is_token
+from shared.kube.connect.access.renewal import Lease, Renewal, lease_until
 
 _T = TypeVar("_T")
 
@@ -147,7 +147,7 @@ def _find() -> tuple[Any, str | None]:
 
 
 async def _in_thread(call: Callable[[], _T], timeout_seconds: float) -> _T:
-    """Runs what blocks. It cannot be stopped, but nobody waits longer than this."""
+    """Runs a blocking call. Nothing can stop it, but nobody waits longer than this."""
     async with asyncio.timeout(timeout_seconds):
         return await asyncio.to_thread(call)
 

@@ -1,4 +1,4 @@
-"""Asking Google's API for a cluster (container.googleapis.com, ``ClusterManager.GetCluster``)."""
+"""Asks Google's API for a cluster (container.googleapis.com, ``ClusterManager.GetCluster``)."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from google.cloud.container_v1.services.cluster_manager.transports import Cluste
 from google.cloud.container_v1.types import Cluster, GetClusterRequest
 
 from shared.errors import ConnectionFailed
+from shared.kube.connect.access.urls import is_base_url
 from shared.kube.connect.gke.cluster import ClusterId
 from shared.kube.connect.gke.google_tokens import GoogleCredentials
-from shared.kube.connect.urls import is_base_url
 
 DEFAULT_ENDPOINT = "container.googleapis.com:443"
 _TIMEOUT_SECONDS = 10.0

@@ -12,12 +12,12 @@ from pathlib import Path
 
 from shared.errors import ConnectionFailed
 from shared.kube.api.connection import Connection
-from shared.kube.connect import tls
+from shared.kube.connect.access import tls
+from shared.kube.connect.access.urls import is_base_url, is_host
 from shared.kube.connect.kubeconfig.fields import Origin, invalid
 from shared.kube.connect.kubeconfig.files import read_file, read_reference
 from shared.kube.connect.kubeconfig.model import Cluster, Context, Kubeconfig, User, merge, parse
 from shared.kube.connect.kubeconfig.user import credentials_for, load_certificate_of
-from shared.kube.connect.urls import is_base_url, is_host
 
 _log = logging.getLogger(__name__)
 

@@ -1,6 +1,6 @@
 """Reading YAML with the types that a kubeconfig's fields must have.
 
-What is wrong is told by file and place, never by what stands there: it may be a secret.
+An error names the file and the place, never the text there, which may be a secret.
 """
 
 from __future__ import annotations
@@ -59,11 +59,11 @@ class _Loader(yaml.SafeLoader):
         only those between two digits do not; a number that no 64 bits hold is text.
         """
         if kind is not yaml.ScalarNode or not implicit[0] or value[:1] not in _BEGIN_NUMBERS:
-            return super().resolve(kind, value, implicit)  # type: ignore[no-untyped-call]
+            return super().resolve(kind, value, implicit)  # type: ignore[no-untyped-call] # PyYAML has no annotations there
         number = _BETWEEN_DIGITS.sub("", value) if value[0] == "." else value.replace("_", "")
         if _DECIMAL.fullmatch(number) and math.isinf(float(number)):
             return self.DEFAULT_SCALAR_TAG
-        return super().resolve(kind, number, implicit)  # type: ignore[no-untyped-call]
+        return super().resolve(kind, number, implicit)  # type: ignore[no-untyped-call] # PyYAML has no annotations there
 
 
 _Loader.yaml_implicit_resolvers = {}

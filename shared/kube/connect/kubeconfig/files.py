@@ -1,4 +1,4 @@
-"""Reading kubeconfig files and the files that they name. Blocking: call it in a thread."""
+"""Reads kubeconfig files and the files that they name. It blocks: call it in a thread."""
 
 from __future__ import annotations
 

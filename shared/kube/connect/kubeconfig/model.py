@@ -4,7 +4,7 @@ Format: https://kubernetes.io/docs/reference/config-api/kubeconfig.v1/. Merging:
 file that names an entry wins it whole, and the first current-context counts
 (https://kubernetes.io/docs/concepts/configuration/organize-cluster-access-kubeconfig/).
 What kubectl refuses is refused: wrong types, duplicate names, base64 that is none.
-Nothing is read from other files here, see ``kubeconfig_connection``.
+This module reads no other file; ``connection`` does.
 """
 
 from __future__ import annotations

@@ -11,9 +11,9 @@ import ssl
 
 from shared.errors import ConnectionFailed
 from shared.kube.api.connection import Credentials
-from shared.kube.connect import tls
-from shared.kube.connect.access import FixedAuthorization, TokenFile, is_token
-from shared.kube.connect.exec_plugin import ExecPlugin
+from shared.kube.connect.access import tls
+from shared.kube.connect.access.authorization import FixedAuthorization, TokenFile, is_token
+from shared.kube.connect.kubeconfig.exec_plugin import ExecPlugin
 from shared.kube.connect.kubeconfig.files import read_reference, resolve_path
 from shared.kube.connect.kubeconfig.model import Cluster, User
 

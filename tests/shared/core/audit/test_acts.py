@@ -6,8 +6,9 @@ import pytest
 
 from shared.core.audit.model import NO_SESSION
 from shared.errors import ConnectionFailed, TooManyRequests
-from tests.shared.core.sessions.test_service import ALICE, NEW, TRUE, make_world
+from tests.shared.core.sessions.test_service import NEW, TRUE, make_world
 from tests.shared.store.samples import SetClock
+from tests.support.people import ALICE
 from tests.support.stores import SqliteStore
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 import pytest
 
@@ -130,10 +131,10 @@ async def _record(auditor: Auditor) -> None:
 
 @pytest.mark.parametrize("work", [_act, _record])
 async def test_a_record_is_kept_though_its_waiter_is_cancelled_again_and_again(
-    work: Callable[[Auditor], AsyncGenerator[None, None]],
+    work: Callable[[Auditor], Coroutine[Any, Any, None]],
 ) -> None:
     kept = SlowAudit()
-    working = asyncio.create_task(work(Auditor(kept, SetClock())))  # type: ignore[arg-type]
+    working = asyncio.create_task(work(Auditor(kept, SetClock())))
     for _ in range(3):
         await turns()
         working.cancel()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from logging.handlers import BufferingHandler
 
@@ -28,6 +28,9 @@ RECORD = AuditRecord(
 
 
 FLAGS = {"masked": True, "truncated": False}
+
+
+Detail = Mapping[str, str | int | None]
 
 
 class MemoryAudit:
@@ -78,7 +81,7 @@ async def test_secrets_are_masked_in_the_log_and_in_the_store(lines: list[loggin
     await AuditTrail(store).announce(RECORD)
     assert "canary" not in repr(store.records)
     await AuditTrail(store).record(RECORD)
-    shown = {
+    shown: Detail = {
         "command": "gam update user bob password ***",
         "size": 7,
         "none": None,
@@ -163,11 +166,11 @@ async def test_a_command_that_cannot_be_masked_is_not_shown_and_its_record_is_ke
     store = MemoryAudit()
     trail = AuditTrail(store)
     await asyncio.get_running_loop().shutdown_default_executor()  # the process ends
-    hidden = {"command": "gam user bob password canary" * 100, "exit_code": 3}
+    hidden: Detail = {"command": "gam user bob password canary" * 100, "exit_code": 3}
     await trail.announce(dataclasses.replace(RECORD, outcome="started", detail=hidden))
     assert store.records[RECORD.id].outcome == "started"
     await trail.record(dataclasses.replace(RECORD, detail=hidden))
-    shown = {"command": "***", "exit_code": 3, "masked": True, "truncated": True}
+    shown: Detail = {"command": "***", "exit_code": 3, "masked": True, "truncated": True}
     assert store.records[RECORD.id] == dataclasses.replace(RECORD, detail=shown)
     assert {entry.levelname for entry in lines} == {"ERROR", "INFO"}
     assert "canary" not in "".join(map(logging.Formatter().format, lines))

@@ -55,7 +55,7 @@ async def full(world: World, folder: Path, owners: int, each: int) -> None:
             await asyncio.sleep(10**6)
         return 0
 
-    world.cluster.processes = processes  # type: ignore[method-assign]
+    world.cluster.processes = processes  # type: ignore[method-assign] # takes the method's place
 
 
 async def runs_until_ended(world: World, session: Session, most: int) -> int:
@@ -114,7 +114,7 @@ def test_of_many_that_are_due_only_those_in_work_are_in_memory(tmp_path: Path) -
                 counts.append(sum(isinstance(one, Session) for one in gc.get_objects()))
             return 0
 
-        world.cluster.processes = processes  # type: ignore[method-assign]
+        world.cluster.processes = processes  # type: ignore[method-assign] # takes the method's place
         await world.cleanup.run(dry_run=True)
         assert counts[0] <= 100 + 2 * 16  # a page of them, and those in work
 
@@ -223,7 +223,8 @@ def test_a_fault_with_one_that_is_due_holds_up_no_other_and_leaves_nothing_runni
         async def fails_for_bob(session: Session) -> Session:
             if session.owner == BOB and session.failed_looks:
                 raise OverflowError("not what we expect")
-            return await update(session)
+            updated: Session = await update(session)
+            return updated
 
         world.cluster.error = ClusterUnavailable("only what is due is of interest here")
         idle = {"state": S.RUNNING, "last_used_at": NOON - timedelta(hours=2)}
@@ -236,7 +237,7 @@ def test_a_fault_with_one_that_is_due_holds_up_no_other_and_leaves_nothing_runni
             await asyncio.sleep(2)
             return 0
 
-        world.cluster.processes = processes  # type: ignore[method-assign]
+        world.cluster.processes = processes  # type: ignore[method-assign] # takes the method's place
         world.store.update = fails_for_bob
         before = asyncio.all_tasks()
         report = await world.cleanup.run(dry_run=False)

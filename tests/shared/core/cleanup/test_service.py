@@ -198,7 +198,7 @@ async def test_work_that_begins_while_cleanup_decides_saves_the_session(world: W
         await world.store.update(dataclasses.replace(session, last_used_at=world.clock.now()))
         return 0
 
-    world.cluster.processes = used  # type: ignore[method-assign]
+    world.cluster.processes = used  # type: ignore[method-assign,assignment] # takes the method's place
     assert named(await world.run())[session.id] == (Action.LEFT, "it was changed at the same time")
     assert await world.state(session) is S.RUNNING
     assert world.runtime.journal == []
@@ -358,7 +358,7 @@ async def test_a_run_that_is_broken_off_leaves_nothing_begun_of_what_was_waiting
         begun.set()
         await asyncio.sleep(3600)
 
-    world.cluster.delete = hangs  # type: ignore[method-assign]
+    world.cluster.delete = hangs  # type: ignore[method-assign] # takes the method's place
     run = asyncio.create_task(world.run())
     await begun.wait()
     run.cancel()
@@ -405,10 +405,10 @@ async def test_sessions_that_cannot_be_read_are_told_and_hold_up_no_other(world:
     changes: dict[str, Any] = {"pod": False, "expires_at": NOON - timedelta(hours=1), "idle_seconds": 60}
     spoiled = [await world.has(S.RUNNING, **changes) for _ in range(3)]
     for one in spoiled:
-        await world.store.update(dataclasses.replace(one, resources=None))  # type: ignore[arg-type]
+        await world.store.update(dataclasses.replace(one, resources=None))  # type: ignore[arg-type] # stored by a version that knew others
     session = await world.has(S.RUNNING, **{**changes, "expires_at": NOON})
     job = await world.store.create_job(a_job(session_id=session.id))
-    await world.store.update_job(dataclasses.replace(job, state="resting"))  # type: ignore[arg-type]
+    await world.store.update_job(dataclasses.replace(job, state="resting"))  # type: ignore[arg-type] # stored by a version that knew others
     report = await world.run()
     assert await world.state(session) is S.DELETED
     left = [one for one in report.decisions if one.action is Action.LEFT]
@@ -435,7 +435,7 @@ async def test_a_fault_of_ours_with_one_pod_that_is_gone_holds_up_no_other(world
             raise OverflowError("not what we expect")
         return await update(session)
 
-    world.store.update = fails  # type: ignore[method-assign]
+    world.store.update = fails  # type: ignore[method-assign] # takes the method's place
     report = await world.run()
     assert [await world.state(one) for one in sessions] == [S.DELETING, *[S.DELETED] * 8]
     assert report.faults == [] and report.count("session", Action.LEFT) == 1

@@ -108,7 +108,7 @@ async def test_what_is_put_while_cleanup_runs_stays(world: World) -> None:
             world.cluster.kept[name] = dataclasses.replace(kept, version="2")
         return OwnerUse(live=False, at=None)
 
-    world.store.owner_use = used  # type: ignore[method-assign]
+    world.store.owner_use = used  # type: ignore[method-assign] # takes the method's place
     report = await world.run()
     assert expired(report) == [] and len(world.cluster.kept) == 1
     assert world.audit.records == []
@@ -131,7 +131,7 @@ async def test_a_store_that_does_not_answer_keeps_them(world: World) -> None:
     async def fails(owner: str) -> OwnerUse:
         raise StoreUnavailable("The session store does not answer.")
 
-    world.store.owner_use = fails  # type: ignore[method-assign]
+    world.store.owner_use = fails  # type: ignore[method-assign] # takes the method's place
     report = await world.run()
     assert expired(report) == [] and report.count("credentials", Action.LEFT) == 1
 

@@ -147,7 +147,7 @@ async def test_a_session_that_others_change_meanwhile_is_passed_on_with_their_ch
             await update(waiting.pop())
         return await update(changed)
 
-    world.sqlite.update = late  # type: ignore[method-assign]
+    world.sqlite.update = late  # type: ignore[method-assign,assignment] # takes the method's place
     assert (await service_of(world).rebind(ROOT, ALICE.email, NEXT.subject)).sessions == 1
     stored = await world.stored(session)
     assert (stored.name, stored.subject) == ("renamed", NEXT.subject)
@@ -181,7 +181,7 @@ async def test_a_session_that_never_stands_still_is_an_error_that_says_so(world:
             raise VersionConflict("changed meanwhile", session=changed.id)
         return await update(changed)
 
-    world.sqlite.update = never  # type: ignore[method-assign]
+    world.sqlite.update = never  # type: ignore[method-assign,assignment] # takes the method's place
     with pytest.raises(VersionConflict):
         await service_of(world).rebind(ROOT, ALICE.email, NEXT.subject)
     assert (await world.stored(other)).subject == NEXT.subject

@@ -12,6 +12,7 @@ import pytest
 
 from shared.core.files.download import FileFacts
 from shared.core.files.listing import Entry, first_entries
+from shared.core.files.scripts import Script
 from tests.shared.core.files.test_put_script import NAMES
 from tests.support.patience import PATIENCE
 from tests.support.pod_scripts import SEPARATE, Pod, names_in
@@ -181,11 +182,11 @@ async def test_a_large_folder_is_listed_in_pages_that_make_up_the_whole(pod: Pod
 )
 @pytest.mark.parametrize("script", ["list", "archive"])
 def test_what_is_no_folder_of_the_workspace_is_neither_listed_nor_packed(
-    pod: Pod, script: str, path: str, word: bytes
+    pod: Pod, script: Script, path: str, word: bytes
 ) -> None:
     (pod.workspace / "file").touch()
     (pod.workspace / "out").symlink_to(pod.outside)
-    assert pod.run(script, path) == (1, word)  # type: ignore[arg-type]
+    assert pod.run(script, path) == (1, word)
 
 
 def test_a_folder_is_packed_with_all_that_is_in_it_and_links_as_links(pod: Pod) -> None:

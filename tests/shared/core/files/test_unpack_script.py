@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from shared.core.files.scripts import Script
 from shared.core.files.unpack import NO_PLAN
 from tests.shared.core.files.test_put_script import NAMES, OTHER, wait_for_rest
 from tests.support.patience import PATIENCE
@@ -189,7 +190,7 @@ def begun(pod: Pod):  # type: ignore[no-untyped-def] # Popen
 
 
 @pytest.mark.parametrize("script", ["put", "list", "archive", "unpack"])
-def test_what_a_killed_script_leaves_is_removed_by_the_next(pod: Pod, script: str) -> None:
+def test_what_a_killed_script_leaves_is_removed_by_the_next(pod: Pod, script: Script) -> None:
     process = begun(pod)
     if script == "list":
         pod.run("list")
@@ -204,7 +205,7 @@ def test_what_a_killed_script_leaves_is_removed_by_the_next(pod: Pod, script: st
     elif script == "unpack":
         unpack(pod, {"other": DATA})
     else:
-        pod.run(script)  # type: ignore[arg-type]
+        pod.run(script)
     assert pod.rests == []
     assert kept.read_bytes() == OTHER
 

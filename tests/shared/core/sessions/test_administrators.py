@@ -7,6 +7,7 @@ import dataclasses
 import pytest
 
 from shared.core.audit.auditor import Auditor
+from shared.core.audit.model import AuditRecord
 from shared.core.paging import Cursor
 from shared.core.person import Person
 from shared.core.sessions.access import SessionAccess
@@ -14,10 +15,10 @@ from shared.core.sessions.audit import SessionAudit
 from shared.core.sessions.model import Session, SessionState
 from shared.core.sessions.states import SessionStates
 from shared.errors import GamguiError, NotFound, PermissionDenied
-from tests.shared.core.sessions.test_service import ALICE, BOB, NEW, TRUE, World, make_world
+from tests.shared.core.sessions.test_service import NEW, TRUE, World, make_world
 from tests.shared.store.samples import RETENTION, SetClock
 from tests.support.clusters import pods_of
-from tests.support.people import ROOT
+from tests.support.people import ALICE, BOB, ROOT
 from tests.support.stores import SqliteStore
 
 AS = {"as": "administrator"}
@@ -136,7 +137,8 @@ async def test_pages_of_records_follow_on_each_other(world: World) -> None:
         await world.run(session)
     for record in world.audit.records:
         await world.sqlite.audit.put(record)
-    audit, seen = audit_of(world), []
+    audit = audit_of(world)
+    seen: list[AuditRecord] = []
     after: Cursor | None = None
     while True:
         page, after = await audit.records(ALICE, session.id, limit=3, after=after)

@@ -114,7 +114,7 @@ class World:
 
     async def has(self, *states: SessionState, **changes: Any) -> Session:
         """A session with three jobs of which nobody has seen the end."""
-        session = await self.store.create(a_session(**changes))
+        session: Session = await self.store.create(a_session(**changes))
         for state in states:
             session = await self.store.update(session.to(state, NOON))
         for _ in range(3):
@@ -140,7 +140,7 @@ def in_world(folder: Path, answer: Answer, test: Callable[[World], Awaitable[Non
         sessions = SessionService(
             **known,
             places={DEFAULT: pods},
-            credentials=None,  # type: ignore[arg-type]
+            credentials=None,  # type: ignore[arg-type] # nothing here asks for credentials
             namespace="gamgui",
             slots=ExecSlots(9),
             limit=9,

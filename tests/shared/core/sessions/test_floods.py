@@ -269,7 +269,7 @@ class Ready:
 
 @pytest.mark.parametrize("size", [0, 1, 1000, 65536])
 async def test_others_have_their_turn_while_a_flood_is_received(size: int) -> None:
-    socket = ExecSocket(Ready(b"x" * size))  # type: ignore[arg-type]
+    socket = ExecSocket(Ready(b"x" * size))  # type: ignore[arg-type] # a stand-in for a WebSocket
     turns = 0
 
     async def others() -> None:

@@ -7,6 +7,7 @@ import contextlib
 import dataclasses
 import gc
 import time
+from collections.abc import AsyncIterator
 
 import aiohttp
 import pytest
@@ -190,7 +191,7 @@ async def test_a_watch_that_stays_silent_is_cut() -> None:
 
 
 @contextlib.asynccontextmanager
-async def closing(api: KubeApi):  # type: ignore[no-untyped-def]
+async def closing(api: KubeApi) -> AsyncIterator[KubeApi]:
     """The client, closed at the end."""
     try:
         yield api

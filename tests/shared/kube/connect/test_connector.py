@@ -8,7 +8,7 @@ import pytest
 
 from shared.errors import ConnectionFailed
 from shared.kube.api.connection import Connection
-from shared.kube.connect.access import FixedAuthorization
+from shared.kube.connect.access.authorization import FixedAuthorization
 from shared.kube.connect.connector import ClusterConnector
 from shared.settings.cluster import ClusterSettings
 

@@ -13,7 +13,7 @@ import pytest
 
 from shared.errors import ConnectionFailed
 from shared.kube.api.connection import Connection
-from shared.kube.connect.access import TokenFile
+from shared.kube.connect.access.authorization import TokenFile
 from shared.kube.connect.incluster import from_service_account
 from shared.kube.connect.resolver import resolve
 from shared.settings.cluster import ClusterSettings

@@ -39,7 +39,7 @@ async def read(answer: Answer) -> Credentials:
         return await KubernetesSecrets(api, "gamgui").get(ANN)
 
 
-SECRET = {
+SECRET: dict[str, Any] = {
     "apiVersion": "v1",
     "kind": "Secret",
     "metadata": {
@@ -62,7 +62,7 @@ async def test_the_first_files_make_exactly_this_secret() -> None:
 
 async def test_a_secret_that_is_there_is_replaced_as_a_whole_if_it_still_has_its_version() -> None:
     (request,) = await replaced([WRITTEN], Credentials({FILE.name: FILE}, "7"))
-    metadata = {**SECRET["metadata"], "resourceVersion": "7"}  # type: ignore[dict-item]
+    metadata = {**SECRET["metadata"], "resourceVersion": "7"}
     assert request == ("PUT", f"{PATH}/{credentials_name(ANN.email)}", {**SECRET, "metadata": metadata})
 
 
@@ -95,19 +95,19 @@ async def test_what_others_did_is_a_conflict(credentials: Credentials, script: l
 
 
 async def test_files_are_read_with_their_times() -> None:
-    metadata = {**SECRET["metadata"], "resourceVersion": "9"}  # type: ignore[dict-item]
+    metadata = {**SECRET["metadata"], "resourceVersion": "9"}
     found = await read(Answer(body={**SECRET, "metadata": metadata}))
     assert found == Credentials({FILE.name: FILE}, "9", ANN.subject)
 
 
 @pytest.mark.parametrize("notes", [None, {}, {"gamgui.io/updated-oauth2.txt": "2026-03-01T12:00:00+00:00"}])
 async def test_a_secret_of_an_earlier_release_says_not_whose_it_is(notes: dict[str, str] | None) -> None:
-    metadata = {**SECRET["metadata"], "annotations": notes}  # type: ignore[dict-item]
+    metadata = {**SECRET["metadata"], "annotations": notes}
     assert (await read(Answer(body={**SECRET, "metadata": metadata}))).subject == ""
 
 
 async def test_the_secret_of_who_had_the_address_before_is_refused() -> None:
-    metadata = {**SECRET["metadata"], "annotations": {"gamgui.io/subject": owner_hash("google:1")}}  # type: ignore[dict-item]
+    metadata = {**SECRET["metadata"], "annotations": {"gamgui.io/subject": owner_hash("google:1")}}
     with pytest.raises(Conflict) as caught:
         await read(Answer(body={**SECRET, "metadata": metadata}))
     assert caught.value.reason == "OWNER_CHANGED"
@@ -136,7 +136,7 @@ async def passed_on(
 
 
 async def test_a_secret_is_passed_on_with_all_that_is_in_it() -> None:
-    metadata = {**SECRET["metadata"], "resourceVersion": "9", "finalizers": ["a/b"]}  # type: ignore[dict-item]
+    metadata = {**SECRET["metadata"], "resourceVersion": "9", "finalizers": ["a/b"]}
     theirs = {**SECRET, "metadata": metadata, "data": {"oauth2.txt": "e30=", "other": "eA=="}}
     files, (_, (method, body)) = await passed_on([Answer(body=theirs), WRITTEN])
     assert (files, method) == (("oauth2.txt",), "PUT")
@@ -152,7 +152,7 @@ async def test_what_is_his_already_or_nobodys_is_left_alone() -> None:
 
 
 async def test_passing_on_what_was_changed_meanwhile_is_a_conflict() -> None:
-    metadata = {**SECRET["metadata"], "resourceVersion": "9"}  # type: ignore[dict-item]
+    metadata = {**SECRET["metadata"], "resourceVersion": "9"}
     with pytest.raises(VersionConflict):
         await passed_on([Answer(body={**SECRET, "metadata": metadata}), failure(409, "Conflict")])
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 
 import pytest
 
@@ -19,7 +19,8 @@ from tests.support.patience import PATIENCE
 
 async def pod_lives(grace: bool) -> PodStatus:
     """Never returns."""
-    return await asyncio.get_running_loop().create_future()  # type: ignore[no-any-return]
+    await asyncio.Event().wait()
+    raise AssertionError
 
 
 async def pod_is_gone(grace: bool) -> PodStatus:
@@ -29,7 +30,7 @@ async def pod_is_gone(grace: bool) -> PodStatus:
 async def run(
     url: str,
     command: Command | None = None,
-    pod_lost: object = pod_lives,
+    pod_lost: Callable[[bool], Awaitable[PodStatus]] = pod_lives,
     shutdown: asyncio.Event | None = None,
 ) -> list[ExecEvent]:
     """Runs a command against the server and answers its events."""
@@ -45,7 +46,7 @@ async def run(
         api,
         Container("ns", "pod", "session"),
         command,
-        pod_lost=pod_lost,  # type: ignore[arg-type]
+        pod_lost=pod_lost,
         background=background,
         shutdown=shutdown or asyncio.Event(),
     )

@@ -26,7 +26,7 @@ class Silent:
 
 @pytest.mark.parametrize("turns", range(6))
 async def test_a_close_that_meets_the_end_of_a_wait_closes_all_the_same(turns: int) -> None:
-    socket = ExecSocket(Silent())  # type: ignore[arg-type]
+    socket = ExecSocket(Silent())  # type: ignore[arg-type] # a stand-in for a WebSocket
     waiting = asyncio.create_task(socket.receive(0))
     for _ in range(turns):
         await asyncio.sleep(0)

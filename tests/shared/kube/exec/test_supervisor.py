@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -30,14 +31,14 @@ async def nothing() -> AsyncIterator[bytes]:
     yield b""
 
 
-def command(*argv: str, limit: float = PATIENCE, stdin: bool = False, **options: object) -> Command:
+def command(*argv: str, limit: float = PATIENCE, stdin: bool = False, **options: Any) -> Command:
     """A command whose supervisor ends it after ``limit`` seconds."""
     return Command(
         argv=argv,
         timeout_seconds=limit - LIMIT_MARGIN,
         stdin=nothing() if stdin else None,
         workdir=str(options.pop("workdir", "/tmp")),
-        **options,  # type: ignore[arg-type]
+        **options,
     )
 
 

@@ -56,7 +56,8 @@ def test_each_record_is_an_event_with_its_time_and_place() -> None:
 
 @given(st.lists(st.integers(min_value=1, max_value=20), max_size=200))
 def test_the_pieces_in_which_it_comes_make_no_difference(sizes: list[int]) -> None:
-    data, log, records = HEAD + LOG + END, JobLog(JobCursor()), []
+    data, log = HEAD + LOG + END, JobLog(JobCursor())
+    records: list[JobRecord] = []
     for size in [*sizes, len(data)]:
         records += log.feed(data[:size])
         data = data[size:]

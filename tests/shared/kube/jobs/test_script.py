@@ -230,7 +230,7 @@ def test_who_does_not_listen_is_killed_after_five_seconds(jobs: Jobs, mark: str)
 
 def test_its_time_limit_ends_it(jobs: Jobs, mark: str) -> None:
     job, _ = jobs.start("sleep", mark, limit=1)
-    report = jobs.ended(job, 10)
+    report = jobs.ended(job)
     assert (report.state, report.exit_code) == (JobState.TIMED_OUT, 143)
     jobs.gone(job)
 
@@ -263,7 +263,7 @@ def test_what_left_the_group_and_keeps_the_output_open_does_not_hold_up_the_end(
     jobs: Jobs, mark: str
 ) -> None:
     job, _ = jobs.start("sh", "-c", f"setsid sleep {mark} & sleep 0.3; echo done")
-    report = jobs.ended(job, 10)
+    report = jobs.ended(job)
     assert (report.state, report.exit_code, report.stdout_bytes) == (JobState.EXITED, 0, 5)
     assert data(jobs.follow(job), "stdout") == b"done\n"
     processes.end(f"sleep {mark}")
@@ -354,7 +354,7 @@ def test_more_than_the_limit_are_refused_and_leave_nothing(jobs: Jobs, mark: str
 
 
 def test_output_of_the_oldest_finished_jobs_makes_room(jobs: Jobs) -> None:
-    finished = []
+    finished: list[str] = []
     for _ in range(3):
         job, _ = jobs.start("head", "-c", str(BOUND // 2), "/dev/zero", most=2)
         jobs.ended(job)

@@ -44,7 +44,7 @@ SESSION = Session(
     credentials=("oauth2.txt",),
 )
 
-WHOLE = {
+WHOLE: dict[str, Any] = {
     "apiVersion": "v1",
     "kind": "Pod",
     "metadata": {
@@ -120,7 +120,7 @@ WHOLE = {
 
 def test_the_manifest_is_exactly_this() -> None:
     manifest = pod_manifest(SESSION, OPTIONS)
-    manifest["metadata"]["labels"]["gamgui.io/owner"] = WHOLE["metadata"]["labels"]["gamgui.io/owner"]  # type: ignore[index]
+    manifest["metadata"]["labels"]["gamgui.io/owner"] = WHOLE["metadata"]["labels"]["gamgui.io/owner"]
     assert manifest == WHOLE
 
 

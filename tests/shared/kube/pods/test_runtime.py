@@ -9,7 +9,13 @@ from typing import Any
 import pytest
 
 from shared.core.sessions.pod import PodPhase
-from shared.errors import ClusterUnavailable, ConfigurationError, SessionStartFailed, TooManyRequests
+from shared.errors import (
+    ClusterUnavailable,
+    ConfigurationError,
+    GamguiError,
+    SessionStartFailed,
+    TooManyRequests,
+)
 from shared.kube.pods.manifest import PodOptions
 from shared.kube.pods.runtime import KubernetesRuntime
 from tests.shared.kube.api.test_client import closing
@@ -76,7 +82,7 @@ RBAC = 'pods is forbidden: User "fn@demo.iam.gserviceaccount.com" cannot create 
     ],
 )
 async def test_every_refusal_of_a_create_is_told_as_what_it_is(
-    answer: Answer, kind: type, reason: str
+    answer: Answer, kind: type[GamguiError], reason: str
 ) -> None:
     async with KubeServer([answer]).running() as server, closing(api_at(server.url)) as api:
         with pytest.raises(kind) as caught:

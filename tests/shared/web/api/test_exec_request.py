@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from starlette.responses import JSONResponse, Response
+from starlette.types import ASGIApp
 
 from shared.errors import InvalidRequest
 from shared.settings.commands import CommandSettings
@@ -89,7 +90,7 @@ def test_what_breaks_a_rule_is_refused_with_the_field(query: bytes, reason: str,
     assert len(refused.value.detail) < 500
 
 
-def application() -> object:
+def application() -> ASGIApp:
     async def handler(call: Call) -> Response:
         command = await read_command(call, RequestBody(), COMMANDS)
         return JSONResponse({"argv": list(command.argv), "has_stdin": command.stdin is not None})
@@ -99,7 +100,7 @@ def application() -> object:
 
 async def post(path: str, content: bytes, **headers: str) -> httpx.Response:
     sent = {name.replace("_", "-"): value for name, value in headers.items()}
-    return await ask(application(), path, method="POST", content=content, headers=sent)  # type: ignore[arg-type]
+    return await ask(application(), path, method="POST", content=content, headers=sent)
 
 
 async def test_a_body_of_octets_is_input_and_is_not_looked_into() -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 from starlette.responses import Response
+from starlette.types import Message
 
 from shared.core.commands import ExecEvent, ExecResult, Exit, Output, Started
 from shared.errors import ClusterUnavailable, Conflict
@@ -272,7 +273,7 @@ async def test_the_end_is_told_before_what_is_done_behind_it_and_the_response_en
         await asyncio.Event().wait()
         raise AssertionError
 
-    async def send(message: dict[str, Any]) -> None:
+    async def send(message: Message) -> None:
         sent.extend(message.get("body", b""))
         if b'"exit_code":0' in sent:
             told.set()
@@ -287,7 +288,7 @@ async def test_the_end_is_told_before_what_is_done_behind_it_and_the_response_en
         "client": ("127.0.0.1", 1),
     }
     serve = serving([Route("POST", "/exec", handler)])
-    serving_it = asyncio.create_task(serve(scope, receive, send))  # type: ignore[arg-type]
+    serving_it = asyncio.create_task(serve(scope, receive, send))
     async with asyncio.timeout(PATIENCE):
         await told.wait()
         assert not serving_it.done()

@@ -43,7 +43,8 @@ def log_of(said: Chunks) -> bytes:
 def events(log: bytes, cursor: str = "") -> list[dict[str, Any]]:
     since = read_cursor(cursor)
     assert since is not None
-    found, output = [], OutputEvents(since)
+    found: list[dict[str, Any]] = []
+    output = OutputEvents(since)
     for record in JobLog(since).feed(HEAD + log[since.place.size :]):
         found += output.take(record)
     return found

@@ -45,7 +45,7 @@ def application(app: App) -> ASGIApp:
     import functions.owners.main as module
 
     vars(module)["app"] = lambda: app
-    return serving(OWNERS, lambda: app)  # type: ignore[arg-type,return-value]
+    return serving(OWNERS, lambda: app)
 
 
 async def rebind(

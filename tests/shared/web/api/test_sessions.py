@@ -13,7 +13,7 @@ from starlette.datastructures import QueryParams
 
 from shared.core.ids import new_session_id
 from shared.core.paging import Cursor
-from shared.core.sessions.model import SessionState
+from shared.core.sessions.model import Session, SessionState
 from shared.errors import InvalidRequest
 from shared.web.api.sessions import Listing, listing_of, page_json, session_json
 from shared.web.http.paging import page_token
@@ -128,8 +128,8 @@ def test_a_page_has_a_token_unless_it_is_the_last() -> None:
 
 
 @given(sessions)
-def test_a_session_is_json_whatever_it_holds_and_lacks_what_is_not_known(session: object) -> None:
-    shown = session_json(session)  # type: ignore[arg-type]
+def test_a_session_is_json_whatever_it_holds_and_lacks_what_is_not_known(session: Session) -> None:
+    shown = session_json(session)
     assert json.loads(json.dumps(shown, allow_nan=False)) == shown
     assert None not in shown.values()
     assert "version" not in shown

@@ -118,7 +118,7 @@ async def test_a_connection_that_breaks_in_the_body_is_no_fault_of_ours() -> Non
         ],
         "client": ("127.0.0.1", 1),
     }
-    await serving([Route("POST", "/", handler)])(scope, receive, send)  # type: ignore[arg-type]
+    await serving([Route("POST", "/", handler)])(scope, receive, send)  # type: ignore[arg-type] # a plain dict is a scope too
     assert sent[0]["status"] == 400
 
 

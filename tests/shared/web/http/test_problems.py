@@ -17,9 +17,10 @@ from shared.errors import (
     TooManyRequests,
     Unauthenticated,
 )
+from shared.kube.api.errors import ApiError
 from shared.web.http.problems import problem
 from shared.web.http.routing import Route
-from tests.support.web_app import ask, raising, serving
+from tests.support.web_app import WebApp, ask, raising, serving
 
 SECRET = "ya29.canary-secret"
 
@@ -30,7 +31,7 @@ def all_errors(base: type[GamguiError] = GamguiError) -> list[type[GamguiError]]
 
 @pytest.mark.parametrize("kind", all_errors(), ids=lambda kind: kind.__name__)
 async def test_each_error_becomes_a_problem_with_its_status_and_reason(kind: type[GamguiError]) -> None:
-    error = kind(404, "NotFound", "x") if kind.__name__ == "ApiError" else kind("What went wrong.")
+    error = ApiError(404, "NotFound", "x") if kind is ApiError else kind("What went wrong.")
     answer = await ask(serving([Route("GET", "/", raising(error))]))
     assert answer.status_code == kind.status
     assert answer.headers["content-type"] == "application/problem+json"
@@ -49,7 +50,7 @@ def records() -> Iterator[list[logging.LogRecord]]:
     """What the module logs."""
     kept: list[logging.LogRecord] = []
     handler = logging.Handler()
-    handler.emit = kept.append  # type: ignore[method-assign]
+    handler.emit = kept.append  # type: ignore[method-assign,assignment] # takes the method's place
     logger = logging.getLogger("shared.web.http.problems")
     logger.addHandler(handler)
     yield kept
@@ -87,12 +88,12 @@ async def test_nothing_of_an_errors_cause_leaves() -> None:
 
 
 async def test_settings_that_are_wrong_are_a_problem_too() -> None:
-    def fails() -> object:
+    def fails() -> WebApp:
         raise GamguiError(
             "AUTH_AUDIENCE is not set", reason="CONFIGURATION_INVALID", variable="AUTH_AUDIENCE"
         )
 
-    answer = await ask(serving([Route("GET", "/", raising(AssertionError()))], fails))  # type: ignore[arg-type]
+    answer = await ask(serving([Route("GET", "/", raising(AssertionError()))], fails))
     assert (answer.status_code, answer.json()["variable"]) == (500, "AUTH_AUDIENCE")
 
 

@@ -166,7 +166,7 @@ async def test_a_streams_line_comes_when_it_has_ended_and_counts_all_of_it(lines
         yield b"b"
 
     connection = Connection()
-    running = asyncio.create_task(connection.run(bytes_of(source())))  # type: ignore[arg-type]
+    running = asyncio.create_task(connection.run(bytes_of(source())))  # type: ignore[arg-type] # anything that is iterated over
     await asyncio.wait_for(connection.begun.wait(), PATIENCE)
     assert lines.all() == []
     await asyncio.sleep(0.1)
@@ -215,7 +215,7 @@ async def test_a_response_that_the_server_cancels_has_its_line(lines: Lines) -> 
         await asyncio.Event().wait()
 
     connection = Connection()
-    running = asyncio.create_task(connection.run(bytes_of(source())))  # type: ignore[arg-type]
+    running = asyncio.create_task(connection.run(bytes_of(source())))  # type: ignore[arg-type] # anything that is iterated over
     await asyncio.wait_for(connection.begun.wait(), PATIENCE)
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)

@@ -294,7 +294,8 @@ _fields = st.sampled_from(["name", "image", "resources", "env", "labels", "ttl_s
     st.binary() | st.dictionaries(_fields, _json, max_size=3).map(lambda value: json.dumps(value).encode())
 )
 def test_any_bytes_are_a_body_or_an_invalid_request(body: bytes) -> None:
-    for shape in (CreateSessionBody, ExecBody):
+    shapes: tuple[type[CreateSessionBody | ExecBody], ...] = (CreateSessionBody, ExecBody)
+    for shape in shapes:
         try:
             known = decode(body, shape)
             if isinstance(known, CreateSessionBody):

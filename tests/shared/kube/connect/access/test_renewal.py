@@ -9,7 +9,7 @@ import math
 import pytest
 
 from shared.errors import ConnectionFailed
-from shared.kube.connect.renewal import Lease, Renewal, lease_until
+from shared.kube.connect.access.renewal import Lease, Renewal, lease_until
 
 
 class Source:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from shared.errors import ConnectionFailed
-from shared.kube.connect.renewal import Lease, Renewal
+from shared.kube.connect.access.renewal import Lease, Renewal
 
 _MAX_TOKEN_BYTES = 64 * 1024
 _REREAD_SECONDS = 60.0

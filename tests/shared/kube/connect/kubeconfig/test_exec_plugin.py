@@ -17,7 +17,7 @@ from shared.errors import ConnectionFailed
 from shared.kube.api.client import KubeApi
 from shared.kube.api.connection import Connection
 from shared.kube.connect.connector import ClusterConnector
-from shared.kube.connect.exec_plugin import ExecPlugin
+from shared.kube.connect.kubeconfig.exec_plugin import ExecPlugin
 from shared.kube.connect.kubeconfig.fields import Origin
 from shared.kube.connect.kubeconfig.model import parse
 from shared.kube.connect.resolver import resolve

@@ -1,4 +1,4 @@
-"""Running a small program for its output, within time and size, on the event loop."""
+"""Runs a small program for its output on the event loop, within bounds of time and size."""
 
 from __future__ import annotations
 

@@ -16,12 +16,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from shared.errors import ConnectionFailed
-from shared.kube.connect import tls
-from shared.kube.connect.access import is_token
+from shared.kube.connect.access import tls
+from shared.kube.connect.access.authorization import is_token
+from shared.kube.connect.access.renewal import Lease, Renewal, lease_until
 from shared.kube.connect.kubeconfig.files import read_reference, resolve_path
 from shared.kube.connect.kubeconfig.model import Cluster, ExecConfig, User
-from shared.kube.connect.renewal import Lease, Renewal, lease_until
-from shared.kube.connect.subprocesses import ProgramError, run_program
+from shared.kube.connect.kubeconfig.subprocesses import ProgramError, run_program
 
 _GROUP = "client.authentication.k8s.io/"
 _VERSIONS = (_GROUP + "v1", _GROUP + "v1beta1")

@@ -8,6 +8,7 @@ from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from shared.errors import GamguiError
+from shared.reasons import Reason
 from shared.settings import Settings
 from shared.web.http import logs
 
@@ -58,7 +59,7 @@ async def status(app: App) -> Report:
     except GamguiError as error:
         connection = {"method": None, "reason": error.reason, "detail": error.detail}
     except TimeoutError:
-        connection = {"method": None, "reason": "TIMEOUT", "detail": "no connection in time"}
+        connection = {"method": None, "reason": Reason.TIMEOUT, "detail": "no connection in time"}
     return {
         "version": app.version,
         "revision": app.settings.platform.k_revision or None,
@@ -86,6 +87,6 @@ async def _check(ping: Awaitable[None]) -> Report:
     except GamguiError as error:
         fault = {"reason": error.reason, "detail": error.detail}
     except TimeoutError:
-        fault = {"reason": "TIMEOUT", "detail": f"no answer within {_CHECK_SECONDS:g} s"}
+        fault = {"reason": Reason.TIMEOUT, "detail": f"no answer within {_CHECK_SECONDS:g} s"}
     latency = round((time.monotonic() - started) * 1000, 1)
     return {"status": "unavailable" if fault else "ok", "latency_ms": latency, **fault}

@@ -18,6 +18,7 @@ from shared.core.jobs.model import Job, JobState
 from shared.core.sessions.model import Resources, Session, SessionState
 from shared.core.sessions.ports import RequestRecord
 from shared.errors import InternalError
+from shared.reasons import Reason
 
 Document: TypeAlias = dict[str, Any]
 
@@ -226,7 +227,7 @@ def utc(time: datetime) -> datetime:
 
 def invalid(what: str) -> InternalError:
     """That a document is not what it should be."""
-    return InternalError(f"A stored {what} cannot be read.", reason="DOCUMENT_INVALID")
+    return InternalError(f"A stored {what} cannot be read.", reason=Reason.DOCUMENT_INVALID)
 
 
 LISTED = (*(name for name in get_type_hints(Session) if name not in ("env", _VERSION)), "check_at")

@@ -15,6 +15,7 @@ from shared.core.sessions.pod import PodPhase, PodStatus
 from shared.core.sessions.ports import PodRuntime, SessionStore
 from shared.core.telemetry import Telemetry
 from shared.errors import GamguiError
+from shared.reasons import Reason
 
 _Store = TypeVar("_Store", bound=SessionStore)
 _SILENT_METHODS = ("close",)
@@ -92,4 +93,4 @@ class _ObservedRuntime:
         """Counts once what is found: a session that has failed, or is being deleted, is not asked about."""
         live = session.state in (SessionState.PENDING, SessionState.RUNNING)
         if live and status.phase is PodPhase.FAILED:
-            self._telemetry.pod_failed(status.code or "POD_FAILED")
+            self._telemetry.pod_failed(status.code or Reason.POD_FAILED)

@@ -13,6 +13,7 @@ from shared.core.files.tar_header import BLOCK_BYTES
 from shared.core.files.tar_reader import Member, TarReader
 from shared.core.files.upload import too_large
 from shared.errors import InvalidRequest, TransferFailed
+from shared.reasons import Reason
 
 _RUN_BYTES = 2 * 1024 * 1024
 """Small files of one folder go together up to here: each run costs the pod some processes."""
@@ -177,7 +178,7 @@ class FolderUpload:
         self._reader.end()
         if not self._digests <= {"", self._hash.hexdigest()}:
             raise InvalidRequest(
-                "the body is not what its digest says; nothing was stored", reason="DIGEST_MISMATCH"
+                "the body is not what its digest says; nothing was stored", reason=Reason.DIGEST_MISMATCH
             )
 
     def _begin(self, member: Member) -> Iterator[bytes]:

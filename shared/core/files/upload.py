@@ -11,6 +11,7 @@ from collections.abc import Set as AbstractSet
 from shared.core.files.paths import WorkspacePath
 from shared.core.files.script_output import SHA256
 from shared.errors import InvalidRequest, PayloadTooLarge, TransferFailed
+from shared.reasons import Reason
 
 _LONG_BYTES = 32 * 1024 * 1024
 """From here on it saves more time than it takes to hash in the pod while the rest still comes."""
@@ -160,19 +161,19 @@ class Upload:
         if self.length is not None and self._size != self.length:
             raise InvalidRequest(
                 f"the body has {self._size} bytes, not {self.length} as announced",
-                reason="INVALID_FIELD",
+                reason=Reason.INVALID_FIELD,
                 field="Content-Range",
             )
         if not self._digests <= {"", self._hash.hexdigest()}:
             raise InvalidRequest(
-                "the body is not what its digest says; nothing was stored", reason="DIGEST_MISMATCH"
+                "the body is not what its digest says; nothing was stored", reason=Reason.DIGEST_MISMATCH
             )
 
 
 def too_large(max_bytes: int) -> PayloadTooLarge:
     """What a file of more than ``max_bytes`` is refused with."""
     return PayloadTooLarge(
-        f"the file is larger than {max_bytes} bytes", reason="FILE_TOO_LARGE", max_bytes=max_bytes
+        f"the file is larger than {max_bytes} bytes", reason=Reason.FILE_TOO_LARGE, max_bytes=max_bytes
     )
 
 

@@ -34,6 +34,7 @@ from shared.core.sessions.model import Session, SessionState, too_many_sessions
 from shared.core.sessions.names import owner_hash
 from shared.core.sessions.ports import RequestRecord
 from shared.errors import Conflict, StoreUnavailable, VersionConflict
+from shared.reasons import Reason
 from shared.store import documents
 from shared.store.documents import Document
 from shared.store.firestore import queries
@@ -101,7 +102,7 @@ class FirestoreStore:
                 raise _Contended("Too many requests contend for one owner's sessions.")
         elif await self.get(session.id) is None:
             raise too_many_sessions(limit)
-        raise Conflict(f"Session {session.id} exists.", reason="SESSION_EXISTS", session=session.id)
+        raise Conflict(f"Session {session.id} exists.", reason=Reason.SESSION_EXISTS, session=session.id)
 
     async def get(self, session_id: str) -> Session | None:
         """See ``SessionStore.get``."""
@@ -133,7 +134,7 @@ class FirestoreStore:
         """See ``JobStore.create_job``."""
         answer = await self._documents.write(JOBS, job.id, _job_document(job), ABSENT)
         if answer.version is None:
-            raise Conflict(f"Job {job.id} exists.", reason="JOB_EXISTS", job=job.id)
+            raise Conflict(f"Job {job.id} exists.", reason=Reason.JOB_EXISTS, job=job.id)
         return dataclasses.replace(job, version=answer.version)
 
     async def get_job(self, job_id: str) -> Job | None:

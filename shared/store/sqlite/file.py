@@ -19,6 +19,7 @@ import aiosqlite
 
 from shared.core.paging import Cursor
 from shared.errors import StoreUnavailable
+from shared.reasons import Reason
 from shared.store import documents
 from shared.store.readable import readable
 
@@ -222,7 +223,9 @@ async def _make_schema(connection: aiosqlite.Connection) -> None:
     await connection.execute_fetchall("BEGIN IMMEDIATE")
     found = await _user_version(connection)
     if found > len(_SCHEMAS):
-        raise StoreUnavailable("The file at SQLITE_PATH was made by a newer release.", reason="STORE_TOO_NEW")
+        raise StoreUnavailable(
+            "The file at SQLITE_PATH was made by a newer release.", reason=Reason.STORE_TOO_NEW
+        )
     for statements in _SCHEMAS[found:]:
         for statement in statements:
             await connection.execute_fetchall(statement)

@@ -21,6 +21,7 @@ from shared.core.sessions.model import Session, SessionState, too_many_sessions
 from shared.core.sessions.names import owner_hash
 from shared.core.sessions.ports import RequestRecord
 from shared.errors import Conflict, VersionConflict
+from shared.reasons import Reason
 from shared.store import documents
 from shared.store.readable import readable
 from shared.store.sqlite.audit import SqliteAudit
@@ -84,7 +85,7 @@ class SqliteStore:
         if not await self._file.rows(_INSERT_SESSION, {**values, "limit": limit}):
             if limit is not None and await self.get(session.id) is None:
                 raise too_many_sessions(limit)
-            raise Conflict(f"Session {session.id} exists.", reason="SESSION_EXISTS", session=session.id)
+            raise Conflict(f"Session {session.id} exists.", reason=Reason.SESSION_EXISTS, session=session.id)
         return dataclasses.replace(session, version=version)
 
     async def get(self, session_id: str) -> Session | None:
@@ -117,7 +118,7 @@ class SqliteStore:
         created_at = documents.microseconds(job.created_at)
         values = (job.id, version, job.session_id, created_at, _job_document(job))
         if not await self._file.rows(_INSERT_JOB, values):
-            raise Conflict(f"Job {job.id} exists.", reason="JOB_EXISTS", job=job.id)
+            raise Conflict(f"Job {job.id} exists.", reason=Reason.JOB_EXISTS, job=job.id)
         return dataclasses.replace(job, version=version)
 
     async def get_job(self, job_id: str) -> Job | None:

@@ -13,6 +13,7 @@ from starlette.responses import JSONResponse, Response
 from shared.core.sessions.idempotency import IdempotentRequests
 from shared.core.sessions.ports import RequestRecord
 from shared.errors import GamguiError, InvalidRequest
+from shared.reasons import Reason
 from shared.web.http.call import Call
 from shared.web.http.problems import ProblemResponse, instance_of, problem
 
@@ -61,7 +62,7 @@ async def answer_once(call: Call, body: bytes, requests: IdempotentRequests, cre
     if len(keys) > 1 or not _KEY.fullmatch(keys[0]):
         raise InvalidRequest(
             "Idempotency-Key is sent once and is 1 to 255 visible ASCII characters",
-            reason="INVALID_FIELD",
+            reason=Reason.INVALID_FIELD,
             field="Idempotency-Key",
         )
     record = await requests.begin(

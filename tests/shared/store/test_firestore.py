@@ -18,6 +18,7 @@ import pytest
 from grpc import StatusCode
 
 from shared.errors import Conflict, GamguiError, InternalError, StoreUnavailable, VersionConflict
+from shared.reasons import Reason
 from shared.store.documents import job_document, request_document, session_document
 from shared.store.firestore.documents import FirestoreDocuments
 from shared.store.firestore.store import FirestoreStore
@@ -108,7 +109,7 @@ class TestRealConflicts:
         firestore.faults = [Fault("Commit")]
         with pytest.raises(Conflict) as caught:
             await store.create(created)
-        assert caught.value.reason == "SESSION_EXISTS"
+        assert caught.value.reason == Reason.SESSION_EXISTS
         assert await store.get(created.id) == current
 
     async def test_reads_are_repeated(self, store: FirestoreStore, firestore: FaultyFirestore) -> None:

@@ -38,6 +38,8 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, TypeAlias
 
+from shared.reasons import Reason
+
 FieldValue: TypeAlias = str | int | float | bool | list[str] | None
 
 
@@ -47,7 +49,7 @@ class GamguiError(Exception):
     Args:
         detail: One sentence for the caller. Never holds a secret, a stack trace
             or an internal address.
-        reason: Stable UPPER_SNAKE code of the error; the class's own by default.
+        reason: Why, in the stable word for it; the class's own by default.
         retry_after_seconds: When a repetition may succeed, if that is known.
         fields: The values that ``detail`` mentions, as extension members of the
             problem document.
@@ -55,13 +57,13 @@ class GamguiError(Exception):
 
     status: ClassVar[int] = 500
     title: ClassVar[str] = "Internal error"
-    default_reason: ClassVar[str] = "INTERNAL"
+    default_reason: ClassVar[Reason] = Reason.INTERNAL
 
     def __init__(
         self,
         detail: str,
         *,
-        reason: str | None = None,
+        reason: Reason | None = None,
         retry_after_seconds: float | None = None,
         **fields: FieldValue,
     ) -> None:
@@ -77,7 +79,7 @@ class InvalidRequest(GamguiError):
 
     status = 400
     title = "Invalid request"
-    default_reason = "INVALID_REQUEST"
+    default_reason = Reason.INVALID_REQUEST
 
 
 class Unauthenticated(GamguiError):
@@ -85,7 +87,7 @@ class Unauthenticated(GamguiError):
 
     status = 401
     title = "Unauthenticated"
-    default_reason = "UNAUTHENTICATED"
+    default_reason = Reason.UNAUTHENTICATED
 
 
 class PermissionDenied(GamguiError):
@@ -93,7 +95,7 @@ class PermissionDenied(GamguiError):
 
     status = 403
     title = "Permission denied"
-    default_reason = "PERMISSION_DENIED"
+    default_reason = Reason.PERMISSION_DENIED
 
 
 class NotFound(GamguiError):
@@ -101,7 +103,7 @@ class NotFound(GamguiError):
 
     status = 404
     title = "Not found"
-    default_reason = "NOT_FOUND"
+    default_reason = Reason.NOT_FOUND
 
 
 class MethodNotAllowed(GamguiError):
@@ -109,7 +111,7 @@ class MethodNotAllowed(GamguiError):
 
     status = 405
     title = "Method not allowed"
-    default_reason = "METHOD_NOT_ALLOWED"
+    default_reason = Reason.METHOD_NOT_ALLOWED
 
 
 class NotAcceptable(GamguiError):
@@ -117,7 +119,7 @@ class NotAcceptable(GamguiError):
 
     status = 406
     title = "Not acceptable"
-    default_reason = "NOT_ACCEPTABLE"
+    default_reason = Reason.NOT_ACCEPTABLE
 
 
 class Conflict(GamguiError):
@@ -125,13 +127,13 @@ class Conflict(GamguiError):
 
     status = 409
     title = "Conflict"
-    default_reason = "CONFLICT"
+    default_reason = Reason.CONFLICT
 
 
 class VersionConflict(Conflict):
     """A compare-and-set met another version than the one expected."""
 
-    default_reason = "VERSION_CONFLICT"
+    default_reason = Reason.VERSION_CONFLICT
 
 
 class PreconditionFailed(GamguiError):
@@ -139,7 +141,7 @@ class PreconditionFailed(GamguiError):
 
     status = 412
     title = "Precondition failed"
-    default_reason = "PRECONDITION_FAILED"
+    default_reason = Reason.PRECONDITION_FAILED
 
 
 class PayloadTooLarge(GamguiError):
@@ -147,7 +149,7 @@ class PayloadTooLarge(GamguiError):
 
     status = 413
     title = "Payload too large"
-    default_reason = "PAYLOAD_TOO_LARGE"
+    default_reason = Reason.PAYLOAD_TOO_LARGE
 
 
 class UnsupportedMediaType(GamguiError):
@@ -155,7 +157,7 @@ class UnsupportedMediaType(GamguiError):
 
     status = 415
     title = "Unsupported media type"
-    default_reason = "UNSUPPORTED_MEDIA_TYPE"
+    default_reason = Reason.UNSUPPORTED_MEDIA_TYPE
 
 
 class RangeNotSatisfiable(GamguiError):
@@ -163,7 +165,7 @@ class RangeNotSatisfiable(GamguiError):
 
     status = 416
     title = "Range not satisfiable"
-    default_reason = "RANGE_NOT_SATISFIABLE"
+    default_reason = Reason.RANGE_NOT_SATISFIABLE
 
 
 class UnprocessableRequest(GamguiError):
@@ -171,14 +173,14 @@ class UnprocessableRequest(GamguiError):
 
     status = 422
     title = "Unprocessable request"
-    default_reason = "UNPROCESSABLE"
+    default_reason = Reason.UNPROCESSABLE
 
 
 class SessionStartFailed(UnprocessableRequest):
     """Kubernetes says that the session's pod cannot start."""
 
     title = "Session cannot start"
-    default_reason = "SESSION_START_FAILED"
+    default_reason = Reason.SESSION_START_FAILED
 
 
 class TooManyRequests(GamguiError):
@@ -186,7 +188,7 @@ class TooManyRequests(GamguiError):
 
     status = 429
     title = "Too many requests"
-    default_reason = "TOO_MANY_REQUESTS"
+    default_reason = Reason.TOO_MANY_REQUESTS
 
 
 class InternalError(GamguiError):
@@ -197,7 +199,7 @@ class ConfigurationError(GamguiError):
     """Settings are missing, malformed or contradict each other."""
 
     title = "Configuration error"
-    default_reason = "CONFIGURATION_INVALID"
+    default_reason = Reason.CONFIGURATION_INVALID
 
 
 class InsufficientStorage(GamguiError):
@@ -205,7 +207,7 @@ class InsufficientStorage(GamguiError):
 
     status = 507
     title = "Insufficient storage"
-    default_reason = "DISK_FULL"
+    default_reason = Reason.DISK_FULL
 
 
 class Unavailable(GamguiError):
@@ -213,43 +215,43 @@ class Unavailable(GamguiError):
 
     status = 503
     title = "Temporarily unavailable"
-    default_reason = "UNAVAILABLE"
+    default_reason = Reason.UNAVAILABLE
 
 
 class StoreUnavailable(Unavailable):
     """The session store does not answer."""
 
-    default_reason = "STORE_UNAVAILABLE"
+    default_reason = Reason.STORE_UNAVAILABLE
 
 
 class TransferFailed(Unavailable):
     """A file did not get through as a whole; an upload has changed nothing, unless its end was lost."""
 
-    default_reason = "TRANSFER_FAILED"
+    default_reason = Reason.TRANSFER_FAILED
 
 
 class ClusterUnavailable(Unavailable):
     """The Kubernetes API is not reached, or refuses our identity."""
 
-    default_reason = "CLUSTER_UNAVAILABLE"
+    default_reason = Reason.CLUSTER_UNAVAILABLE
 
 
 class ClusterNotKnown(ClusterUnavailable):
     """What is asked for is not on the cluster that is seen, and it was not noted on which cluster it is."""
 
-    default_reason = "CLUSTER_NOT_KNOWN"
+    default_reason = Reason.CLUSTER_NOT_KNOWN
 
 
 class OnAnotherCluster(Unavailable):
     """What is asked for is on a cluster that this instance does not see: nobody here knows how it is."""
 
-    default_reason = "ON_ANOTHER_CLUSTER"
+    default_reason = Reason.ON_ANOTHER_CLUSTER
 
 
 class ConnectionFailed(Unavailable):
     """No source of a cluster connection serves; names each source and why."""
 
-    default_reason = "CLUSTER_CONNECTION_FAILED"
+    default_reason = Reason.CLUSTER_CONNECTION_FAILED
 
 
 _OWN_MEMBERS = ("title", "status", "detail", "reason", "retry_after_seconds")
@@ -279,9 +281,11 @@ def error_from(members: Mapping[str, Any]) -> GamguiError:
     alike = [kind for kind in _kinds(GamguiError) if kind.status == members["status"]]
     alike.sort(key=lambda kind: kind.title != members["title"])
     fields = {name: value for name, value in members.items() if name not in (*_OWN_MEMBERS, *_OF_ONE_REQUEST)}
+    told = str(members["reason"])
     return (alike or [InternalError])[0](
         str(members["detail"]),
-        reason=str(members["reason"]),
+        # A newer release may have kept one that this does not know: the class's own says less, and nothing wrong.
+        reason=Reason(told) if told in Reason.__members__ else None,
         retry_after_seconds=members.get("retry_after_seconds"),
         **fields,
     )

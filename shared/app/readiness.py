@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from shared.core.clusters.model import DEFAULT
 from shared.errors import GamguiError
+from shared.reasons import Reason
 from shared.settings import Settings
 from shared.web.http import logs
 from shared.web.http.encoding import rfc3339
@@ -65,7 +66,7 @@ async def status(app: App) -> Report:
     except GamguiError as error:
         connection = {"method": None, "reason": error.reason, "detail": error.detail}
     except TimeoutError:
-        connection = {"method": None, "reason": "TIMEOUT", "detail": "no connection in time"}
+        connection = {"method": None, "reason": Reason.TIMEOUT, "detail": "no connection in time"}
     return {
         "version": app.version,
         "revision": app.settings.platform.k_revision or None,
@@ -105,6 +106,6 @@ async def _check(ping: Awaitable[None]) -> Report:
     except GamguiError as error:
         fault = {"reason": error.reason, "detail": error.detail}
     except TimeoutError:
-        fault = {"reason": "TIMEOUT", "detail": f"no answer within {_CHECK_SECONDS:g} s"}
+        fault = {"reason": Reason.TIMEOUT, "detail": f"no answer within {_CHECK_SECONDS:g} s"}
     latency = round((time.monotonic() - started) * 1000, 1)
     return {"status": "unavailable" if fault else "ok", "latency_ms": latency, **fault}

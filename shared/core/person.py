@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from shared.errors import Conflict
+from shared.reasons import Reason
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +37,7 @@ def require_same(subject: str, person: Person) -> None:
             "this was made under your e-mail address by another account, which had the address before: "
             f"ask the operator to pass it on to {person.subject} (POST /v1/owners/{person.email}/rebind), "
             f"or to remove it (DELETE /v1/owners/{person.email}/credentials, and sessions one by one)",
-            reason="OWNER_CHANGED",
+            reason=Reason.OWNER_CHANGED,
         )
 
 

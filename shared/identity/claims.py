@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 from shared.errors import PermissionDenied, Unauthenticated
 from shared.identity.model import Identity
+from shared.reasons import Reason
 
 MAX_EMAIL_CHARACTERS = 320
 """Local part (64), ``@`` and domain (255): RFC 5321, section 4.5.3.1."""
@@ -29,7 +30,9 @@ def header(headers: Mapping[str, str], name: str) -> str | None:
     """
     values = [value for key, value in headers.items() if key.lower() == name]
     if len(values) > 1:
-        raise Unauthenticated(f"There is more than one {name} header.", reason="TOKEN_INVALID", header=name)
+        raise Unauthenticated(
+            f"There is more than one {name} header.", reason=Reason.TOKEN_INVALID, header=name
+        )
     return values[0].strip() or None if values else None
 
 
@@ -91,7 +94,7 @@ def known_subject(text: str) -> str | None:
 
 def _account(sub: object) -> str:
     if not isinstance(sub, str) or not _ACCOUNT.fullmatch(sub):
-        raise Unauthenticated("The token names no account.", reason="TOKEN_INVALID")
+        raise Unauthenticated("The token names no account.", reason=Reason.TOKEN_INVALID)
     return sub
 
 
@@ -140,7 +143,7 @@ def require_domain(identity: Identity, allowed: tuple[str, ...], services: tuple
             "Accounts of this domain may not call."
             if identity.domain
             else "Accounts that belong to no Workspace domain may not call.",
-            reason="DOMAIN_NOT_ALLOWED",
+            reason=Reason.DOMAIN_NOT_ALLOWED,
             domain=identity.domain,
         )
     return identity

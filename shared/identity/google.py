@@ -12,6 +12,7 @@ from shared.identity.claims import account_domain, email_address, google_subject
 from shared.identity.keys import KeySet
 from shared.identity.model import Identity
 from shared.identity.tokens import TokenRules, verified_claims
+from shared.reasons import Reason
 from shared.settings.identity import IdentitySettings
 
 KEYS_URL = "https://www.googleapis.com/oauth2/v3/certs"
@@ -41,7 +42,7 @@ class GoogleVerifier:
             raise Unauthenticated(
                 "The token names no verified e-mail address. A service account must ask for its token "
                 "with the e-mail included.",
-                reason="EMAIL_NOT_VERIFIED",
+                reason=Reason.EMAIL_NOT_VERIFIED,
             )
         identity = Identity(
             email=email, subject=google_subject(claims["sub"]), domain=account_domain(email, claims.get("hd"))
@@ -57,10 +58,10 @@ def _bearer_token(headers: Mapping[str, str]) -> str:
     """The token of the header Authorization (RFC 6750, section 2.1)."""
     value = header(headers, "authorization")
     if value is None:
-        raise Unauthenticated("The header Authorization is missing.", reason="TOKEN_MISSING")
+        raise Unauthenticated("The header Authorization is missing.", reason=Reason.TOKEN_MISSING)
     scheme, _, token = value.partition(" ")
     if scheme.lower() != "bearer":
-        raise Unauthenticated("The header Authorization holds no Bearer token.", reason="TOKEN_INVALID")
+        raise Unauthenticated("The header Authorization holds no Bearer token.", reason=Reason.TOKEN_INVALID)
     if not token.strip():
-        raise Unauthenticated("The Bearer token is missing.", reason="TOKEN_MISSING")
+        raise Unauthenticated("The Bearer token is missing.", reason=Reason.TOKEN_MISSING)
     return token.strip()

@@ -12,6 +12,7 @@ from shared.identity.claims import account_domain, email_address, header, iap_su
 from shared.identity.keys import KeySet
 from shared.identity.model import Identity
 from shared.identity.tokens import TokenRules, verified_claims
+from shared.reasons import Reason
 from shared.settings.identity import IdentitySettings
 
 HEADER = "x-goog-iap-jwt-assertion"
@@ -39,12 +40,12 @@ class IapVerifier:
         token = header(headers, HEADER)
         if token is None:
             raise Unauthenticated(
-                "The request did not come through Identity-Aware Proxy.", reason="TOKEN_MISSING"
+                "The request did not come through Identity-Aware Proxy.", reason=Reason.TOKEN_MISSING
             )
         claims = await verified_claims(token, self._rules, self._keys)
         email = email_address(claims.get("email"))
         if email is None:
-            raise Unauthenticated("The token names no e-mail address.", reason="EMAIL_NOT_VERIFIED")
+            raise Unauthenticated("The token names no e-mail address.", reason=Reason.EMAIL_NOT_VERIFIED)
         identity = Identity(
             email=email, subject=iap_subject(claims["sub"]), domain=account_domain(email, claims.get("hd"))
         )

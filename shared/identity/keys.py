@@ -20,6 +20,7 @@ from jwt.algorithms import AllowedPublicKeys
 
 from shared.errors import ConfigurationError, Unavailable
 from shared.identity.loopback import is_loopback
+from shared.reasons import Reason
 
 MIN_AGE_SECONDS = 60.0
 MAX_AGE_SECONDS = 86_400.0
@@ -128,7 +129,7 @@ class KeySet:
                 return self._keys
             raise Unavailable(
                 "The issuer's keys cannot be had now, so no token can be verified.",
-                reason="IDENTITY_KEYS_UNAVAILABLE",
+                reason=Reason.IDENTITY_KEYS_UNAVAILABLE,
                 retry_after_seconds=FETCH_SECONDS,
             ) from error
 
@@ -156,7 +157,7 @@ class KeySet:
 
 
 def _closed() -> Unavailable:
-    return Unavailable("The identity verifier is closed.", reason="IDENTITY_KEYS_UNAVAILABLE")
+    return Unavailable("The identity verifier is closed.", reason=Reason.IDENTITY_KEYS_UNAVAILABLE)
 
 
 def _keys_by_id(body: bytes, algorithm: str) -> Mapping[str, AllowedPublicKeys]:

@@ -14,6 +14,7 @@ import jwt
 
 from shared.errors import Unauthenticated
 from shared.identity.keys import KeySet
+from shared.reasons import Reason
 
 MAX_TOKEN_BYTES = 8192
 LEEWAY_SECONDS = 30
@@ -57,7 +58,7 @@ async def verified_claims(token: str, rules: TokenRules, keys: KeySet) -> Mappin
     key = await keys.key(_key_id(token, rules.algorithm))
     if key is None:
         raise Unauthenticated(
-            "The token is signed with a key that its issuer does not have.", reason="TOKEN_INVALID"
+            "The token is signed with a key that its issuer does not have.", reason=Reason.TOKEN_INVALID
         )
     try:
         return jwt.decode(
@@ -70,35 +71,37 @@ async def verified_claims(token: str, rules: TokenRules, keys: KeySet) -> Mappin
             options={"require": list(_REQUIRED), "strict_aud": True},
         )
     except jwt.ExpiredSignatureError as error:
-        raise Unauthenticated("The token has expired.", reason="TOKEN_EXPIRED") from error
+        raise Unauthenticated("The token has expired.", reason=Reason.TOKEN_EXPIRED) from error
     except jwt.InvalidAudienceError as error:
-        raise Unauthenticated("The token is for another audience.", reason="TOKEN_AUDIENCE") from error
+        raise Unauthenticated("The token is for another audience.", reason=Reason.TOKEN_AUDIENCE) from error
     except jwt.InvalidIssuerError as error:
-        raise Unauthenticated("The token is of another issuer.", reason="TOKEN_ISSUER") from error
+        raise Unauthenticated("The token is of another issuer.", reason=Reason.TOKEN_ISSUER) from error
     except jwt.MissingRequiredClaimError as error:
-        reason = {"aud": "TOKEN_AUDIENCE", "iss": "TOKEN_ISSUER"}.get(error.claim, "TOKEN_INVALID")
+        reason = {"aud": Reason.TOKEN_AUDIENCE, "iss": Reason.TOKEN_ISSUER}.get(
+            error.claim, Reason.TOKEN_INVALID
+        )
         raise Unauthenticated(f"The token lacks the claim {error.claim}.", reason=reason) from error
     except (jwt.PyJWTError, ValueError, TypeError, RecursionError) as error:
         raise Unauthenticated(
-            "The token is malformed, not valid yet, or its signature is wrong.", reason="TOKEN_INVALID"
+            "The token is malformed, not valid yet, or its signature is wrong.", reason=Reason.TOKEN_INVALID
         ) from error
 
 
 def _key_id(token: str, algorithm: str) -> str:
     """The id of the key that the token claims. A text that is no token of ours causes no look-up."""
     if len(token) > MAX_TOKEN_BYTES or not _COMPACT.fullmatch(token):
-        raise Unauthenticated("What was sent is not a token.", reason="TOKEN_INVALID")
+        raise Unauthenticated("What was sent is not a token.", reason=Reason.TOKEN_INVALID)
     if token.endswith(_REMOVED):
         raise Unauthenticated(
             "Cloud Run has removed the token's signature: let callers that pass its own check send that "
             "token in X-Serverless-Authorization.",
-            reason="TOKEN_INVALID",
+            reason=Reason.TOKEN_INVALID,
         )
     try:
         header = jwt.get_unverified_header(token)
     except (jwt.PyJWTError, ValueError, TypeError, RecursionError) as error:
-        raise Unauthenticated("The token is malformed.", reason="TOKEN_INVALID") from error
+        raise Unauthenticated("The token is malformed.", reason=Reason.TOKEN_INVALID) from error
     key_id = header.get("kid")
     if header.get("alg") != algorithm or not isinstance(key_id, str):
-        raise Unauthenticated(f"The token is not signed with {algorithm}.", reason="TOKEN_INVALID")
+        raise Unauthenticated(f"The token is not signed with {algorithm}.", reason=Reason.TOKEN_INVALID)
     return key_id

@@ -18,6 +18,7 @@ from enum import Enum
 from typing import Any, TypeAlias, get_type_hints
 
 from shared.errors import InternalError
+from shared.reasons import Reason
 
 Document: TypeAlias = dict[str, Any]
 
@@ -174,7 +175,7 @@ def utc(time: datetime) -> datetime:
 
 def invalid(what: str) -> InternalError:
     """That a document is not what it should be."""
-    return InternalError(f"A stored {what} cannot be read.", reason="DOCUMENT_INVALID")
+    return InternalError(f"A stored {what} cannot be read.", reason=Reason.DOCUMENT_INVALID)
 
 
 @functools.cache

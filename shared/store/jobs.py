@@ -9,6 +9,7 @@ from typing import Any
 from shared.core.jobs.model import Job, JobState
 from shared.core.paging import Cursor
 from shared.errors import Conflict
+from shared.reasons import Reason
 from shared.store import documents
 from shared.store.documents import Document
 from shared.store.engine import Collection, Engine, Index
@@ -36,7 +37,7 @@ class Jobs:
         try:
             return await self._jobs.create(job)
         except Present:
-            raise Conflict(f"Job {job.id} exists.", reason="JOB_EXISTS", job=job.id) from None
+            raise Conflict(f"Job {job.id} exists.", reason=Reason.JOB_EXISTS, job=job.id) from None
 
     async def get_job(self, job_id: str) -> Job | None:
         """See ``JobStore.get_job``."""

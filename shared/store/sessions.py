@@ -16,6 +16,7 @@ from shared.core.paging import Cursor
 from shared.core.sessions.model import Resources, Session, SessionState, too_many_sessions
 from shared.core.sessions.names import owner_hash
 from shared.errors import Conflict
+from shared.reasons import Reason
 from shared.store import documents
 from shared.store.documents import Document
 from shared.store.engine import Collection, Engine, Index, Member, Query
@@ -65,7 +66,7 @@ class Sessions:
             return await self._sessions.create(session, member=member, limit=limit)
         except Present:
             raise Conflict(
-                f"Session {session.id} exists.", reason="SESSION_EXISTS", session=session.id
+                f"Session {session.id} exists.", reason=Reason.SESSION_EXISTS, session=session.id
             ) from None
         except GroupFull:
             raise too_many_sessions(limit or 0) from None

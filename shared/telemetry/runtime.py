@@ -12,6 +12,7 @@ from shared.core.sessions.pod import ConnectionInfo, PodPhase, PodStatus
 from shared.core.sessions.ports import PodRuntime
 from shared.core.telemetry import Telemetry
 from shared.errors import GamguiError
+from shared.reasons import Reason
 
 
 class ToldRuntime:
@@ -80,4 +81,4 @@ class ToldRuntime:
         """Counts once what is found: a session that has failed, or is being deleted, is not asked about."""
         live = session.state in (SessionState.PENDING, SessionState.RUNNING)
         if live and status.phase is PodPhase.FAILED:
-            self._telemetry.pod_failed(status.code or "POD_FAILED")
+            self._telemetry.pod_failed(status.code or Reason.POD_FAILED)

@@ -14,6 +14,7 @@ import aiohttp
 import pytest
 
 from shared.kube.api.client import KubeApi
+from shared.reasons import Reason
 from tests.contract.test_sessions import pod_path
 from tests.support.client import Client, Json
 from tests.support.files_client import Files, digest_of, in_pieces
@@ -64,8 +65,8 @@ async def test_a_file_comes_back_as_it_went(files: Files, data: bytes) -> None:
     assert read.headers["content-type"] == "application/octet-stream"
     assert (await files.put(path, OLD)).status == 200
     assert (await files.call("DELETE", path)).status == 204
-    assert (await files.get(path)).json["reason"] == "FILE_NOT_FOUND"
-    assert (await files.call("DELETE", path)).json["reason"] == "FILE_NOT_FOUND"
+    assert (await files.get(path)).json["reason"] == Reason.FILE_NOT_FOUND
+    assert (await files.call("DELETE", path)).json["reason"] == Reason.FILE_NOT_FOUND
 
 
 NAMES = [
@@ -494,7 +495,7 @@ async def test_a_tar_that_is_refused_changes_nothing(files: Files) -> None:
         assert (answer.status, answer.json["reason"]) == (status, reason)
         assert (await files.get("folder/file")).body == OLD
     assert await files.sh("ls -A folder folder/sub") == "folder:\nfile\nout\nsub\n\nfolder/sub:\n"
-    assert (await files.put("folder/", good)).json["reason"] == "INVALID_PATH"
+    assert (await files.put("folder/", good)).json["reason"] == Reason.INVALID_PATH
 
 
 async def test_a_tar_that_breaks_off_leaves_no_rest(files: Files) -> None:

@@ -27,6 +27,7 @@ from shared.core.jobs.model import Job, JobState
 from shared.core.sessions import names
 from shared.core.sessions.model import Resources, Session, SessionState
 from shared.errors import StoreUnavailable
+from shared.reasons import Reason
 from shared.settings import Settings
 from shared.store.engine import Engine
 from shared.web.http.routing import Route
@@ -79,7 +80,7 @@ class Watched:
         async def write(*arguments: Any, **options: Any) -> Any:
             self._writes.append(name)
             if self._refuses:
-                raise StoreUnavailable("Missing or insufficient permissions.", reason="STORE_FORBIDDEN")
+                raise StoreUnavailable("Missing or insufficient permissions.", reason=Reason.STORE_FORBIDDEN)
             return await method(*arguments, **options)
 
         return write

@@ -15,6 +15,7 @@ import pytest
 from local.readme_tables import with_tables
 from local.serve import unused_store
 from server.functions import ROOT, load_functions
+from shared.reasons import Reason
 from tests.support import laptop
 from tests.support.client import Client
 from tests.support.firestore_fixtures import firestore_host, firestore_project
@@ -273,7 +274,7 @@ async def test_without_any_cluster_the_gateway_says_what_it_looked_for(tmp_path:
             created, problem, _ = await client.call("POST", "/v1/sessions", {})
     assert (status, report["checks"]["store"]["status"]) == (503, "ok")
     for answer in (report["checks"]["cluster"], problem):
-        assert answer["reason"] == "CLUSTER_CONNECTION_FAILED"
+        assert answer["reason"] == Reason.CLUSTER_CONNECTION_FAILED
         for source in ("GKE_CLUSTER_NAME", "KUBECONFIG_BASE64", "KUBECONFIG", ".kube/config"):
             assert source in answer["detail"]
         assert "8080" not in answer["detail"]

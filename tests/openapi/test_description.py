@@ -9,7 +9,6 @@ import json
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -18,11 +17,11 @@ import msgspec
 import pytest
 import yaml
 
-import shared
 from shared.core.credentials.model import NAMES, checked_file
 from shared.core.jobs.model import JobState
 from shared.core.sessions.model import Resources, Session, SessionState
 from shared.errors import GamguiError
+from shared.reasons import Reason
 from shared.settings.variables import variables
 from shared.web.api.commands import ExecBody, ExecOptions, JobBody
 from shared.web.api.credentials import file_json
@@ -42,7 +41,6 @@ OPERATIONS = {
     for method, operation in item.items()
     if method in METHODS
 }
-_SHARED = Path(shared.__file__).parent
 
 
 def resolved(node: Any) -> Any:
@@ -314,6 +312,12 @@ _CODE = re.compile(r"[A-Z][A-Z0-9]+(_[A-Z0-9]+)+")
 # Google's, Kubernetes' and POSIX' own words, which our code compares with or passes on.
 _NO_REASONS = {"ACCESS_TOKEN_SCOPE_INSUFFICIENT", "KUBERNETES_EXEC_INFO", "LC_ALL", "SERVICE_DISABLED"}
 _VARIABLES = {variable.name for variable in variables()}
+_SOURCES = [
+    source
+    for folder in ("shared", "functions", "server")
+    for source in sorted((ROOT / folder).rglob("*.py"))
+    if source != ROOT / "shared/reasons.py"
+]
 
 
 def _error_classes(base: type[GamguiError] = GamguiError) -> Iterator[type[GamguiError]]:
@@ -322,28 +326,40 @@ def _error_classes(base: type[GamguiError] = GamguiError) -> Iterator[type[Gamgu
         yield from _error_classes(one)
 
 
-def _used() -> dict[str, str]:
-    """Every code in the sources, and where: all constants in UPPER_SNAKE that are no setting's name."""
-    found = {one.default_reason: one.__name__ for one in _error_classes()}
-    for source in _SHARED.rglob("*.py"):
-        for node in ast.walk(ast.parse(source.read_text())):
-            if isinstance(node, ast.Constant) and isinstance(node.value, str) and _CODE.fullmatch(node.value):
-                found.setdefault(node.value, str(source.relative_to(_SHARED)))
-    return {code: where for code, where in found.items() if code not in _VARIABLES | _NO_REASONS}
-
-
 def reasons_in(folder: str) -> set[str]:
-    """The codes in one folder of ``shared/``; empty: all."""
-    return {code for code, where in _used().items() if where.startswith(folder)}
+    """The reasons that the modules in one folder of ``shared/`` name; empty: all."""
+    return {
+        node.attr
+        for source in _SOURCES
+        if source.is_relative_to(ROOT / "shared" / folder)
+        for node in ast.walk(ast.parse(source.read_text()))
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "Reason"
+    }
 
 
-def test_every_reason_that_the_code_gives_is_described() -> None:
-    documented = _documented()
-    assert {code: where for code, where in _used().items() if code not in documented} == {}
+def test_the_reasons_described_are_those_that_there_are() -> None:
+    assert _documented() == {str(reason) for reason in Reason}
+    assert {reason.name for reason in Reason} == {str(reason) for reason in Reason}
 
 
-def test_every_reason_described_is_given_by_the_code() -> None:
-    assert _documented() - set(_used()) == {"TIMEOUT"}  # of a check in /readyz
+def test_the_code_gives_every_reason() -> None:
+    assert {reason.name for reason in Reason} - reasons_in("") == set()
+
+
+def test_no_reason_is_written_as_a_text() -> None:
+    """Only a member of ``Reason`` is found by a type checker when it is misspelt."""
+    written = {
+        (str(source.relative_to(ROOT)), node.value)
+        for source in _SOURCES
+        for node in ast.walk(ast.parse(source.read_text()))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        if _CODE.fullmatch(node.value) or node.value in set(Reason)
+    }
+    assert {(where, code) for where, code in written if code not in _VARIABLES | _NO_REASONS} == set()
+
+
+def test_an_error_s_reason_is_a_member() -> None:
+    assert all(isinstance(one.default_reason, Reason) for one in _error_classes())
 
 
 def test_every_status_of_an_error_is_described() -> None:

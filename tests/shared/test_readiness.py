@@ -11,6 +11,7 @@ from shared.app.readiness import readiness, status
 from shared.core.clusters.model import KnownConnection
 from shared.core.sessions.pod import ConnectionInfo
 from shared.errors import ClusterUnavailable, ConnectionFailed, StoreUnavailable
+from shared.reasons import Reason
 from shared.settings import Settings
 from tests.shared.store.samples import HERE, NOON
 
@@ -109,7 +110,7 @@ async def test_it_says_which_cluster_was_met_last_by_those_who_may_ask_it() -> N
 
 async def test_a_dependency_that_takes_too_long_is_a_timeout() -> None:
     report = await readiness(app(runtime=Dependency(TimeoutError())))
-    assert report["checks"]["cluster"]["reason"] == "TIMEOUT"
+    assert report["checks"]["cluster"]["reason"] == Reason.TIMEOUT
 
 
 async def test_the_status_says_how_the_cluster_is_reached_or_why_not() -> None:
@@ -129,6 +130,6 @@ async def test_the_status_says_how_the_cluster_is_reached_or_why_not() -> None:
         "detail": "tried everything",
     }
     refused = await status(app(runtime=Dependency(ClusterUnavailable("no"))))
-    assert refused["connection"]["reason"] == "CLUSTER_UNAVAILABLE"
+    assert refused["connection"]["reason"] == Reason.CLUSTER_UNAVAILABLE
     late = await status(app(runtime=Dependency(TimeoutError())))
-    assert late["connection"]["reason"] == "TIMEOUT"
+    assert late["connection"]["reason"] == Reason.TIMEOUT

@@ -25,6 +25,7 @@ from shared.core.sessions.model import Resources, Session, SessionState
 from shared.core.sessions.new_session import NewSession
 from shared.core.sessions.pod import PodPhase
 from shared.errors import GamguiError
+from shared.reasons import Reason
 from shared.settings import Settings
 from tests.support import laptop
 from tests.support.kubectl import kubectl, needs_kubectl
@@ -215,7 +216,7 @@ async def test_an_administrator_abandons_what_nobody_sees_and_it_is_removed_when
         session = await a.sessions.create(ALICE, NEW)
         with pytest.raises(GamguiError) as caught:
             await b.sessions.delete(ALICE, session.id, abandon=True)
-        assert caught.value.reason == "NOT_AN_ADMINISTRATOR"
+        assert caught.value.reason == Reason.NOT_AN_ADMINISTRATOR
         gone = await b.sessions.delete(ROOT, session.id, abandon=True)
         assert (gone.state, gone.may_be_left) == (S.DELETED, (f"pod/{session.pod_name}",))
         assert gone.reason is not None

@@ -19,6 +19,7 @@ from shared.core.sessions.pod import ConnectionInfo, PodPhase, PodStatus
 from shared.core.sessions.service import SessionService
 from shared.core.telemetry import SILENT
 from shared.errors import ClusterUnavailable, NotFound
+from shared.reasons import Reason
 from shared.virtual.activity import NoActivity
 from shared.virtual.cluster import VirtualCluster
 from tests.shared.store.samples import SetClock
@@ -26,7 +27,7 @@ from tests.support.scripted_runtime import KeptAudit
 from tests.support.stores import SqliteStore, cleaning
 from tests.support.wiring import wired
 
-GONE = PodStatus(PodPhase.GONE, "NotFound: the pod is gone", "POD_GONE")
+GONE = PodStatus(PodPhase.GONE, "NotFound: the pod is gone", Reason.POD_GONE)
 LONGEST_LIFE = timedelta(days=1)
 
 
@@ -119,13 +120,13 @@ class Link:
 
     async def execute(self, session: Session, command: Command) -> AsyncGenerator[ExecEvent, None]:
         if self._status(self._called(), session).phase is not PodPhase.READY:
-            raise NotFound("the session's pod does not run", reason="POD_NOT_RUNNING")
+            raise NotFound("the session's pod does not run", reason=Reason.POD_NOT_RUNNING)
         yield Started(1)
         yield Exit(result=ExecResult.EXITED, exit_code=0)
 
     async def processes(self, session: Session) -> int:
         if self._status(self._called(), session).phase is not PodPhase.READY:
-            raise NotFound("the session's pod does not run", reason="POD_NOT_RUNNING")
+            raise NotFound("the session's pod does not run", reason=Reason.POD_NOT_RUNNING)
         return 0
 
     async def pods(self) -> AsyncGenerator[Belonging, None]:

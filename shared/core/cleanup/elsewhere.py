@@ -22,6 +22,7 @@ from shared.core.sessions.pods import NOT_KNOWN, left_of
 from shared.core.sessions.ports import SessionStore
 from shared.core.sessions.states import SessionStates
 from shared.errors import OnAnotherCluster
+from shared.reasons import Reason
 
 MARGIN = timedelta(hours=1)
 """So long after its latest end a session waits for somebody who sees its cluster."""
@@ -98,7 +99,9 @@ class Elsewhere:
         """A session on a cluster that is not seen is left alone; past its time it is concluded lost."""
         await self._leave(session, OnAnotherCluster.default_reason, MARGIN, report)
 
-    async def _leave(self, session: Session, reason: str, margin: timedelta | None, report: Report) -> None:
+    async def _leave(
+        self, session: Session, reason: Reason, margin: timedelta | None, report: Report
+    ) -> None:
         now, end = self._clock.now(), session.latest_end(self._longest_life)
         if margin is not None and now >= end + margin:
             await self._lose(session, reason, report)
@@ -107,7 +110,7 @@ class Elsewhere:
             await self._states.move(session, SessionState.DELETING, "Expired: its time is over")
         report.leave(session.id, f"{reason}: {_WORDS[reason]}")
 
-    async def _lose(self, session: Session, reason: str, report: Report) -> None:
+    async def _lose(self, session: Session, reason: Reason, report: Report) -> None:
         left = left_of(session)
         words = f"Lost: {_WORDS[reason]}; may be left on its cluster: {', '.join(left)}"
         if not report.dry_run:

@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 
 from shared.core.credentials.google_urls import foreign_address
 from shared.errors import InvalidRequest, NotFound
+from shared.reasons import Reason
 
 MAX_BYTES = 64 * 1024
 """Longest credential file."""
@@ -80,7 +81,7 @@ def require_name(name: str) -> str:
         NotFound: It is not.
     """
     if name not in _FILES:
-        raise NotFound(f"there are {', '.join(NAMES)}", reason="CREDENTIALS_FILE_UNKNOWN")
+        raise NotFound(f"there are {', '.join(NAMES)}", reason=Reason.CREDENTIALS_FILE_UNKNOWN)
     return name
 
 
@@ -116,7 +117,7 @@ def _json(name: str, data: bytes) -> _Fields:
     except (ValueError, RecursionError):
         value = None
     if not isinstance(value, dict):
-        raise InvalidRequest(f"{name} is not a JSON object", reason="CREDENTIALS_INVALID")
+        raise InvalidRequest(f"{name} is not a JSON object", reason=Reason.CREDENTIALS_INVALID)
     return value
 
 
@@ -168,7 +169,7 @@ def _text(file: _Fields, field: str, place: str = "") -> str:
 
 
 def _invalid(field: str, fault: str) -> InvalidRequest:
-    return InvalidRequest(f"{field} {fault}", reason="CREDENTIALS_INVALID", field=field)
+    return InvalidRequest(f"{field} {fault}", reason=Reason.CREDENTIALS_INVALID, field=field)
 
 
 _FILES: Mapping[str, Callable[[_Fields], Mapping[str, str]]] = {

@@ -7,6 +7,7 @@ import re
 import urllib.parse
 
 from shared.errors import InvalidRequest
+from shared.reasons import Reason
 
 UPLOAD_PREFIX = ".gamgui-upload-"
 """Names that begin so are ours: uploads that are not whole yet. See files/*.sh."""
@@ -100,4 +101,4 @@ def fault_of_name(name: bytes) -> str:
 
 
 def _invalid(fault: str) -> InvalidRequest:
-    return InvalidRequest(f"the path {fault}", reason="INVALID_PATH", field="path")
+    return InvalidRequest(f"the path {fault}", reason=Reason.INVALID_PATH, field="path")

@@ -17,6 +17,7 @@ from shared.errors import (
     PermissionDenied,
     TransferFailed,
 )
+from shared.reasons import Reason
 
 log = logging.getLogger(__name__)
 
@@ -118,7 +119,7 @@ class Answer:
         """Why the script did not end as it should have."""
         end = self._exit
         if end is not None and end.result is ExecResult.POD_LOST:
-            return NotFound(f"the session's pod does not run: {end.reason}", reason="POD_NOT_RUNNING")
+            return NotFound(f"the session's pod does not run: {end.reason}", reason=Reason.POD_NOT_RUNNING)
         log.warning("a file script ended unexpectedly: %s; stderr: %r", end, self._errors)
         if end is not None and end.result is ExecResult.TIMED_OUT:
             return TransferFailed("it took longer than a request may take", path=self._path)
@@ -130,35 +131,37 @@ class Answer:
         """The error that a script's word stands for."""
         path = self._path
         errors: dict[str, GamguiError] = {
-            "missing": NotFound("there is no such file", reason="FILE_NOT_FOUND", path=path),
+            "missing": NotFound("there is no such file", reason=Reason.FILE_NOT_FOUND, path=path),
             "folder": Conflict(
                 "it is a folder: list it with ?list=true, or accept application/x-tar",
-                reason="NOT_A_FILE",
+                reason=Reason.NOT_A_FILE,
                 path=path,
             ),
             "in-the-way": Conflict(
-                f"a folder is where the tar has a file: {more}", reason="NOT_A_FILE", path=path
+                f"a folder is where the tar has a file: {more}", reason=Reason.NOT_A_FILE, path=path
             ),
-            "not-a-file": Conflict("it is neither file nor folder", reason="NOT_A_FILE", path=path),
+            "not-a-file": Conflict("it is neither file nor folder", reason=Reason.NOT_A_FILE, path=path),
             "not-a-folder": Conflict(
-                "it, or what the path leads through, is not a folder", reason="NOT_A_FOLDER", path=path
+                "it, or what the path leads through, is not a folder", reason=Reason.NOT_A_FOLDER, path=path
             ),
-            "not-empty": Conflict("the folder is not empty", reason="FOLDER_NOT_EMPTY", path=path),
+            "not-empty": Conflict("the folder is not empty", reason=Reason.FOLDER_NOT_EMPTY, path=path),
             "outside": PermissionDenied(
-                "the path leads out of the workspace", reason="PATH_OUTSIDE_WORKSPACE", path=path
+                "the path leads out of the workspace", reason=Reason.PATH_OUTSIDE_WORKSPACE, path=path
             ),
             "denied": PermissionDenied(
-                "the file's or folder's permissions forbid it", reason="FILE_ACCESS_DENIED", path=path
+                "the file's or folder's permissions forbid it", reason=Reason.FILE_ACCESS_DENIED, path=path
             ),
             "full": InsufficientStorage("the session's disk is full", path=path),
             "wrong-digest": InvalidRequest(
                 "the file is not what Repr-Digest says; nothing was stored",
-                reason="DIGEST_MISMATCH",
+                reason=Reason.DIGEST_MISMATCH,
                 field="Repr-Digest",
             ),
             "broken": TransferFailed("what the pod wrote is not what was sent; try again", path=path),
             "missing-tool": Conflict(
-                f"the session's image has no {more}, which files need", reason="IMAGE_UNSUITABLE", tool=more
+                f"the session's image has no {more}, which files need",
+                reason=Reason.IMAGE_UNSUITABLE,
+                tool=more,
             ),
         }
         return errors.get(word) or self._fault()

@@ -26,6 +26,7 @@ from shared.core.person import Person
 from shared.core.sessions.access import SessionAccess
 from shared.core.sessions.model import Session
 from shared.errors import Conflict, GamguiError, TransferFailed
+from shared.reasons import Reason
 
 Action: TypeAlias = Literal["put", "unpack", "get", "list", "archive", "delete"]
 
@@ -245,7 +246,7 @@ class SessionFiles:
         session = await self._access.running(owner, session_id)
         if session.virtual:
             raise Conflict(
-                "a virtual session has no pod and no files", reason="SESSION_VIRTUAL", session=session.id
+                "a virtual session has no pod and no files", reason=Reason.SESSION_VIRTUAL, session=session.id
             )
         return session
 

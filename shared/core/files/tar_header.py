@@ -9,6 +9,7 @@ import dataclasses
 import re
 
 from shared.errors import InvalidRequest
+from shared.reasons import Reason
 
 BLOCK_BYTES = 512
 
@@ -130,7 +131,7 @@ def read_extension(header: Header, content: bytes) -> Extension:
 
 def invalid(fault: str) -> InvalidRequest:
     """What a tar is refused with."""
-    return InvalidRequest(f"the tar cannot be unpacked: {fault}", reason="TAR_INVALID")
+    return InvalidRequest(f"the tar cannot be unpacked: {fault}", reason=Reason.TAR_INVALID)
 
 
 def _name(block: bytes, magic: bytes) -> bytes:

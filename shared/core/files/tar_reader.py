@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from shared.core.files.paths import fault_of_name
 from shared.core.files.tar_header import BLOCK_BYTES, Extension, Header, invalid, read_extension, read_header
 from shared.errors import PayloadTooLarge
+from shared.reasons import Reason
 
 MAX_ENTRIES = 50_000
 """Files and folders of one tar; they are remembered until its end."""
@@ -167,7 +168,7 @@ class TarReader:
             raise PayloadTooLarge(
                 f"the tar holds more than {MAX_ENTRIES} files and folders, or their paths more than "
                 f"{MAX_PATHS_BYTES} bytes",
-                reason="TOO_MANY_FILES",
+                reason=Reason.TOO_MANY_FILES,
                 max_files=MAX_ENTRIES,
             )
         if self._is_folder[path] is not folder:

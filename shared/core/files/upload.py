@@ -11,6 +11,7 @@ from collections.abc import Set as AbstractSet
 from shared.core.files.paths import WorkspacePath
 from shared.core.files.script_output import SHA256
 from shared.errors import InvalidRequest, PayloadTooLarge, TransferFailed
+from shared.reasons import Reason
 
 _LONG_BYTES = 32 * 1024 * 1024
 """From here on it saves more time than it takes to hash in the pod while the rest still comes."""
@@ -91,7 +92,7 @@ class Body:
         """
         if not self.digests <= {"", sha256}:
             raise InvalidRequest(
-                "the body is not what its digest says; nothing was stored", reason="DIGEST_MISMATCH"
+                "the body is not what its digest says; nothing was stored", reason=Reason.DIGEST_MISMATCH
             )
 
 
@@ -169,7 +170,7 @@ class Upload:
         if length is not None and self._size != length:
             raise InvalidRequest(
                 f"the body has {self._size} bytes, not {length} as announced",
-                reason="INVALID_FIELD",
+                reason=Reason.INVALID_FIELD,
                 field="Content-Range",
             )
         self._body.check_digest(self._hash.hexdigest())
@@ -179,7 +180,7 @@ class Upload:
 def too_large(max_bytes: int) -> PayloadTooLarge:
     """What a file of more than ``max_bytes`` is refused with."""
     return PayloadTooLarge(
-        f"the file is larger than {max_bytes} bytes", reason="FILE_TOO_LARGE", max_bytes=max_bytes
+        f"the file is larger than {max_bytes} bytes", reason=Reason.FILE_TOO_LARGE, max_bytes=max_bytes
     )
 
 

@@ -27,6 +27,7 @@ from shared.core.sessions.access import SessionAccess
 from shared.core.sessions.model import ENDED, Session, SessionState
 from shared.core.sessions.ports import SessionStore
 from shared.errors import Conflict, GamguiError, NotFound
+from shared.reasons import Reason
 
 _STARTING_SECONDS = 60
 """Between a job's document and the job lies one exec, which is given up before."""
@@ -175,7 +176,7 @@ class JobService(JobEnds):
         if not job.state.over:
             raise Conflict(
                 f"the session is {session.state}: the job's output cannot be read",
-                reason="SESSION_NOT_RUNNING",
+                reason=Reason.SESSION_NOT_RUNNING,
                 session=session.id,
                 state=session.state,
             )
@@ -231,7 +232,7 @@ class JobService(JobEnds):
     async def _job(self, session: Session, job_id: str) -> Job:
         job = await self._store.get_job(job_id) if ids.is_job_id(job_id) else None
         if job is None or job.session_id != session.id:
-            raise NotFound("there is no such job", reason="JOB_NOT_FOUND")
+            raise NotFound("there is no such job", reason=Reason.JOB_NOT_FOUND)
         return job
 
     async def _refreshed(self, session: Session, jobs: Sequence[Job]) -> list[Job]:

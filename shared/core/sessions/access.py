@@ -21,6 +21,7 @@ from shared.core.sessions.pods import SessionPods
 from shared.core.sessions.ports import SessionStore
 from shared.core.sessions.states import SessionStates
 from shared.errors import Conflict, GamguiError, NotFound, PermissionDenied, VersionConflict
+from shared.reasons import Reason
 
 EVERYBODY = "*"
 AS_ADMINISTRATOR: Final = {"as": "administrator"}
@@ -122,7 +123,9 @@ class SessionAccess:
         """
         if owner != caller.email and caller.email not in self._administrators:
             raise PermissionDenied(
-                "only administrators list the sessions of others", reason="NOT_AN_ADMINISTRATOR", owner=owner
+                "only administrators list the sessions of others",
+                reason=Reason.NOT_AN_ADMINISTRATOR,
+                owner=owner,
             )
 
     def require_administrator(self, caller: Person) -> None:
@@ -132,7 +135,7 @@ class SessionAccess:
             PermissionDenied: He is none (``NOT_AN_ADMINISTRATOR``).
         """
         if caller.email not in self._administrators:
-            raise PermissionDenied("only administrators may do this", reason="NOT_AN_ADMINISTRATOR")
+            raise PermissionDenied("only administrators may do this", reason=Reason.NOT_AN_ADMINISTRATOR)
 
     async def _stored(self, session_id: str) -> Session | None:
         return await self._store.get(session_id) if ids.is_session_id(session_id) else None
@@ -220,11 +223,11 @@ def _not_running(session: Session) -> Conflict:
     state = "expired" if session.state is SessionState.RUNNING else str(session.state)
     return Conflict(
         f"the session is {state}, not running" + (f": {session.reason}" if session.reason else ""),
-        reason="SESSION_NOT_RUNNING",
+        reason=Reason.SESSION_NOT_RUNNING,
         session=session.id,
         state=state,
     )
 
 
 def _absent() -> NotFound:
-    return NotFound("there is no such session", reason="SESSION_NOT_FOUND")
+    return NotFound("there is no such session", reason=Reason.SESSION_NOT_FOUND)

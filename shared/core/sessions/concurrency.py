@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Generator
 
 from shared.errors import TooManyRequests
+from shared.reasons import Reason
 
 _RETRY_SECONDS = 1.0
 
@@ -35,7 +36,7 @@ class ExecSlots:
         if self._running[session_id] >= self._limit:
             raise TooManyRequests(
                 f"{self._limit} commands run in this session already",
-                reason="TOO_MANY_EXECS",
+                reason=Reason.TOO_MANY_EXECS,
                 retry_after_seconds=_RETRY_SECONDS,
                 session=session_id,
                 limit=self._limit,

@@ -18,6 +18,7 @@ from shared.core.clock import Clock
 from shared.core.person import Person
 from shared.core.sessions.ports import RequestRecord, RequestStore
 from shared.errors import Conflict, GamguiError, UnprocessableRequest, VersionConflict, error_from, members_of
+from shared.reasons import Reason
 
 _LEASE_MARGIN_SECONDS = 60
 _KEPT = timedelta(hours=24)
@@ -112,7 +113,7 @@ class IdempotentRequests:
             return known
         if known.fingerprint != record.fingerprint:
             raise UnprocessableRequest(
-                "this Idempotency-Key was used for another request", reason="IDEMPOTENCY_KEY_REUSED"
+                "this Idempotency-Key was used for another request", reason=Reason.IDEMPOTENCY_KEY_REUSED
             )
         if known.response is not None:
             return known
@@ -123,7 +124,7 @@ class IdempotentRequests:
                 return await self._store.update_request(taken)
         raise Conflict(
             "the first request with this Idempotency-Key is still running",
-            reason="REQUEST_IN_PROGRESS",
+            reason=Reason.REQUEST_IN_PROGRESS,
             retry_after_seconds=2,
         )
 

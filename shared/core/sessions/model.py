@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from shared.core.clusters.model import DEFAULT, VIRTUAL
 from shared.core.person import Person
 from shared.errors import Conflict, TooManyRequests
+from shared.reasons import Reason
 
 
 class SessionState(enum.StrEnum):
@@ -52,7 +53,7 @@ UNFINISHED_SECONDS = 60
 class IllegalTransition(Conflict):
     """The session cannot go from its state to the one asked for."""
 
-    default_reason = "SESSION_STATE"
+    default_reason = Reason.SESSION_STATE
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -67,7 +68,7 @@ def too_many_sessions(limit: int) -> TooManyRequests:
     """What a create is refused with when its owner has ``limit`` live sessions."""
     return TooManyRequests(
         f"you have {limit} sessions, which is the most: delete one first",
-        reason="TOO_MANY_SESSIONS",
+        reason=Reason.TOO_MANY_SESSIONS,
         retry_after_seconds=60,
         limit=limit,
     )

@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import enum
 
+from shared.reasons import Reason
+
 
 class PodPhase(enum.StrEnum):
     """What a session's pod is to us: less than Kubernetes' phases, and decided.
@@ -31,7 +33,7 @@ class PodStatus:
 
     phase: PodPhase
     reason: str | None = None
-    code: str | None = None
+    code: Reason | None = None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ from shared.errors import (
     NotFound,
     OnAnotherCluster,
 )
+from shared.reasons import Reason
 
 NOT_KNOWN: Final = ClusterNotKnown.default_reason
 
@@ -185,7 +186,7 @@ class SessionPods:
         async def read() -> Session:
             current = await self._store.get(session.id)
             if current is None:
-                raise NotFound("there is no such session", reason="SESSION_NOT_FOUND")
+                raise NotFound("there is no such session", reason=Reason.SESSION_NOT_FOUND)
             return current
 
         async def take_over(current: Session) -> Session:

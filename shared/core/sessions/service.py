@@ -30,6 +30,7 @@ from shared.core.sessions.new_session import NewSession
 from shared.core.sessions.ports import PodRuntime, SessionCredentials, SessionJobs, SessionStore
 from shared.core.sessions.states import SessionStates
 from shared.errors import Conflict, GamguiError, OnAnotherCluster, SessionStartFailed
+from shared.reasons import Reason
 
 log = logging.getLogger(__name__)
 
@@ -133,7 +134,7 @@ class SessionService(SessionDeletion):
             )
         # Who deleted it may have looked for the pod before it was made.
         raise Conflict(
-            "the session was deleted while it started", reason="SESSION_DELETED", session=session.id
+            "the session was deleted while it started", reason=Reason.SESSION_DELETED, session=session.id
         )
 
     async def get(self, caller: Person, session_id: str) -> Session:

@@ -16,6 +16,7 @@ from shared.core.sessions.access import SessionAccess
 from shared.core.sessions.model import Session
 from shared.core.sessions.ports import SessionStore
 from shared.errors import Conflict, InvalidRequest, PreconditionFailed
+from shared.reasons import Reason
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +92,7 @@ class SessionUpkeep:
             if etags and etag_of(session) not in etags:
                 raise PreconditionFailed(
                     "the session is not as you have seen it: get it again",
-                    reason="ETAG_MISMATCH",
+                    reason=Reason.ETAG_MISMATCH,
                     etag=etag_of(session),
                 )
             return self._changed(session, changes)
@@ -107,7 +108,7 @@ class SessionUpkeep:
                 state = "expired" if session.live else str(session.state)
                 raise Conflict(
                     f"the session is {state} and cannot be changed",
-                    reason="SESSION_NOT_RUNNING",
+                    reason=Reason.SESSION_NOT_RUNNING,
                     session=session.id,
                     state=state,
                 )
@@ -124,7 +125,7 @@ class SessionUpkeep:
             if expires_at <= self._clock.now():
                 raise InvalidRequest(
                     "ttl_seconds counts from the session's creation and is over already",
-                    reason="INVALID_FIELD",
+                    reason=Reason.INVALID_FIELD,
                     field="ttl_seconds",
                 )
         life = int((expires_at - session.created_at).total_seconds())

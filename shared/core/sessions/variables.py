@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from shared.errors import InvalidRequest
+from shared.reasons import Reason
 
 MAX_SESSION_BYTES = 64 * 1024
 """Names and values of a session, in UTF-8. A Firestore document may have 1 MiB."""
@@ -33,7 +34,7 @@ def require_session_room(env: Mapping[str, str]) -> None:
     if sum(len(name.encode()) + len(value.encode()) for name, value in env.items()) > MAX_SESSION_BYTES:
         raise InvalidRequest(
             f"env has more than {MAX_SESSION_BYTES} bytes of names and values",
-            reason="FIELD_TOO_LONG",
+            reason=Reason.FIELD_TOO_LONG,
             field="env",
             max_bytes=MAX_SESSION_BYTES,
         )
@@ -54,7 +55,7 @@ def require_room(argv: Sequence[str], workdir: str, env: Mapping[str, str]) -> N
     if sum(len(word.encode()) + 1 for word in words) > MAX_COMMAND_BYTES:
         raise InvalidRequest(
             f"command and variables are longer than {MAX_COMMAND_BYTES} bytes; send large input as stdin",
-            reason="COMMAND_TOO_LONG",
+            reason=Reason.COMMAND_TOO_LONG,
             max_bytes=MAX_COMMAND_BYTES,
         )
 

@@ -21,6 +21,7 @@ from shared.kube.api.connection import Connection
 from shared.kube.api.decoding import decoded, lines, object_of, refusal_of
 from shared.kube.api.errors import ApiError, public_message
 from shared.kube.api.retries import backoff, never
+from shared.reasons import Reason
 
 JsonObject: TypeAlias = dict[str, Any]
 Params: TypeAlias = Sequence[tuple[str, str]]
@@ -105,7 +106,9 @@ class KubeApi:
             wait_initial=0.1,
             wait_max=2.0,
         )
-        failure = ClusterUnavailable("the Kubernetes API did not answer in time", reason="CLUSTER_TIMEOUT")
+        failure = ClusterUnavailable(
+            "the Kubernetes API did not answer in time", reason=Reason.CLUSTER_TIMEOUT
+        )
         try:
             async with asyncio.timeout(timeout_seconds):
                 async for attempt in attempts:
@@ -273,7 +276,11 @@ class KubeApi:
     def _unreachable(self, connection: Connection, error: Exception) -> ClusterUnavailable:
         """Has the connection looked up again: the endpoint or its certificate may have changed."""
         self._connector.invalidate(connection)
-        reason = "CLUSTER_CERTIFICATE" if isinstance(error, aiohttp.ClientSSLError) else "CLUSTER_UNREACHABLE"
+        reason = (
+            Reason.CLUSTER_CERTIFICATE
+            if isinstance(error, aiohttp.ClientSSLError)
+            else Reason.CLUSTER_UNREACHABLE
+        )
         return ClusterUnavailable(
             f"the Kubernetes API of {connection.cluster} ({connection.method}) is not reached: "
             f"{public_message(str(error) or type(error).__name__)}",

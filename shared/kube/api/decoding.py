@@ -9,11 +9,12 @@ from typing import Any
 import aiohttp
 
 from shared.errors import ClusterUnavailable
+from shared.reasons import Reason
 
 MAX_OBJECT_BYTES = 16 * 1024 * 1024
 """Longest object or event that is read; etcd keeps none longer than 1.5 MiB."""
 
-TOO_LARGE = "CLUSTER_ANSWER_TOO_LARGE"
+TOO_LARGE = Reason.CLUSTER_ANSWER_TOO_LARGE
 
 _MAX_REFUSAL_BYTES = 64 * 1024
 """A refusal is a Status object, which says in a few KiB why; a proxy's page in its place may be long."""

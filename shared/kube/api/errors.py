@@ -8,6 +8,7 @@ from typing import Any, cast
 
 from shared.errors import ClusterUnavailable
 from shared.kube.api.objects import Status
+from shared.reasons import Reason
 
 _ADDRESS = re.compile(r"\b\d{1,3}(\.\d{1,3}){3}(:\d+)?\b|\[[0-9a-fA-F:]{2,}\](:\d+)?|https?://[^\s\"']+")
 _MAX_MESSAGE = 500
@@ -32,7 +33,7 @@ class ApiError(ClusterUnavailable):
         continue_token: With 410, how a list goes on whose pages have expired; mostly empty.
     """
 
-    default_reason = "CLUSTER_REFUSED"
+    default_reason = Reason.CLUSTER_REFUSED
 
     def __init__(
         self, code: int, kubernetes_reason: str, message: str, retry_after: float | None = None
@@ -40,7 +41,7 @@ class ApiError(ClusterUnavailable):
         hint = "; the functions' service account lacks a role in the namespace" if code == 403 else ""
         super().__init__(
             f"Kubernetes answered {code} {kubernetes_reason}: {public_message(message)}{hint}",
-            reason={401: "CLUSTER_UNAUTHORIZED", 403: "CLUSTER_FORBIDDEN"}.get(code),
+            reason={401: Reason.CLUSTER_UNAUTHORIZED, 403: Reason.CLUSTER_FORBIDDEN}.get(code),
             retry_after_seconds=retry_after,
             kubernetes_reason=kubernetes_reason,
         )

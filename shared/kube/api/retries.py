@@ -7,9 +7,10 @@ from collections.abc import Callable
 from shared.errors import ClusterUnavailable
 from shared.kube.api.decoding import TOO_LARGE
 from shared.kube.api.errors import ApiError
+from shared.reasons import Reason
 
 _RETRIED = (429, 500, 502, 503, 504)
-_LASTING = ("CLUSTER_CERTIFICATE", TOO_LARGE)
+_LASTING = (Reason.CLUSTER_CERTIFICATE, TOO_LARGE)
 
 
 def backoff(error: Exception) -> bool | float:

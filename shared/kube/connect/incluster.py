@@ -14,6 +14,7 @@ from shared.kube.api.connection import Connection
 from shared.kube.connect.access import tls
 from shared.kube.connect.access.authorization import TokenFile
 from shared.kube.connect.access.urls import is_host
+from shared.reasons import Reason
 
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
@@ -38,7 +39,7 @@ async def from_service_account(host: str, port: str, folder: Path = SERVICE_ACCO
     if not is_host(host) or not port.isdecimal() or not 0 < int(port[:6]) < 65536:
         raise ConnectionFailed(
             "KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT are no host and port",
-            reason="IN_CLUSTER_INVALID",
+            reason=Reason.IN_CLUSTER_INVALID,
         )
     context = await asyncio.to_thread(_trust, authority)
     return Connection(
@@ -57,5 +58,5 @@ def _trust(authority: Path) -> ssl.SSLContext:
         raise ConnectionFailed(
             f"the service account's {authority.name} cannot be read or holds no certificate; "
             "mount the service account token with its CA",
-            reason="IN_CLUSTER_CA_INVALID",
+            reason=Reason.IN_CLUSTER_CA_INVALID,
         ) from error

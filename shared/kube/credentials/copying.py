@@ -13,6 +13,7 @@ from shared.core.sessions.model import Session
 from shared.core.sessions.ports import PodRuntime
 from shared.errors import ClusterUnavailable, NotFound, UnprocessableRequest
 from shared.kube.jobs.runtime import JOBS
+from shared.reasons import Reason
 
 HOME = "/home/gam"
 GAM_FOLDER = f"{HOME}/.gam"
@@ -79,13 +80,13 @@ class KubernetesCredentials:
 
 def _check(end: Exit, session: Session) -> None:
     if end.result is ExecResult.POD_LOST:
-        raise NotFound("the session's pod does not run", reason="POD_NOT_RUNNING", session=session.id)
+        raise NotFound("the session's pod does not run", reason=Reason.POD_NOT_RUNNING, session=session.id)
     if end.result is ExecResult.UNKNOWN:
         raise ClusterUnavailable("it is not known whether the credentials were copied: try again")
     if end.result is not ExecResult.EXITED or end.exit_code != 0:
         raise UnprocessableRequest(
             "the session's pod could not write the credentials: its disk may be full, or tar is missing",
-            reason="CREDENTIALS_NOT_COPIED",
+            reason=Reason.CREDENTIALS_NOT_COPIED,
             session=session.id,
         )
 

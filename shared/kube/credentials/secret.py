@@ -14,6 +14,7 @@ from shared.errors import ClusterUnavailable, TooManyRequests, VersionConflict
 from shared.kube.api.client import JsonObject, KubeApi
 from shared.kube.api.errors import ApiError
 from shared.kube.api.objects import ObjectMeta, Secret
+from shared.reasons import Reason
 
 _UPDATED = "gamgui.io/updated-"
 """Before a file's name: the annotation that says when it was last put."""
@@ -149,7 +150,7 @@ def _refusal(error: ApiError, *, replaces: bool) -> Exception:
         return VersionConflict("the credentials were changed meanwhile")
     if error.code == 403 and "exceeded quota" in error.message:
         return TooManyRequests(
-            "the namespace's quota is used up", reason="NAMESPACE_QUOTA_EXCEEDED", retry_after_seconds=30
+            "the namespace's quota is used up", reason=Reason.NAMESPACE_QUOTA_EXCEEDED, retry_after_seconds=30
         )
     hint = "; the functions' service account lacks a role in the namespace" if error.code == 403 else ""
     return ClusterUnavailable(

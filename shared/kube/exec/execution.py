@@ -24,6 +24,7 @@ from shared.kube.exec.socket import Background, Container, ExecSocket
 from shared.kube.exec.stop import stop_command
 from shared.kube.exec.transcript import Transcript
 from shared.kube.exec.verdict import broken_off, may_be_lost, verdict
+from shared.reasons import Reason
 
 HEARTBEAT_SECONDS = 15.0
 _BEGIN_SECONDS = 5.0
@@ -118,7 +119,7 @@ class Execution:
             raise UnprocessableRequest(
                 "this cluster speaks only v4.channel.k8s.io, which cannot end a command's input "
                 "(Kubernetes 1.30 or newer can); run the command without stdin",
-                reason="STDIN_NOT_SUPPORTED",
+                reason=Reason.STDIN_NOT_SUPPORTED,
             )
         return life
 

@@ -11,6 +11,7 @@ from importlib import resources
 from shared.core.commands import SHELL, Command
 from shared.core.sessions.variables import MAX_COMMAND_BYTES
 from shared.errors import InvalidRequest
+from shared.reasons import Reason
 
 WORKSPACE = "/workspace"
 _LIMIT_MARGIN_SECONDS = 10
@@ -65,11 +66,11 @@ def command_line(command: Command) -> bytes:
     words = [*variables(command.env), *command.argv]
     for word in (*words, command.workdir):
         if "\0" in word:
-            raise InvalidRequest("a command cannot hold a NUL character", reason="INVALID_FIELD")
+            raise InvalidRequest("a command cannot hold a NUL character", reason=Reason.INVALID_FIELD)
         if len(word.encode()) > MAX_COMMAND_BYTES:
             raise InvalidRequest(
                 f"one argument or variable is longer than {MAX_COMMAND_BYTES} bytes; send it as stdin",
-                reason="COMMAND_TOO_LONG",
+                reason=Reason.COMMAND_TOO_LONG,
                 max_bytes=MAX_COMMAND_BYTES,
             )
     assignments = {

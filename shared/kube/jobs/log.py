@@ -13,6 +13,7 @@ from shared.core.commands import Output, Started, Stream
 from shared.core.jobs.model import Gap, JobCursor, JobEvent, JobRecord, JobReport, JobState, Place
 from shared.errors import InvalidRequest
 from shared.kube.exec.channels import ended_with
+from shared.reasons import Reason
 
 _MAX_LINE = 4096
 _MAX_REASON = 1000
@@ -229,4 +230,4 @@ def _seconds(text: str) -> float:
 
 
 def _no_place() -> InvalidRequest:
-    return InvalidRequest("the cursor is none of this job's", reason="INVALID_FIELD", field="cursor")
+    return InvalidRequest("the cursor is none of this job's", reason=Reason.INVALID_FIELD, field="cursor")

@@ -15,6 +15,7 @@ from shared.core.sessions.ports import PodRuntime
 from shared.errors import ClusterUnavailable, NotFound, TooManyRequests
 from shared.kube.exec.supervisor import WORKSPACE, script, variables
 from shared.kube.jobs.log import JobLog, read_status
+from shared.reasons import Reason
 
 JOBS = "/var/lib/gamgui/jobs"
 """Folder of all jobs in a pod, on a volume of its own: see manifest.py."""
@@ -84,7 +85,7 @@ class KubernetesJobs:
         if lines == [f"{job.id} many"]:
             raise TooManyRequests(
                 f"the session has {self._limits.unfinished} unfinished jobs, which is the limit",
-                reason="TOO_MANY_JOBS",
+                reason=Reason.TOO_MANY_JOBS,
                 retry_after_seconds=5,
                 limit=self._limits.unfinished,
             )
@@ -143,7 +144,7 @@ async def _records(
     async for event in events:
         if isinstance(event, Output) and event.stream == "stdout":
             if event.offset == 0 and event.data.startswith(b"unknown"):
-                raise NotFound("the job's output is gone", reason="JOB_OUTPUT_GONE", job=job_id)
+                raise NotFound("the job's output is gone", reason=Reason.JOB_OUTPUT_GONE, job=job_id)
             for record in log.feed(event.data):
                 yield record
                 if isinstance(record.event, JobReport):
@@ -161,7 +162,7 @@ async def _records(
 
 def _require_success(end: Exit) -> None:
     if end.result is ExecResult.POD_LOST:
-        raise NotFound(f"the session's pod does not run: {end.reason}", reason="POD_NOT_RUNNING")
+        raise NotFound(f"the session's pod does not run: {end.reason}", reason=Reason.POD_NOT_RUNNING)
     if end.result is not ExecResult.EXITED or end.exit_code != 0:
         raise _no_answer(end.reason)
 

@@ -9,6 +9,7 @@ from shared.core.sessions.ports import PodRuntime
 from shared.errors import ClusterUnavailable, NotFound
 from shared.kube.exec.supervisor import script
 from shared.kube.pods.manifest import NAP_SECONDS
+from shared.reasons import Reason
 
 _NAME = "gamgui-activity"
 _SECONDS = 15.0
@@ -35,7 +36,7 @@ class KubernetesActivity:
         said = self._pods.execute(session, command)
         answer, end = await short_answer(said, self._held, stdout=_MAX_ANSWER_BYTES, stderr=_MAX_ERRORS_BYTES)
         if end.result is ExecResult.POD_LOST:
-            raise NotFound(f"the session's pod does not run: {end.reason}", reason="POD_NOT_RUNNING")
+            raise NotFound(f"the session's pod does not run: {end.reason}", reason=Reason.POD_NOT_RUNNING)
         if end.exit_code != 0 or not answer.strip().isdigit():
             raise ClusterUnavailable("the session's pod gave no answer about its processes")
         return int(answer)

@@ -12,17 +12,18 @@ from shared.core.sessions.pod import PodPhase, PodStatus
 from shared.kube.api import objects
 from shared.kube.api.errors import public_message
 from shared.kube.api.objects import ContainerStatus, Pod, Terminated, Words
+from shared.reasons import Reason
 
 CONTAINER = "session"
 
 _NEVER = {
-    "ErrImageNeverPull": "IMAGE_UNAVAILABLE",
-    "InvalidImageName": "IMAGE_UNAVAILABLE",
-    "CreateContainerConfigError": "CONTAINER_CONFIG_INVALID",
-    "CreateContainerError": "CONTAINER_CONFIG_INVALID",
-    "RunContainerError": "CONTAINER_START_FAILED",
-    "StartError": "CONTAINER_START_FAILED",
-    "CrashLoopBackOff": "CONTAINER_EXITED",
+    "ErrImageNeverPull": Reason.IMAGE_UNAVAILABLE,
+    "InvalidImageName": Reason.IMAGE_UNAVAILABLE,
+    "CreateContainerConfigError": Reason.CONTAINER_CONFIG_INVALID,
+    "CreateContainerError": Reason.CONTAINER_CONFIG_INVALID,
+    "RunContainerError": Reason.CONTAINER_START_FAILED,
+    "StartError": Reason.CONTAINER_START_FAILED,
+    "CrashLoopBackOff": Reason.CONTAINER_EXITED,
 }
 _PULLING = ("ErrImagePull", "ImagePullBackOff", "ImageInspectError", "RegistryUnavailable")
 _PULL_NEVER = re.compile(
@@ -31,12 +32,12 @@ _PULL_NEVER = re.compile(
     re.IGNORECASE,
 )
 _POD_REASONS = {
-    "DeadlineExceeded": "DEADLINE_EXCEEDED",
-    "Evicted": "POD_EVICTED",
-    "Preempting": "POD_EVICTED",
+    "DeadlineExceeded": Reason.DEADLINE_EXCEEDED,
+    "Evicted": Reason.POD_EVICTED,
+    "Preempting": Reason.POD_EVICTED,
 }
 
-GONE = PodStatus(PodPhase.GONE, "NotFound: the pod is gone", "POD_GONE")
+GONE = PodStatus(PodPhase.GONE, "NotFound: the pod is gone", Reason.POD_GONE)
 
 
 def diagnose(pod: Pod) -> PodStatus:
@@ -53,7 +54,7 @@ def diagnose(pod: Pod) -> PodStatus:
     if status.get("phase") in ("Failed", "Succeeded"):
         return _ended(status)
     if pod.get("metadata", {}).get("deletionTimestamp"):
-        return PodStatus(PodPhase.FAILED, "Deleted: the pod is being deleted", "POD_DELETED")
+        return PodStatus(PodPhase.FAILED, "Deleted: the pod is being deleted", Reason.POD_DELETED)
     for container in [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]:
         verdict = _waiting(container)
         if verdict is not None:
@@ -70,17 +71,17 @@ def diagnose(pod: Pod) -> PodStatus:
 def _ended(status: objects.PodStatus) -> PodStatus:
     """Why a pod that is over is over; the pod's own reason before its containers'."""
     if status.get("reason"):
-        code = _POD_REASONS.get(str(status["reason"]), "POD_FAILED")
+        code = _POD_REASONS.get(str(status["reason"]), Reason.POD_FAILED)
         return PodStatus(PodPhase.FAILED, _words(status), code)
     for container in status.get("containerStatuses") or []:
         ended: Terminated | None = (container.get("state") or {}).get("terminated")
         if not ended:
             continue
         reason = str(ended.get("reason") or "Error")
-        code = {"OOMKilled": "OUT_OF_MEMORY"}.get(reason) or _NEVER.get(reason, "CONTAINER_EXITED")
+        code = {"OOMKilled": Reason.OUT_OF_MEMORY}.get(reason) or _NEVER.get(reason, Reason.CONTAINER_EXITED)
         words = _words(ended, f"the container ended with exit code {ended.get('exitCode')}")
         return PodStatus(PodPhase.FAILED, words, code)
-    return PodStatus(PodPhase.FAILED, f"{status.get('phase')}: the pod has ended", "POD_FAILED")
+    return PodStatus(PodPhase.FAILED, f"{status.get('phase')}: the pod has ended", Reason.POD_FAILED)
 
 
 def _waiting(container: ContainerStatus) -> PodStatus | None:
@@ -93,7 +94,7 @@ def _waiting(container: ContainerStatus) -> PodStatus | None:
         return PodStatus(PodPhase.FAILED, _words(waiting), _NEVER[reason])
     if reason in _PULLING:
         if _PULL_NEVER.search(str(waiting.get("message") or "")):
-            return PodStatus(PodPhase.FAILED, _words(waiting), "IMAGE_UNAVAILABLE")
+            return PodStatus(PodPhase.FAILED, _words(waiting), Reason.IMAGE_UNAVAILABLE)
         return PodStatus(PodPhase.PENDING, _words(waiting))
     return None
 

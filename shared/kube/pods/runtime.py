@@ -30,6 +30,7 @@ from shared.kube.exec.execution import Execution
 from shared.kube.exec.socket import Container
 from shared.kube.pods.diagnosis import CONTAINER, GONE, diagnose
 from shared.kube.pods.manifest import GRACE_SECONDS, PodOptions, pod_manifest
+from shared.reasons import Reason
 
 _DRAIN_SECONDS = 8.0
 _TEMPLATE_SECONDS = 60.0
@@ -207,7 +208,7 @@ class KubernetesRuntime:
             status = await self._wait(session, 3600.0, "", (PodPhase.FAILED, PodPhase.GONE))
         if await self._api.connection() is not connection and not await self._is_here(session):
             raise ClusterUnavailable("the cluster that had the session's pod is not seen any more")
-        if grace and status.code == "POD_DELETED":
+        if grace and status.code == Reason.POD_DELETED:
             await self._wait(session, GRACE_SECONDS + 2.0, "", (PodPhase.GONE,))
         return status
 
@@ -225,7 +226,7 @@ class KubernetesRuntime:
             return error
         return NotFound(
             f"the session's pod does not run: {status.reason or 'it is starting'}",
-            reason="POD_NOT_RUNNING",
+            reason=Reason.POD_NOT_RUNNING,
             session=session.id,
         )
 
@@ -268,12 +269,12 @@ def _refusal(error: ApiError, session: Session) -> Exception:
     if error.code == 403 and "exceeded quota" in error.message:
         return TooManyRequests(
             f"the namespace's quota is used up: {words}",
-            reason="NAMESPACE_QUOTA_EXCEEDED",
+            reason=Reason.NAMESPACE_QUOTA_EXCEEDED,
             retry_after_seconds=30,
             session=session.id,
         )
     if error.code == 403 and "violates PodSecurity" in error.message:
-        return SessionStartFailed(words, reason="POD_SECURITY_VIOLATION", session=session.id)
+        return SessionStartFailed(words, reason=Reason.POD_SECURITY_VIOLATION, session=session.id)
     if error.code in (400, 422) or (error.code == 403 and _BEYOND_LIMIT_RANGE.search(error.message)):
-        return SessionStartFailed(words, reason="POD_INVALID", session=session.id)
+        return SessionStartFailed(words, reason=Reason.POD_INVALID, session=session.id)
     return error

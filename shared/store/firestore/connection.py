@@ -23,6 +23,7 @@ from google.cloud.firestore_v1.services.firestore import FirestoreAsyncClient
 from google.cloud.firestore_v1.services.firestore.transports import FirestoreGrpcAsyncIOTransport
 
 from shared.errors import ConfigurationError, GamguiError, InternalError, StoreUnavailable
+from shared.reasons import Reason
 
 EMULATOR_PROJECT = "gamgui-local"
 """Project of the emulator when none is set; it takes any."""
@@ -123,7 +124,7 @@ async def _default_credentials() -> tuple[Any, str]:
         raise StoreUnavailable(
             "No Google credentials were found for Firestore. Run `gcloud auth application-default "
             "login`, or set SESSION_STORE=sqlite.",
-            reason="STORE_FORBIDDEN",
+            reason=Reason.STORE_FORBIDDEN,
         ) from error
     return credentials, project or ""
 
@@ -170,21 +171,23 @@ def _ours(error: google_errors.GoogleAPICallError) -> GamguiError:
             return StoreUnavailable(
                 "Firestore refuses this service's account: it needs the role roles/datastore.user "
                 "in the database's project.",
-                reason="STORE_FORBIDDEN",
+                reason=Reason.STORE_FORBIDDEN,
             )
         case google_errors.NotFound():
             return StoreUnavailable(
                 "The Firestore database does not exist: check GOOGLE_CLOUD_PROJECT and "
                 "FIRESTORE_DATABASE, or create it with Terraform.",
-                reason="STORE_NOT_FOUND",
+                reason=Reason.STORE_NOT_FOUND,
             )
         case google_errors.FailedPrecondition():
             return StoreUnavailable(
                 "Firestore lacks an index of this query, or is still building it: apply the Terraform "
                 "configuration and wait until its indexes are ready.",
-                reason="STORE_NOT_READY",
+                reason=Reason.STORE_NOT_READY,
             )
         case google_errors.BadRequest():
-            return InternalError("The session store does not take this document.", reason="STORE_REFUSED")
+            return InternalError(
+                "The session store does not take this document.", reason=Reason.STORE_REFUSED
+            )
         case _:
             return StoreUnavailable("Firestore does not answer.")

@@ -18,6 +18,7 @@ from typing import Any
 import aiosqlite
 
 from shared.errors import StoreUnavailable
+from shared.reasons import Reason
 from shared.store.sqlite.upgrade import RELEASES, upgrade
 
 BUSY_TIMEOUT_SECONDS = 5.0
@@ -125,7 +126,9 @@ async def _bring_up_to_date(connection: aiosqlite.Connection) -> None:
     await connection.execute_fetchall("BEGIN IMMEDIATE")
     found = await _user_version(connection)
     if found > RELEASES:
-        raise StoreUnavailable("The file at SQLITE_PATH was made by a newer release.", reason="STORE_TOO_NEW")
+        raise StoreUnavailable(
+            "The file at SQLITE_PATH was made by a newer release.", reason=Reason.STORE_TOO_NEW
+        )
     if found < RELEASES:  # another process may have been faster
         await upgrade(connection, found)
     await connection.execute_fetchall(f"PRAGMA user_version = {RELEASES}")

@@ -12,6 +12,7 @@ from shared.core.cleanup.report import Action, Report
 from shared.core.person import Person
 from shared.errors import InvalidRequest, PermissionDenied
 from shared.identity.claims import lowered
+from shared.reasons import Reason
 from shared.web.http.paging import single_values
 
 
@@ -26,7 +27,7 @@ def require_caller(caller: Person, allowed: Iterable[str]) -> None:
         PermissionDenied: He is not (reason ``CLEANUP_NOT_ALLOWED``).
     """
     if caller.email not in {lowered(email) for email in allowed}:
-        raise PermissionDenied("only CLEANUP_CALLERS may run cleanup", reason="CLEANUP_NOT_ALLOWED")
+        raise PermissionDenied("only CLEANUP_CALLERS may run cleanup", reason=Reason.CLEANUP_NOT_ALLOWED)
 
 
 def dry_run(query: QueryParams) -> bool:
@@ -37,7 +38,7 @@ def dry_run(query: QueryParams) -> bool:
     """
     value = single_values(query, ("dry_run",)).get("dry_run", "false")
     if value not in ("true", "false"):
-        raise InvalidRequest("dry_run is true or false", reason="INVALID_FIELD", field="dry_run")
+        raise InvalidRequest("dry_run is true or false", reason=Reason.INVALID_FIELD, field="dry_run")
     return value == "true"
 
 

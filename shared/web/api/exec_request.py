@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from shared.core.commands import Command
 from shared.errors import InvalidRequest
+from shared.reasons import Reason
 from shared.settings.commands import CommandSettings
 from shared.web.api.commands import ExecBody, ExecOptions
 from shared.web.http.call import Call
@@ -35,7 +36,7 @@ async def read_command(call: Call, body: RequestBody, commands: CommandSettings)
     if call.media_type(_JSON, _BYTES) == _BYTES:
         return query_options(query).with_stdin(body.pieces(), commands)
     if query:
-        raise InvalidRequest(f"a query goes with {_BYTES} only", reason="UNKNOWN_FIELD")
+        raise InvalidRequest(f"a query goes with {_BYTES} only", reason=Reason.UNKNOWN_FIELD)
     return decode(await call.json_body(), ExecBody).to_command(commands)
 
 
@@ -51,13 +52,13 @@ def query_options(query: bytes) -> ExecOptions:
     try:
         pairs = urllib.parse.parse_qsl(query.decode(), keep_blank_values=True, errors="strict")
     except UnicodeDecodeError as error:
-        raise InvalidRequest("the query is not UTF-8", reason="INVALID_FIELD") from error
+        raise InvalidRequest("the query is not UTF-8", reason=Reason.INVALID_FIELD) from error
     given: dict[str, list[str]] = {}
     for name, value in pairs:
         given.setdefault(name, []).append(value)
     for name in _ONCE:
         if len(given.get(name, ())) > 1:
-            raise InvalidRequest(f"{name} is given more than once", reason="INVALID_FIELD", field=name)
+            raise InvalidRequest(f"{name} is given more than once", reason=Reason.INVALID_FIELD, field=name)
     fields: dict[str, object] = {
         name: values[0] if len(values) == 1 else values for name, values in given.items()
     }
@@ -81,8 +82,8 @@ def _variables(assignments: Sequence[str]) -> dict[str, str]:
     for assignment in assignments:
         name, equals, value = assignment.partition("=")
         if not equals:
-            raise InvalidRequest("env is not NAME=value", reason="INVALID_FIELD", field="env")
+            raise InvalidRequest("env is not NAME=value", reason=Reason.INVALID_FIELD, field="env")
         if name in variables:
-            raise InvalidRequest("env sets a variable twice", reason="INVALID_FIELD", field="env")
+            raise InvalidRequest("env sets a variable twice", reason=Reason.INVALID_FIELD, field="env")
         variables[name] = value
     return variables

@@ -18,6 +18,7 @@ from shared.core.files.paths import WorkspacePath
 from shared.core.files.service import SessionFiles
 from shared.core.files.upload import Body, Piece, Progress
 from shared.errors import InvalidRequest, NotFound, UnsupportedMediaType
+from shared.reasons import Reason
 from shared.web.http.call import Call
 from shared.web.http.encoding import as_json
 from shared.web.http.paging import page_size, single_values
@@ -62,12 +63,12 @@ async def _unpack(call: Call, files: SessionFiles, path: WorkspacePath) -> Respo
     if headers.get("content-type", "").partition(";")[0].strip().lower() != _TAR:
         raise InvalidRequest(
             f"a file's path has no slash at its end, and a folder is put as {_TAR}",
-            reason="INVALID_PATH",
+            reason=Reason.INVALID_PATH,
             field="path",
         )
     if "content-range" in headers:
         raise InvalidRequest(
-            "a tar cannot be sent in pieces; send several", reason="INVALID_FIELD", field="Content-Range"
+            "a tar cannot be sent in pieces; send several", reason=Reason.INVALID_FIELD, field="Content-Range"
         )
     body = Body(source=_received(call), digests=set(_digests(call)))
     result = await files.unpack(call.caller, call.params["session_id"], path, body)
@@ -86,7 +87,7 @@ async def get_file(call: Call, files: SessionFiles) -> Response:
     query = single_values(call.request.query_params, ("list", "page_size", "page_token"))
     listing = query.get("list", "false")
     if listing not in ("true", "false"):
-        raise InvalidRequest("list is neither true nor false", reason="INVALID_FIELD", field="list")
+        raise InvalidRequest("list is neither true nor false", reason=Reason.INVALID_FIELD, field="list")
     path = _path(call)
     if listing == "true":
         return await _list(call, files, path, query)
@@ -181,7 +182,7 @@ def _after(token: str) -> bytes:
         return base64.b64decode(token, b"-_", validate=True)
     except (binascii.Error, ValueError) as error:
         raise InvalidRequest(
-            "page_token is not one of ours", reason="INVALID_FIELD", field="page_token"
+            "page_token is not one of ours", reason=Reason.INVALID_FIELD, field="page_token"
         ) from error
 
 
@@ -216,12 +217,12 @@ def _upload(call: Call) -> tuple[Piece | None, Body]:
     if not name:
         raise InvalidRequest(
             "an upload in pieces needs an Upload-Id, the same for all of its pieces and no others",
-            reason="MISSING_FIELD",
+            reason=Reason.MISSING_FIELD,
             field="Upload-Id",
         )
     if not _UPLOAD_ID.fullmatch(name):
         raise InvalidRequest(
-            "Upload-Id is 1 to 128 of A-Z a-z 0-9 . _ -", reason="INVALID_FIELD", field="Upload-Id"
+            "Upload-Id is 1 to 128 of A-Z a-z 0-9 . _ -", reason=Reason.INVALID_FIELD, field="Upload-Id"
         )
     piece = Piece(upload=name, first=part.first, total=part.total, whole=whole)
     return piece, Body(source=_received(call), length=part.length, digests={digest})

@@ -16,6 +16,7 @@ from shared.core.paging import Cursor
 from shared.core.person import Person
 from shared.core.sessions.idempotency import Created, Creation
 from shared.errors import InvalidRequest
+from shared.reasons import Reason
 from shared.web.http.encoding import rfc3339
 from shared.web.http.paging import Page, page_of, page_token, single_values
 
@@ -126,7 +127,7 @@ def output_query(query: QueryParams, last_event_id: str | None) -> tuple[JobCurs
     values = single_values(query, ("cursor", "follow"))
     follow = values.get("follow", "false")
     if follow not in _FLAGS:
-        raise InvalidRequest("follow is neither true nor false", reason="INVALID_FIELD", field="follow")
+        raise InvalidRequest("follow is neither true nor false", reason=Reason.INVALID_FIELD, field="follow")
     return read_cursor(last_event_id or values.get("cursor", "")), _FLAGS[follow]
 
 
@@ -140,7 +141,7 @@ def read_cursor(text: str) -> JobCursor | None:
         return None
     found = _CURSOR.fullmatch(text or "0-0-0-0")
     if found is None:
-        raise InvalidRequest("the cursor is none of this job's", reason="INVALID_FIELD", field="cursor")
+        raise InvalidRequest("the cursor is none of this job's", reason=Reason.INVALID_FIELD, field="cursor")
     part, size, stdout, stderr = map(int, found.groups())
     return JobCursor(Place(part, size), stdout, stderr)
 

@@ -21,6 +21,7 @@ from shared.core.sessions.service import SessionService
 from shared.core.sessions.update import etag_of
 from shared.errors import InvalidRequest
 from shared.identity.claims import lowered
+from shared.reasons import Reason
 from shared.web.http import logs
 from shared.web.http.encoding import rfc3339
 from shared.web.http.paging import page_of, page_token, single_values
@@ -66,7 +67,7 @@ def abandon(query: QueryParams) -> bool:
     """
     value = single_values(query, ("abandon",)).get("abandon", "false")
     if value not in ("true", "false"):
-        raise InvalidRequest("abandon is true or false", reason="INVALID_FIELD", field="abandon")
+        raise InvalidRequest("abandon is true or false", reason=Reason.INVALID_FIELD, field="abandon")
     return value == "true"
 
 
@@ -130,13 +131,13 @@ def listing_of(query: QueryParams, caller: Person) -> Listing:
     named = values.get("owner")
     if named is not None and not _OWNER.fullmatch(named):
         raise InvalidRequest(
-            f"owner is neither an e-mail address nor {EVERYBODY}", reason="INVALID_FIELD", field="owner"
+            f"owner is neither an e-mail address nor {EVERYBODY}", reason=Reason.INVALID_FIELD, field="owner"
         )
     owner = caller.email if named is None else lowered(named)
     state = values.get("state")
     if state is not None and state not in list(SessionState):
         raise InvalidRequest(
-            f"state is none of {', '.join(SessionState)}", reason="INVALID_FIELD", field="state"
+            f"state is none of {', '.join(SessionState)}", reason=Reason.INVALID_FIELD, field="state"
         )
     page = page_of(values, ids.is_session_id)
     return Listing(owner, SessionState(state) if state else None, page.size, page.after)

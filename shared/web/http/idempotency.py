@@ -8,6 +8,7 @@ from starlette.responses import JSONResponse, Response
 
 from shared.core.sessions.idempotency import Creation, IdempotentRequests
 from shared.errors import InvalidRequest
+from shared.reasons import Reason
 from shared.web.http.call import Call
 from shared.web.http.problems import instance_of
 
@@ -39,7 +40,7 @@ def _key(call: Call) -> str | None:
     if len(keys) > 1 or not _KEY.fullmatch(keys[0]):
         raise InvalidRequest(
             "Idempotency-Key is sent once and is 1 to 255 visible ASCII characters",
-            reason="INVALID_FIELD",
+            reason=Reason.INVALID_FIELD,
             field="Idempotency-Key",
         )
     return keys[0]

@@ -14,6 +14,7 @@ from starlette.datastructures import QueryParams
 
 from shared.core.paging import Cursor
 from shared.errors import InvalidRequest
+from shared.reasons import Reason
 
 MAX_PAGE = 200
 _DEFAULT_PAGE = 50
@@ -38,10 +39,10 @@ def single_values(query: QueryParams, known: Collection[str]) -> Mapping[str, st
     unknown = set(query) - set(known)
     if unknown:
         shown = [name[:_MAX_SHOWN] for name in sorted(unknown)[:10]]
-        raise InvalidRequest("unknown query parameter", reason="UNKNOWN_FIELD", parameters=shown)
+        raise InvalidRequest("unknown query parameter", reason=Reason.UNKNOWN_FIELD, parameters=shown)
     for name in query:
         if len(query.getlist(name)) > 1:
-            raise InvalidRequest(f"{name} is given more than once", reason="INVALID_FIELD", field=name)
+            raise InvalidRequest(f"{name} is given more than once", reason=Reason.INVALID_FIELD, field=name)
     return dict(query)
 
 
@@ -67,7 +68,7 @@ def page_size(values: Mapping[str, str], default: int = _DEFAULT_PAGE, most: int
     """
     size = values.get("page_size", str(default))
     if not (_PAGE_SIZE.fullmatch(size) and 1 <= int(size) <= most):
-        raise InvalidRequest(f"page_size is not 1 to {most}", reason="INVALID_FIELD", field="page_size")
+        raise InvalidRequest(f"page_size is not 1 to {most}", reason=Reason.INVALID_FIELD, field="page_size")
     return int(size)
 
 
@@ -78,7 +79,7 @@ def page_token(cursor: Cursor) -> str:
 
 
 def _cursor(token: str, is_id: Callable[[str], bool]) -> Cursor:
-    fault = InvalidRequest("page_token is not one of ours", reason="INVALID_FIELD", field="page_token")
+    fault = InvalidRequest("page_token is not one of ours", reason=Reason.INVALID_FIELD, field="page_token")
     try:
         created_at, item_id = json.loads(base64.urlsafe_b64decode(token))
         cursor = Cursor(datetime.fromisoformat(created_at), item_id)

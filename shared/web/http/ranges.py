@@ -8,6 +8,7 @@ import dataclasses
 import re
 
 from shared.errors import InvalidRequest, RangeNotSatisfiable
+from shared.reasons import Reason
 
 _DIGITS = r"([0-9]{1,18})"
 _CONTENT_RANGE = re.compile(rf"bytes (?:{_DIGITS}-{_DIGITS}|\*)/{_DIGITS}")
@@ -119,4 +120,4 @@ def digest_header(sha256: str) -> str:
 
 
 def _invalid(field: str, fault: str) -> InvalidRequest:
-    return InvalidRequest(f"{field} {fault}", reason="INVALID_FIELD", field=field)
+    return InvalidRequest(f"{field} {fault}", reason=Reason.INVALID_FIELD, field=field)

@@ -18,6 +18,7 @@ from shared.core.sessions.update import Changes
 from shared.errors import InvalidRequest, PermissionDenied
 from shared.images import is_listed
 from shared.quantities import quantity
+from shared.reasons import Reason
 from shared.settings.images import ImageSettings
 from shared.settings.sessions import SessionSettings
 
@@ -86,14 +87,14 @@ class CreateSessionBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True)
             InvalidRequest: A value breaks a rule; names the field.
             PermissionDenied: The image is not an allowed one.
         """
-        refuse("labels", names.label_fault(self.labels), "INVALID_LABEL")
+        refuse("labels", names.label_fault(self.labels), Reason.INVALID_LABEL)
         refuse("env", names.env_fault(self.env))
         variables.require_session_room(self.env)
         image = self.image or images.default
         if not image:
             raise invalid("image", "is missing, and no SESSION_IMAGE is set")
         if not image_allowed(image, images):
-            raise PermissionDenied("this image is not allowed", reason="IMAGE_NOT_ALLOWED", image=image)
+            raise PermissionDenied("this image is not allowed", reason=Reason.IMAGE_NOT_ALLOWED, image=image)
         ttl = self.ttl_seconds or sessions.ttl_seconds
         if ttl > sessions.max_ttl_seconds:
             raise invalid("ttl_seconds", f"is larger than {sessions.max_ttl_seconds}")
@@ -150,8 +151,8 @@ class ChangeSessionBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True)
             name: value for name in self.__struct_fields__ if (value := getattr(self, name)) is not UNSET
         }
         if not given:
-            raise InvalidRequest("there is nothing to change", reason="MISSING_FIELD")
-        refuse("labels", names.label_fault(given.get("labels", {})), "INVALID_LABEL")
+            raise InvalidRequest("there is nothing to change", reason=Reason.MISSING_FIELD)
+        refuse("labels", names.label_fault(given.get("labels", {})), Reason.INVALID_LABEL)
         if given.get("ttl_seconds", 0) > sessions.max_ttl_seconds:
             raise invalid("ttl_seconds", f"is more than {sessions.max_ttl_seconds}")
         return Changes(**given)
@@ -173,7 +174,9 @@ def decode(body: bytes, shape: type[_Body]) -> _Body:
     except msgspec.ValidationError as error:
         raise _shape_fault(str(error)) from error
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
-        raise InvalidRequest(f"the body is not JSON: {error}"[:_MAX_SHOWN], reason="INVALID_JSON") from error
+        raise InvalidRequest(
+            f"the body is not JSON: {error}"[:_MAX_SHOWN], reason=Reason.INVALID_JSON
+        ) from error
 
 
 def checked(fields: Mapping[str, object], shape: type[_Body]) -> _Body:
@@ -213,25 +216,25 @@ def _shape_fault(text: str) -> InvalidRequest:
     return fault
 
 
-def _shape_reason(text: str, field: str) -> str:
+def _shape_reason(text: str, field: str) -> Reason:
     """The reason that a message of msgspec stands for."""
     if _UNKNOWN.match(text):
-        return "UNKNOWN_FIELD"
+        return Reason.UNKNOWN_FIELD
     if _WRONG_TYPE.match(text):
-        return "WRONG_TYPE"
+        return Reason.WRONG_TYPE
     if field.partition("[")[0] == "labels":
-        return "INVALID_LABEL"
+        return Reason.INVALID_LABEL
     if "missing required field" in text:
-        return "MISSING_FIELD"
-    return "FIELD_TOO_LONG" if " of length <= " in text else "INVALID_FIELD"
+        return Reason.MISSING_FIELD
+    return Reason.FIELD_TOO_LONG if " of length <= " in text else Reason.INVALID_FIELD
 
 
 def invalid(field: str, fault: str) -> InvalidRequest:
     """The refusal of a field's value."""
-    return InvalidRequest(f"{field} {fault}", reason="INVALID_FIELD", field=field)
+    return InvalidRequest(f"{field} {fault}", reason=Reason.INVALID_FIELD, field=field)
 
 
-def refuse(field: str, fault: str | None, reason: str = "INVALID_FIELD") -> None:
+def refuse(field: str, fault: str | None, reason: Reason = Reason.INVALID_FIELD) -> None:
     """Refuses a field's value if there is a fault.
 
     Raises:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from shared.errors import ConfigurationError, PermissionDenied, Unauthenticated
 from shared.identity import Identity, IdentityVerifier, identity_verifier
+from shared.reasons import Reason
 from shared.settings.identity import IdentitySettings
 from tests.support.patience import PATIENCE
 
@@ -39,7 +40,7 @@ async def test_loopback_is_believed(host: str) -> None:
 async def test_everybody_else_is_refused(host: str | None) -> None:
     with pytest.raises(Unauthenticated) as caught:
         await verifier().verify({"X-Dev-User": "alice@example.com"}, host)
-    assert caught.value.reason == "IDENTITY_NOT_LOCAL"
+    assert caught.value.reason == Reason.IDENTITY_NOT_LOCAL
 
 
 @pytest.mark.parametrize(
@@ -48,7 +49,7 @@ async def test_everybody_else_is_refused(host: str | None) -> None:
 async def test_missing_header_is_told(headers: dict[str, str]) -> None:
     with pytest.raises(Unauthenticated) as caught:
         await verifier().verify(headers, "127.0.0.1")
-    assert caught.value.reason == "TOKEN_MISSING"
+    assert caught.value.reason == Reason.TOKEN_MISSING
 
 
 @pytest.mark.parametrize(
@@ -68,7 +69,7 @@ async def test_missing_header_is_told(headers: dict[str, str]) -> None:
 async def test_header_that_is_no_email_is_refused(value: str) -> None:
     with pytest.raises(Unauthenticated) as caught:
         await verifier().verify({"X-Dev-User": value}, "::1")
-    assert caught.value.reason == "TOKEN_INVALID"
+    assert caught.value.reason == Reason.TOKEN_INVALID
 
 
 async def test_allowed_domains_hold_here_too() -> None:
@@ -76,7 +77,7 @@ async def test_allowed_domains_hold_here_too() -> None:
     await restricted.verify({"x-dev-user": "alice@EXAMPLE.com"}, "::1")
     with pytest.raises(PermissionDenied) as caught:
         await restricted.verify({"x-dev-user": "alice@evil.example"}, "::1")
-    assert caught.value.reason == "DOMAIN_NOT_ALLOWED"
+    assert caught.value.reason == Reason.DOMAIN_NOT_ALLOWED
 
 
 def test_refuses_to_start_on_cloud_run() -> None:
@@ -123,4 +124,4 @@ async def test_names_of_this_machine_are_believed(host: str) -> None:
 async def test_a_page_whose_name_resolves_to_this_machine_is_refused(host: str) -> None:
     with pytest.raises(Unauthenticated) as caught:
         await verifier().verify({"Host": host, "X-Dev-User": "ann@example.com"}, "127.0.0.1")
-    assert caught.value.reason == "IDENTITY_NOT_LOCAL"
+    assert caught.value.reason == Reason.IDENTITY_NOT_LOCAL

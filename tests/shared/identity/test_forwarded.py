@@ -11,6 +11,7 @@ from starlette.datastructures import Headers
 
 from shared.errors import ConfigurationError, Unauthenticated
 from shared.identity import Identity, identity_verifier
+from shared.reasons import Reason
 from shared.settings import Settings
 from shared.settings.identity import IdentitySettings
 
@@ -59,7 +60,7 @@ async def verified(headers: list[tuple[str, str]], *clients: str) -> Identity:
 async def refused(headers: list[tuple[str, str]], *clients: str) -> None:
     with pytest.raises(Unauthenticated) as caught:
         await verified(headers, *clients)
-    assert caught.value.reason == "IDENTITY_NOT_LOCAL"
+    assert caught.value.reason == Reason.IDENTITY_NOT_LOCAL
 
 
 VALUES = st.text(alphabet=string.printable.strip(), max_size=20)

@@ -20,6 +20,7 @@ from starlette.datastructures import Headers
 
 from shared.errors import PermissionDenied, Unauthenticated
 from shared.identity import Identity, IdentityVerifier, identity_verifier
+from shared.reasons import Reason
 from shared.settings.identity import IdentitySettings
 from tests.shared.identity.issuer import AUDIENCE, Issuer
 
@@ -225,7 +226,7 @@ class TestForgeries:
         token = google.token().rpartition(".")[0] + ".SIGNATURE_REMOVED_BY_GOOGLE"
         with pytest.raises(Unauthenticated, match="X-Serverless-Authorization") as caught:
             await verifier.verify(bearer(token), None)
-        assert caught.value.reason == "TOKEN_INVALID"
+        assert caught.value.reason == Reason.TOKEN_INVALID
 
 
 class TestHeaders:
@@ -322,7 +323,7 @@ class TestDomains:
         async with restricted(google, "example.com") as verifier:
             with pytest.raises(PermissionDenied) as caught:
                 await verifier.verify(bearer(google.token(**claims)), None)
-        assert caught.value.reason == "DOMAIN_NOT_ALLOWED"
+        assert caught.value.reason == Reason.DOMAIN_NOT_ALLOWED
 
     async def test_consumer_account_with_an_address_in_the_domain_may_not(self, google: Issuer) -> None:
         async with restricted(google, "example.com") as verifier:

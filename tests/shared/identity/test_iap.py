@@ -10,6 +10,7 @@ import pytest
 
 from shared.errors import PermissionDenied, Unauthenticated, Unavailable
 from shared.identity import Identity, IdentityVerifier, identity_verifier
+from shared.reasons import Reason
 from shared.settings.identity import IdentitySettings
 from tests.shared.identity.issuer import AUDIENCE, Issuer
 
@@ -54,28 +55,28 @@ async def test_unsigned_headers_of_the_proxy_are_not_believed(verifier: Identity
     headers = {"X-Goog-Authenticated-User-Email": "accounts.google.com:alice@example.com"}
     with pytest.raises(Unauthenticated) as caught:
         await verifier.verify(headers, "127.0.0.1")
-    assert caught.value.reason == "TOKEN_MISSING"
+    assert caught.value.reason == Reason.TOKEN_MISSING
 
 
 async def test_id_token_in_its_place_is_refused(verifier: IdentityVerifier) -> None:
     token = Issuer("RS256").token(iss="https://cloud.google.com/iap")
     with pytest.raises(Unauthenticated) as caught:
         await verifier.verify({"X-Goog-IAP-JWT-Assertion": token}, None)
-    assert caught.value.reason == "TOKEN_INVALID"
+    assert caught.value.reason == Reason.TOKEN_INVALID
 
 
 async def test_other_key_under_the_same_id_is_refused(verifier: IdentityVerifier, iap: Issuer) -> None:
     token = jwt.encode(iap.claims(), iap.spare["two"], algorithm="ES256", headers={"kid": "one"})
     with pytest.raises(Unauthenticated) as caught:
         await verifier.verify({"X-Goog-IAP-JWT-Assertion": token}, None)
-    assert caught.value.reason == "TOKEN_INVALID"
+    assert caught.value.reason == Reason.TOKEN_INVALID
 
 
 async def test_other_domain_is_forbidden(verifier: IdentityVerifier, iap: Issuer) -> None:
     for token in (iap.token(hd="evil.example"), iap.token(remove=("hd",))):
         with pytest.raises(PermissionDenied) as caught:
             await verifier.verify({"X-Goog-IAP-JWT-Assertion": token}, None)
-        assert caught.value.reason == "DOMAIN_NOT_ALLOWED"
+        assert caught.value.reason == Reason.DOMAIN_NOT_ALLOWED
 
 
 async def test_without_keys_it_is_our_trouble(verifier: IdentityVerifier, iap: Issuer) -> None:

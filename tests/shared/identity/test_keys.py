@@ -13,6 +13,7 @@ import pytest
 
 from shared.errors import ConfigurationError, Unavailable
 from shared.identity.keys import KeySet
+from shared.reasons import Reason
 from tests.shared.identity.issuer import Issuer
 from tests.support.patience import PATIENCE
 
@@ -144,7 +145,7 @@ class TestFailures:
         google.answer = answer
         with pytest.raises(Unavailable) as caught:
             await keys.key("one")
-        assert caught.value.reason == "IDENTITY_KEYS_UNAVAILABLE"
+        assert caught.value.reason == Reason.IDENTITY_KEYS_UNAVAILABLE
         assert caught.value.retry_after_seconds
         assert google.url not in caught.value.detail
         google.answer = None

@@ -16,6 +16,7 @@ from shared.core.paging import Cursor
 from shared.core.sessions.model import LIVE, Resources, Session, SessionState
 from shared.core.sessions.names import owner_hash
 from shared.errors import Conflict, InternalError, TooManyRequests, VersionConflict
+from shared.reasons import Reason
 from tests.shared.store.samples import NOON, RETENTION, SetClock, a_job, a_record, a_session
 from tests.support.stores import Store
 
@@ -101,7 +102,7 @@ class TestLimit:
         session = await store.create(a_session(), limit=1)
         with pytest.raises(Conflict) as caught:
             await store.create(dataclasses.replace(session), limit=1)
-        assert caught.value.reason == "SESSION_EXISTS"
+        assert caught.value.reason == Reason.SESSION_EXISTS
 
 
 class TestDue:
@@ -266,7 +267,7 @@ class TestUnreadable:
             assert await store.list_sessions(whose, state=None, limit=9, after=None) == sessions[1::2]
         with pytest.raises(InternalError) as caught:
             await store.get(sessions[0].id)
-        assert caught.value.reason == "DOCUMENT_INVALID"
+        assert caught.value.reason == Reason.DOCUMENT_INVALID
         jobs = [
             await store.create_job(a_job(session_id="s1", created_at=NOON - timedelta(seconds=age)))
             for age in range(4)

@@ -15,6 +15,7 @@ from shared.core.paging import Cursor
 from shared.core.sessions.model import Session, SessionState
 from shared.core.sessions.ports import RequestRecord
 from shared.errors import Conflict, StoreUnavailable, VersionConflict
+from shared.reasons import Reason
 from tests.shared.store.samples import NOON, SetClock, a_record, a_session, records, sessions
 from tests.support.stores import Store
 
@@ -45,7 +46,7 @@ class TestSessions:
         created = await store.create(a_session())
         with pytest.raises(Conflict) as caught:
             await store.create(dataclasses.replace(created, owner="mallory@example.com"))
-        assert caught.value.reason == "SESSION_EXISTS"
+        assert caught.value.reason == Reason.SESSION_EXISTS
         assert await store.get(created.id) == created
 
     @pytest.mark.parametrize(

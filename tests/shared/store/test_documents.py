@@ -11,6 +11,7 @@ from hypothesis import given
 from shared.core.sessions.model import Session
 from shared.core.sessions.ports import RequestRecord
 from shared.errors import InternalError
+from shared.reasons import Reason
 from shared.store import documents
 from shared.store.requests import request_document, request_from
 from shared.store.sessions import session_document, session_from
@@ -94,7 +95,7 @@ def test_document_that_is_no_session_is_told_without_its_content(change: dict[st
     document = {**session_document(a_session()), **change}
     with pytest.raises(InternalError) as caught:
         session_from(document, "")
-    assert caught.value.reason == "DOCUMENT_INVALID"
+    assert caught.value.reason == Reason.DOCUMENT_INVALID
     assert "yesterday" not in caught.value.detail
 
 

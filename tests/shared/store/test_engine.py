@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from shared.core.paging import Cursor
 from shared.core.telemetry import SilentTelemetry, Telemetry
 from shared.errors import Conflict, InternalError, StoreUnavailable, TooManyRequests, VersionConflict
+from shared.reasons import Reason
 from shared.store import documents
 from shared.store.engine import Collection, Engine, Group, Index, Member, Query
 from shared.store.firestore.engine import FirestoreEngine
@@ -275,7 +276,7 @@ class TestAnEntityWithAnIndex:
         assert [one.id for one in await notes.of("tea", done=False, limit=9)] == ["n-2", "n-0"]
         with pytest.raises(InternalError) as caught:
             await notes.get("n-1")
-        assert caught.value.reason == "DOCUMENT_INVALID"
+        assert caught.value.reason == Reason.DOCUMENT_INVALID
 
 
 class TestAnEntityWithALimit:

@@ -18,6 +18,7 @@ import pytest
 from grpc import StatusCode
 
 from shared.errors import Conflict, GamguiError, InternalError, StoreUnavailable, VersionConflict
+from shared.reasons import Reason
 from shared.store.firestore.documents import FirestoreDocuments
 from shared.store.jobs import job_document
 from shared.store.requests import request_document
@@ -110,7 +111,7 @@ class TestRealConflicts:
         firestore.faults = [Fault("Commit")]
         with pytest.raises(Conflict) as caught:
             await store.create(created)
-        assert caught.value.reason == "SESSION_EXISTS"
+        assert caught.value.reason == Reason.SESSION_EXISTS
         assert await store.get(created.id) == current
 
     async def test_reads_are_repeated(self, store: FirestoreStore, firestore: FaultyFirestore) -> None:

@@ -14,6 +14,7 @@ from shared.core.ids import new_session_id
 from shared.core.jobs.model import Job, JobState
 from shared.core.paging import Cursor
 from shared.errors import Conflict, VersionConflict
+from shared.reasons import Reason
 from tests.shared.store.samples import NOON, a_job, jobs
 from tests.shared.store.test_contract import failures, many, succeeded
 from tests.support.stores import Store
@@ -29,7 +30,7 @@ async def test_a_second_create_of_an_id_is_a_conflict_and_changes_nothing(store:
     created = await store.create_job(a_job())
     with pytest.raises(Conflict) as caught:
         await store.create_job(dataclasses.replace(created, name="other"))
-    assert caught.value.reason == "JOB_EXISTS"
+    assert caught.value.reason == Reason.JOB_EXISTS
     assert await store.get_job(created.id) == created
 
 

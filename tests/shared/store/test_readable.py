@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.errors import InternalError
+from shared.reasons import Reason
 from shared.store import documents
 from shared.store.readable import readable
 
@@ -50,5 +51,5 @@ async def test_nothing_but_what_cannot_be_read_comes_to_an_end() -> None:
 
     with pytest.raises(InternalError) as caught:
         await readable(page, read, name, limit=1)
-    assert caught.value.reason == "DOCUMENT_INVALID"
+    assert caught.value.reason == Reason.DOCUMENT_INVALID
     assert asked == 100

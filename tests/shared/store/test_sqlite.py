@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from shared.errors import InternalError, StoreUnavailable
+from shared.reasons import Reason
 from tests.shared.store.samples import SetClock, a_record, a_session
 from tests.support.needs import needs
 from tests.support.patience import PATIENCE
@@ -168,7 +169,7 @@ class TestUnavailable:
         with sqlite3.connect(path) as connection:
             connection.execute("PRAGMA user_version = 99")
         connection.close()
-        assert (await unavailable(path)).reason == "STORE_TOO_NEW"
+        assert (await unavailable(path)).reason == Reason.STORE_TOO_NEW
 
     async def test_database_that_somebody_keeps_locked(self, store: SqliteStore, path: Path) -> None:
         await store.ping()
@@ -202,4 +203,4 @@ async def test_document_that_is_no_session_is_our_fault(store: SqliteStore, path
     connection.close()
     with pytest.raises(InternalError) as caught:
         await store.get(created.id)
-    assert caught.value.reason == "DOCUMENT_INVALID"
+    assert caught.value.reason == Reason.DOCUMENT_INVALID

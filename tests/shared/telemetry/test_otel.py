@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from shared.errors import StoreUnavailable
 from shared.kube.api.errors import ApiError
+from shared.reasons import Reason
 from shared.telemetry.flusher import Flusher
 from shared.telemetry.otel import OtelTelemetry
 from tests.support.collector import Collector, collector
@@ -76,9 +77,9 @@ async def test_an_error_is_told_by_its_reason_and_never_by_its_message(
 async def test_a_method_that_nobody_knows_is_no_name_of_a_span(told: tuple[OtelTelemetry, Collector]) -> None:
     telemetry, kept = told
     span = telemetry.request("f", "CANARY", "", 1)
-    span.end(route="", status=404, seconds=0.1, ended="completed", reason="NOT_FOUND")
+    span.end(route="", status=404, seconds=0.1, ended="completed", reason=Reason.NOT_FOUND)
     await telemetry.flush()
-    assert kept.span("_OTHER").attributes["gamgui.reason"] == "NOT_FOUND"
+    assert kept.span("_OTHER").attributes["gamgui.reason"] == Reason.NOT_FOUND
     assert b"CANARY" not in kept.raw
 
 

@@ -17,11 +17,12 @@ from shared.core.sessions.pod import PodPhase, PodStatus
 from shared.core.sessions.ports import PodRuntime
 from shared.core.telemetry import SilentTelemetry
 from shared.errors import SessionStartFailed
+from shared.reasons import Reason
 from shared.telemetry.runtime import ToldRuntime
 from tests.shared.store.samples import NOON, SetClock, a_session
 from tests.support.scripted_runtime import ScriptedRuntime
 
-FAILED = PodStatus(PodPhase.FAILED, "Evicted: low on memory", "POD_EVICTED")
+FAILED = PodStatus(PodPhase.FAILED, "Evicted: low on memory", Reason.POD_EVICTED)
 
 
 class Kept(SilentTelemetry):
@@ -75,7 +76,7 @@ async def test_a_failure_is_told_once_of_a_session_that_lives() -> None:
 
 async def test_a_pod_that_is_refused_is_told_by_its_reason() -> None:
     telemetry = Kept()
-    error = SessionStartFailed("no", reason="IMAGE_UNAVAILABLE")
+    error = SessionStartFailed("no", reason=Reason.IMAGE_UNAVAILABLE)
     told = ToldRuntime(ScriptedRuntime(create_error=error), telemetry, SetClock())
     with pytest.raises(SessionStartFailed):
         await told.create(a_session())

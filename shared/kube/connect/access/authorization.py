@@ -10,6 +10,7 @@ from pathlib import Path
 
 from shared.errors import ConnectionFailed
 from shared.kube.connect.access.renewal import Lease, Renewal
+from shared.reasons import Reason
 
 _MAX_TOKEN_BYTES = 64 * 1024
 _REREAD_SECONDS = 60.0
@@ -85,7 +86,7 @@ class TokenFile:
 
     def _failed(self, problem: str) -> ConnectionFailed:
         return ConnectionFailed(
-            f"{self._where} {problem}", reason="TOKEN_FILE_UNREADABLE", token_file=str(self._path)
+            f"{self._where} {problem}", reason=Reason.TOKEN_FILE_UNREADABLE, token_file=str(self._path)
         )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from shared.errors import ConnectionFailed
+from shared.reasons import Reason
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -21,12 +22,12 @@ class ClusterId:
         return f"projects/{self.project}/locations/{self.location}/clusters/{self.name}"
 
     def failed(
-        self, reason: str, problem: str, *, retry_after_seconds: float | None = None
+        self, reason: Reason, problem: str, *, retry_after_seconds: float | None = None
     ) -> ConnectionFailed:
         """An error that names the cluster.
 
         Args:
-            reason: UPPER_SNAKE code.
+            reason: Which of the faults of a cluster it is.
             problem: What is the matter with the cluster and what to do, as the rest of
                 a sentence.
             retry_after_seconds: When a repetition may succeed, if that is known.

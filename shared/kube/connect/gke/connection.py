@@ -18,6 +18,7 @@ from shared.kube.connect.gke.cluster import ClusterId
 from shared.kube.connect.gke.endpoint import choose_endpoint
 from shared.kube.connect.gke.google_tokens import GoogleCredentials
 from shared.kube.connect.gke.lookup import get_cluster
+from shared.reasons import Reason
 from shared.settings.cluster import ClusterSettings
 
 _log = logging.getLogger(__name__)
@@ -61,14 +62,14 @@ def _identify(settings: ClusterSettings, credentials: GoogleCredentials) -> Clus
         raise ConnectionFailed(
             f"the project of the GKE cluster {settings.gke_cluster_name} is not known; "
             "set GOOGLE_CLOUD_PROJECT",
-            reason="GKE_PROJECT_UNKNOWN",
+            reason=Reason.GKE_PROJECT_UNKNOWN,
             location=settings.gke_cluster_location,
             cluster=settings.gke_cluster_name,
         )
     identity = ClusterId(project, settings.gke_cluster_location, settings.gke_cluster_name)
     if not all(_SEGMENT.fullmatch(part) for part in (identity.project, identity.location, identity.name)):
         raise identity.failed(
-            "GKE_CLUSTER_INVALID",
+            Reason.GKE_CLUSTER_INVALID,
             "cannot be: check GKE_CLUSTER_NAME, GKE_CLUSTER_LOCATION and GOOGLE_CLOUD_PROJECT",
         )
     return identity
@@ -82,17 +83,18 @@ def _check_status(cluster: Cluster, identity: ClusterId) -> None:
         _log.warning("the GKE cluster %s is %s: %s", identity.path, status.name, cluster.status_message)
     if status == Cluster.Status.PROVISIONING:
         raise identity.failed(
-            "GKE_CLUSTER_PROVISIONING",
+            Reason.GKE_CLUSTER_PROVISIONING,
             "is still being created; try again in a few minutes",
             retry_after_seconds=_PROVISIONING_SECONDS,
         )
     if status == Cluster.Status.STOPPING:
         raise identity.failed(
-            "GKE_CLUSTER_STOPPED", "is being deleted; set GKE_CLUSTER_NAME to another one, or create it again"
+            Reason.GKE_CLUSTER_STOPPED,
+            "is being deleted; set GKE_CLUSTER_NAME to another one, or create it again",
         )
     if status == Cluster.Status.ERROR:
         raise identity.failed(
-            "GKE_CLUSTER_ERROR",
+            Reason.GKE_CLUSTER_ERROR,
             "is in state ERROR and cannot be used; see its status: "
             f"gcloud container clusters describe {identity.name} --location={identity.location}",
         )
@@ -105,7 +107,7 @@ def _cluster_trust(cluster: Cluster, identity: ClusterId) -> ssl.SSLContext:
         return tls.private_trust(authority)
     except (binascii.Error, ValueError) as error:
         raise identity.failed(
-            "GKE_CLUSTER_CA_MISSING",
+            Reason.GKE_CLUSTER_CA_MISSING,
             "has no valid CA certificate, so its address cannot be verified; "
             "use its DNS endpoint (GKE_ENDPOINT=dns), or rotate the cluster's credentials",
         ) from error

@@ -14,6 +14,7 @@ from google.cloud.container_v1.types import Cluster
 
 from shared.kube.connect.access.urls import is_base_url, is_ip
 from shared.kube.connect.gke.cluster import ClusterId
+from shared.reasons import Reason
 from shared.settings.cluster import GkeEndpoint
 
 
@@ -49,7 +50,7 @@ def choose_endpoint(cluster: Cluster, wanted: GkeEndpoint, identity: ClusterId) 
         raise _missing(wanted, identity)
     url = f"https://[{address}]" if is_ip(address) and ":" in address else f"https://{address}"
     if not is_base_url(url, ("https",)) or "/" in address or "@" in address:
-        raise identity.failed("GKE_ENDPOINT_INVALID", "has an endpoint that is no host")
+        raise identity.failed(Reason.GKE_ENDPOINT_INVALID, "has an endpoint that is no host")
     return Endpoint(url=url, public_certificate=not is_ip(urlsplit(url).hostname or ""))
 
 
@@ -98,4 +99,4 @@ def _missing(wanted: GkeEndpoint, identity: ClusterId) -> Exception:
         "private": "has no private address; set GKE_ENDPOINT to another one, e.g. dns",
         "auto": f"has no endpoint that can be used; open the DNS endpoint: {open_dns}",
     }[wanted]
-    return identity.failed("GKE_ENDPOINT_UNAVAILABLE", problem)
+    return identity.failed(Reason.GKE_ENDPOINT_UNAVAILABLE, problem)

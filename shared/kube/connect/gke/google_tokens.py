@@ -21,6 +21,7 @@ import requests
 from shared.errors import ConnectionFailed
 from shared.kube.connect.access.authorization import is_token
 from shared.kube.connect.access.renewal import Lease, Renewal, lease_until
+from shared.reasons import Reason
 
 _T = TypeVar("_T")
 
@@ -96,7 +97,7 @@ class GoogleCredentials:
                 "no Google credentials are found: on Cloud Run, run the service as a service account; "
                 "elsewhere, run gcloud auth application-default login, "
                 "or set GOOGLE_APPLICATION_CREDENTIALS to a valid file",
-                reason="GOOGLE_CREDENTIALS_MISSING",
+                reason=Reason.GOOGLE_CREDENTIALS_MISSING,
             ) from error
         return cls(credentials, project, timeout_seconds=timeout_seconds)
 
@@ -161,12 +162,12 @@ def _no_token(error: Exception) -> ConnectionFailed:
         return ConnectionFailed(
             "Google refuses an access token for the credentials found: check that the service account "
             "exists, is enabled and its key is valid, or log in with gcloud auth application-default login",
-            reason="GOOGLE_CREDENTIALS_REFUSED",
+            reason=Reason.GOOGLE_CREDENTIALS_REFUSED,
         )
     return ConnectionFailed(
         "no access token from Google: the metadata server or token endpoint does not answer properly; "
         "on Cloud Run this passes, elsewhere check the network",
-        reason="GOOGLE_CREDENTIALS_UNAVAILABLE",
+        reason=Reason.GOOGLE_CREDENTIALS_UNAVAILABLE,
         retry_after_seconds=5,
     )
 

@@ -17,6 +17,7 @@ from shared.errors import ConnectionFailed
 from shared.kube.connect.access.urls import is_base_url
 from shared.kube.connect.gke.cluster import ClusterId
 from shared.kube.connect.gke.google_tokens import GoogleCredentials
+from shared.reasons import Reason
 
 DEFAULT_ENDPOINT = "container.googleapis.com:443"
 _TIMEOUT_SECONDS = 10.0
@@ -100,7 +101,7 @@ def _channel(endpoint: str) -> grpc.aio.Channel:
 
 def _bad_endpoint(problem: str) -> ConnectionFailed:
     return ConnectionFailed(
-        f"GKE_API_ENDPOINT {problem}", reason="GKE_API_ENDPOINT_INVALID", variable="GKE_API_ENDPOINT"
+        f"GKE_API_ENDPOINT {problem}", reason=Reason.GKE_API_ENDPOINT_INVALID, variable="GKE_API_ENDPOINT"
     )
 
 
@@ -118,13 +119,13 @@ def _failure(identity: ClusterId, error: Exception) -> ConnectionFailed:
     cause = getattr(error, "reason", None)
     if cause == "SERVICE_DISABLED":
         return identity.failed(
-            "GKE_API_DISABLED",
+            Reason.GKE_API_DISABLED,
             "cannot be looked up: the Kubernetes Engine API is off; enable it: "
             f"gcloud services enable container.googleapis.com --project={identity.project}",
         )
     if cause == "ACCESS_TOKEN_SCOPE_INSUFFICIENT":
         return identity.failed(
-            "GKE_SCOPE_INSUFFICIENT",
+            Reason.GKE_SCOPE_INSUFFICIENT,
             "cannot be looked up: the credentials lack the scope cloud-platform; "
             "give the machine's service account that scope",
         )
@@ -132,53 +133,55 @@ def _failure(identity: ClusterId, error: Exception) -> ConnectionFailed:
         if isinstance(error, kind):
             retry_after = 5.0 if reason in _PASSING else None
             return identity.failed(reason, problem, retry_after_seconds=retry_after)
-    return identity.failed("GKE_LOOKUP_FAILED", "cannot be looked up: Google's API answered with an error")
+    return identity.failed(
+        Reason.GKE_LOOKUP_FAILED, "cannot be looked up: Google's API answered with an error"
+    )
 
 
-_PASSING = ("GKE_API_QUOTA", "GKE_API_UNAVAILABLE", "GKE_API_TIMEOUT")
+_PASSING = (Reason.GKE_API_QUOTA, Reason.GKE_API_UNAVAILABLE, Reason.GKE_API_TIMEOUT)
 
-_FAILURES: tuple[tuple[type[Exception], str, str], ...] = (
+_FAILURES: tuple[tuple[type[Exception], Reason, str], ...] = (
     (
         exceptions.NotFound,
-        "GKE_CLUSTER_NOT_FOUND",
+        Reason.GKE_CLUSTER_NOT_FOUND,
         "does not exist; check GKE_CLUSTER_NAME, GKE_CLUSTER_LOCATION (a region or a zone) "
         "and GOOGLE_CLOUD_PROJECT",
     ),
     (
         exceptions.Forbidden,
-        "GKE_CLUSTER_FORBIDDEN",
+        Reason.GKE_CLUSTER_FORBIDDEN,
         f"may not be looked up by this service account; grant it {_ROLE} in the cluster's project",
     ),
     (
         exceptions.Unauthenticated,
-        "GKE_CREDENTIALS_REFUSED",
+        Reason.GKE_CREDENTIALS_REFUSED,
         "cannot be looked up: Google's API refuses the access token; "
         "check the service account that this runs as",
     ),
     (
         exceptions.InvalidArgument,
-        "GKE_CLUSTER_INVALID",
+        Reason.GKE_CLUSTER_INVALID,
         "cannot be: Google's API refuses the name; check GKE_CLUSTER_NAME, GKE_CLUSTER_LOCATION "
         "and GOOGLE_CLOUD_PROJECT",
     ),
     (
         exceptions.TooManyRequests,
-        "GKE_API_QUOTA",
+        Reason.GKE_API_QUOTA,
         "cannot be looked up now: the project's quota of Kubernetes Engine API requests is used up",
     ),
     (
         exceptions.GatewayTimeout,
-        "GKE_API_TIMEOUT",
+        Reason.GKE_API_TIMEOUT,
         "cannot be looked up now: Google's API does not answer in time",
     ),
     (
         TimeoutError,
-        "GKE_API_TIMEOUT",
+        Reason.GKE_API_TIMEOUT,
         "cannot be looked up now: Google's API does not answer in time",
     ),
     (
         exceptions.ServiceUnavailable,
-        "GKE_API_UNAVAILABLE",
+        Reason.GKE_API_UNAVAILABLE,
         "cannot be looked up now: Google's API is not reached; check egress to container.googleapis.com",
     ),
 )

@@ -18,6 +18,7 @@ from shared.kube.connect.kubeconfig.fields import Origin, invalid
 from shared.kube.connect.kubeconfig.files import read_file, read_reference
 from shared.kube.connect.kubeconfig.model import Cluster, Context, Kubeconfig, User, merge, parse
 from shared.kube.connect.kubeconfig.user import credentials_for, load_certificate_of
+from shared.reasons import Reason
 
 _log = logging.getLogger(__name__)
 
@@ -56,7 +57,7 @@ def _from_base64(text: str, setting: str) -> Connection:
         raise ConnectionFailed(
             f"{setting} is not base64; set it to the output of: "
             "kubectl config view --flatten --minify --raw | base64",
-            reason="KUBECONFIG_INVALID",
+            reason=Reason.KUBECONFIG_INVALID,
             file=setting,
         ) from error
     return connect(parse(content, Origin(setting, None)), method="kubeconfig-base64")
@@ -75,7 +76,7 @@ def _from_paths(paths: str, method: str) -> Connection:
         raise ConnectionFailed(
             f"none of the kubeconfig files exists: {', '.join(names) or 'KUBECONFIG names none'}; "
             "correct KUBECONFIG, or unset it to use another source",
-            reason="KUBECONFIG_NOT_FOUND",
+            reason=Reason.KUBECONFIG_NOT_FOUND,
             file=os.pathsep.join(names),
         )
     return connect(files[0] if len(files) == 1 else merge(files), method=method)
@@ -123,13 +124,13 @@ def _current(config: Kubeconfig) -> Context:
         raise ConnectionFailed(
             f"{label} has no current-context (there are: {names}); "
             "choose one with kubectl config use-context",
-            reason="KUBECONFIG_NO_CONTEXT",
+            reason=Reason.KUBECONFIG_NO_CONTEXT,
             file=label,
         )
     if config.current_context not in config.contexts:
         raise ConnectionFailed(
             f"the current-context {config.current_context!r} of {label} is not defined (there are: {names})",
-            reason="KUBECONFIG_NO_CONTEXT",
+            reason=Reason.KUBECONFIG_NO_CONTEXT,
             file=label,
             context=config.current_context,
         )
@@ -140,7 +141,7 @@ def _incomplete(context: Context, problem: str) -> ConnectionFailed:
     label = context.origin.label
     return ConnectionFailed(
         f"the context {context.name!r} of {label} {problem}",
-        reason="KUBECONFIG_INCOMPLETE",
+        reason=Reason.KUBECONFIG_INCOMPLETE,
         file=label,
         context=context.name,
         cluster=context.cluster,

@@ -22,6 +22,7 @@ from shared.kube.connect.access.renewal import Lease, Renewal, lease_until
 from shared.kube.connect.kubeconfig.files import read_reference, resolve_path
 from shared.kube.connect.kubeconfig.model import Cluster, ExecConfig, User
 from shared.kube.connect.kubeconfig.subprocesses import ProgramError, run_program
+from shared.reasons import Reason
 
 _GROUP = "client.authentication.k8s.io/"
 _VERSIONS = (_GROUP + "v1", _GROUP + "v1beta1")
@@ -91,7 +92,7 @@ class ExecPlugin:
             hint = " ".join(self._config.install_hint.split())[:1000]
             raise self._failed(
                 f"is not installed{f': {hint}' if hint else '; install it, or use another source'}",
-                reason="EXEC_PLUGIN_MISSING",
+                reason=Reason.EXEC_PLUGIN_MISSING,
             ) from error
         except (OSError, ValueError) as error:
             raise self._failed("cannot be run; check that it is a program that may be executed") from error
@@ -155,7 +156,7 @@ class ExecPlugin:
             spec["cluster"] = _cluster_info(cluster)
         return {"kind": "ExecCredential", "apiVersion": self._config.api_version, "spec": spec}
 
-    def _failed(self, problem: str, *, reason: str = "EXEC_PLUGIN_FAILED") -> ConnectionFailed:
+    def _failed(self, problem: str, *, reason: Reason = Reason.EXEC_PLUGIN_FAILED) -> ConnectionFailed:
         user = self._user
         return ConnectionFailed(
             f"the exec plugin {self._config.command!r} of user {user.name!r} in {user.origin.label} "

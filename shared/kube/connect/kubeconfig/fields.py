@@ -17,6 +17,7 @@ from typing import Any, ClassVar
 import yaml
 
 from shared.errors import ConnectionFailed
+from shared.reasons import Reason
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -34,7 +35,7 @@ class Origin:
 
 def invalid(origin: Origin, problem: str) -> ConnectionFailed:
     """The error for a file that breaks a rule."""
-    return ConnectionFailed(f"{origin.label} {problem}", reason="KUBECONFIG_INVALID", file=origin.label)
+    return ConnectionFailed(f"{origin.label} {problem}", reason=Reason.KUBECONFIG_INVALID, file=origin.label)
 
 
 _BEGIN_NUMBERS = tuple("-+.0123456789")

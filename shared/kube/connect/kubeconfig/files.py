@@ -6,6 +6,7 @@ from pathlib import Path
 
 from shared.errors import ConnectionFailed
 from shared.kube.connect.kubeconfig.fields import Origin, invalid
+from shared.reasons import Reason
 
 _MAX_BYTES = 1024 * 1024
 
@@ -24,7 +25,7 @@ def read_file(name: str) -> bytes | None:
         raise ConnectionFailed(
             f"the kubeconfig file {name} cannot be read ({_words(error)}); "
             "check its path, size and permissions",
-            reason="KUBECONFIG_UNREADABLE",
+            reason=Reason.KUBECONFIG_UNREADABLE,
             file=name,
         ) from error
 
@@ -47,7 +48,7 @@ def read_reference(path: str, origin: Origin, what: str) -> bytes:
         raise ConnectionFailed(
             f"{origin.label} names {path!r} as {what}, which cannot be read ({_words(error)}); "
             "correct the path, or embed the content: kubectl config view --flatten --raw",
-            reason="KUBECONFIG_REFERENCE_UNREADABLE",
+            reason=Reason.KUBECONFIG_REFERENCE_UNREADABLE,
             file=origin.label,
         ) from error
 

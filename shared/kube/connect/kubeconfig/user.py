@@ -16,6 +16,7 @@ from shared.kube.connect.access.authorization import FixedAuthorization, TokenFi
 from shared.kube.connect.kubeconfig.exec_plugin import ExecPlugin
 from shared.kube.connect.kubeconfig.files import read_reference, resolve_path
 from shared.kube.connect.kubeconfig.model import Cluster, User
+from shared.reasons import Reason
 
 
 def credentials_for(user: User, cluster: Cluster, trust: ssl.SSLContext | None) -> Credentials:
@@ -85,7 +86,7 @@ def _check(user: User) -> None:
 def _unusable(user: User, problem: str) -> ConnectionFailed:
     return ConnectionFailed(
         f"user {user.name!r} in {user.origin.label} {problem}",
-        reason="KUBECONFIG_USER_UNUSABLE",
+        reason=Reason.KUBECONFIG_USER_UNUSABLE,
         file=user.origin.label,
         user=user.name,
     )

@@ -13,6 +13,7 @@ import pytest
 from shared.core.audit.auditor import Auditor
 from shared.core.audit.model import NO_SESSION, AuditRecord
 from shared.errors import Conflict
+from shared.reasons import Reason
 from tests.shared.store.samples import NOON, SetClock, a_session
 from tests.support.people import ALICE
 from tests.support.scripted_runtime import KeptAudit
@@ -44,7 +45,7 @@ async def turns() -> None:
     ("error", "outcome"),
     [
         (None, "done"),
-        (Conflict("x", reason="SESSION_NOT_RUNNING"), "SESSION_NOT_RUNNING"),
+        (Conflict("x", reason=Reason.SESSION_NOT_RUNNING), "SESSION_NOT_RUNNING"),
         (KeyError("x"), "INTERNAL"),
         (asyncio.CancelledError(), "cancelled"),
         (GeneratorExit(), "cancelled"),

@@ -18,6 +18,7 @@ from shared.core.sessions.model import Session, SessionState
 from shared.core.sessions.pod import PodPhase, PodStatus
 from shared.core.telemetry import SILENT
 from shared.errors import ClusterUnavailable, StoreUnavailable
+from shared.reasons import Reason
 from shared.virtual.activity import NoActivity
 from tests.shared.store.samples import NOON, RETENTION, SetClock, a_job, a_record, a_session
 from tests.shared.store.test_audit_contract import a_record as an_audit_record
@@ -28,8 +29,8 @@ from tests.support.wiring import wired
 
 S = SessionState
 READY = PodStatus(PodPhase.READY)
-ENDED = PodStatus(PodPhase.FAILED, "Evicted: the node was low on memory", "POD_EVICTED")
-GONE = PodStatus(PodPhase.GONE, "NotFound: the pod is gone", "POD_GONE")
+ENDED = PodStatus(PodPhase.FAILED, "Evicted: the node was low on memory", Reason.POD_EVICTED)
+GONE = PodStatus(PodPhase.GONE, "NotFound: the pod is gone", Reason.POD_GONE)
 GRACE = timedelta(minutes=10)
 LONGEST_LIFE = timedelta(days=1)
 CREDENTIALS_RETENTION = timedelta(days=90)

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from shared.core.credentials.model import NAMES, checked_file
 from shared.errors import InvalidRequest
+from shared.reasons import Reason
 from tests.support.gam_files import gam_files
 
 FILES = {name: json.loads(data) for name, data in gam_files("hidden").items()}
@@ -79,7 +80,7 @@ def put(name: str, content: Any) -> None:
 def refused(name: str, content: Any) -> None:
     with pytest.raises(InvalidRequest) as caught:
         put(name, content)
-    assert caught.value.reason == "CREDENTIALS_INVALID"
+    assert caught.value.reason == Reason.CREDENTIALS_INVALID
     assert "evil" not in caught.value.detail
 
 
@@ -143,4 +144,4 @@ def test_depth_costs_nothing_but_an_answer(depth: int) -> None:
     try:
         checked_file("oauth2.txt", text.encode(), datetime(2026, 3, 1, tzinfo=UTC))
     except InvalidRequest as error:
-        assert error.reason == "CREDENTIALS_INVALID"
+        assert error.reason == Reason.CREDENTIALS_INVALID

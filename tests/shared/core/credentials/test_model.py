@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from shared.core.credentials.model import NAMES, CredentialFile, checked_file, require_name
 from shared.errors import InvalidRequest, NotFound
+from shared.reasons import Reason
 from tests.support.gam_files import CLIENT_ID, gam_files
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -117,7 +118,7 @@ def test_whatever_is_sent_is_kept_or_refused_and_never_breaks(name: str, data: b
     try:
         file = checked_file(name, data, NOON)
     except InvalidRequest as error:
-        assert error.reason == "CREDENTIALS_INVALID"
+        assert error.reason == Reason.CREDENTIALS_INVALID
         assert CredentialFile(name, data, NOON).identifiers() == {}
     else:
         assert file.identifiers()["client_id"]
@@ -128,4 +129,4 @@ def test_other_names_are_no_credential_files() -> None:
     for name in ("", "OAUTH2.TXT", "oauth2.txt\n", "../oauth2.txt", "gam.cfg"):
         with pytest.raises(NotFound) as caught:
             require_name(name)
-        assert caught.value.reason == "CREDENTIALS_FILE_UNKNOWN"
+        assert caught.value.reason == Reason.CREDENTIALS_FILE_UNKNOWN

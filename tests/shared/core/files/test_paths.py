@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from shared.core.files.paths import MAX_PATH_BYTES, UPLOAD_PREFIX, WorkspacePath
 from shared.errors import InvalidRequest
+from shared.reasons import Reason
 
 
 def is_name(text: str) -> bool:
@@ -46,7 +47,7 @@ def test_whatever_is_sent_is_refused_or_stays_in_the_workspace(raw: bytes) -> No
     try:
         path = WorkspacePath.from_url(raw)
     except InvalidRequest as error:
-        assert error.reason == "INVALID_PATH"
+        assert error.reason == Reason.INVALID_PATH
         return
     assert all(is_name(part) for part in path.parts)
     inside = posixpath.normpath(posixpath.join("/workspace", *path.parts))

@@ -9,6 +9,7 @@ import pytest
 from shared.core.commands import ExecEvent, ExecResult, Exit, Heartbeat, Output, Started
 from shared.core.files.script_output import Answer
 from shared.errors import GamguiError
+from shared.reasons import Reason
 
 DONE = Exit(result=ExecResult.EXITED, exit_code=0)
 FAILED = Exit(result=ExecResult.EXITED, exit_code=1)
@@ -92,4 +93,4 @@ async def test_bytes_without_a_good_end_are_no_success(end: Exit | None) -> None
 async def test_a_line_without_end_is_not_read_for_ever() -> None:
     with pytest.raises(GamguiError) as raised:
         await answer(*[b"x" * 1000] * 100).line()
-    assert raised.value.reason == "TRANSFER_FAILED"
+    assert raised.value.reason == Reason.TRANSFER_FAILED

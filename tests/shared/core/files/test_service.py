@@ -17,6 +17,7 @@ from shared.core.sessions.access import SessionAccess
 from shared.core.sessions.model import SessionState
 from shared.core.sessions.states import SessionStates
 from shared.errors import Conflict, GamguiError, NotFound, PayloadTooLarge
+from shared.reasons import Reason
 from tests.shared.store.samples import RETENTION, SetClock, a_session
 from tests.support.clusters import pods_of
 from tests.support.people import ALICE, BOB
@@ -122,7 +123,7 @@ async def test_an_answer_that_makes_no_sense_is_no_success(pod: World, said: byt
     pod.says(said)
     with pytest.raises(GamguiError) as raised:
         await pod.files.put(ALICE, pod.session_id, PATH, upload(DATA))
-    assert raised.value.reason == "TRANSFER_FAILED"
+    assert raised.value.reason == Reason.TRANSFER_FAILED
     assert pod.audit.outcomes == [("session.file.put", "TRANSFER_FAILED")]
 
 
@@ -139,7 +140,7 @@ async def test_facts_that_make_no_sense_are_a_failed_transfer(pod: World, said: 
     pod.says(*said)
     with pytest.raises(GamguiError) as raised:
         await pod.files.open(ALICE, pod.session_id, PATH)
-    assert raised.value.reason == "TRANSFER_FAILED"
+    assert raised.value.reason == Reason.TRANSFER_FAILED
     assert pod.runtime.closed_commands == 1
 
 
@@ -148,7 +149,7 @@ async def test_a_hash_that_is_none_is_a_failed_transfer(pod: World) -> None:
     file = await pod.files.open(ALICE, pod.session_id, PATH)
     with pytest.raises(GamguiError) as raised:
         await file.choose(0, 5)
-    assert raised.value.reason == "TRANSFER_FAILED"
+    assert raised.value.reason == Reason.TRANSFER_FAILED
     assert pod.audit.outcomes == [("session.file.get", "TRANSFER_FAILED")]
     await file.aclose()
     assert pod.runtime.closed_commands == 1
@@ -159,7 +160,7 @@ async def test_a_list_that_makes_no_sense_is_a_failed_transfer(pod: World, said:
     pod.says(b"entries\n", said)
     with pytest.raises(GamguiError) as raised:
         await pod.files.entries(ALICE, pod.session_id, PATH, limit=10, after=b"")
-    assert raised.value.reason == "TRANSFER_FAILED"
+    assert raised.value.reason == Reason.TRANSFER_FAILED
 
 
 LOOK = b"5 1767225600 644 77 2026-01-01 00:00:00.123456789 +0000\n"
@@ -224,10 +225,10 @@ async def test_others_sessions_do_not_exist_and_virtual_ones_have_no_files(
 ) -> None:
     with pytest.raises(NotFound) as hidden:
         await pod.files.open(BOB, pod.session_id, PATH)
-    assert hidden.value.reason == "SESSION_NOT_FOUND"
+    assert hidden.value.reason == Reason.SESSION_NOT_FOUND
     virtual = a_session(id="sbbbbbbbbbbbbbbbb", owner=ALICE.email, state=SessionState.RUNNING, virtual=True)
     await sqlite.create(virtual)
     with pytest.raises(Conflict) as refused:
         await pod.files.open(ALICE, virtual.id, PATH)
-    assert refused.value.reason == "SESSION_VIRTUAL"
+    assert refused.value.reason == Reason.SESSION_VIRTUAL
     assert pod.runtime.journal == []

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from shared.core.files.paths import UPLOAD_PREFIX
 from shared.core.files.tar_reader import MAX_ENTRIES, MAX_PATHS_BYTES, Member, TarReader
 from shared.errors import InvalidRequest, PayloadTooLarge
+from shared.reasons import Reason
 from tests.shared.core.files.test_paths import names
 from tests.support.tars import FORMATS, entry, tar_of, tar_with
 
@@ -50,7 +51,7 @@ def read_by_python(data: bytes) -> Read:
 def refused(data: bytes, piece: int = 10240) -> str:
     with pytest.raises(InvalidRequest) as caught:
         read(data, piece)
-    assert caught.value.reason == "TAR_INVALID"
+    assert caught.value.reason == Reason.TAR_INVALID
     return caught.value.detail
 
 
@@ -129,7 +130,7 @@ def test_whatever_is_sent_is_refused_as_no_tar(data: bytes) -> None:
     try:
         assert read(data) == {}
     except InvalidRequest as error:
-        assert error.reason == "TAR_INVALID"
+        assert error.reason == Reason.TAR_INVALID
 
 
 @pytest.mark.parametrize(
@@ -239,7 +240,7 @@ def test_how_many_entries_there_may_be_is_bounded() -> None:
     paths = [f"{number}/" + "a/" * 98 + "f" for number in range(MAX_ENTRIES // 100)]
     with pytest.raises(PayloadTooLarge) as caught:
         read(tar_of(dict.fromkeys(paths, b"")))
-    assert caught.value.reason == "TOO_MANY_FILES"
+    assert caught.value.reason == Reason.TOO_MANY_FILES
     # The folder that is unpacked into counts as well.
     paths[-1] = paths[-1].replace("a/", "", 1)
     assert len(read(tar_of(dict.fromkeys(paths, b"")))) == len(paths)
@@ -251,4 +252,4 @@ def test_how_long_paths_are_together_is_bounded() -> None:
     assert len(read(tar_of(dict.fromkeys(paths, b"")))) == len(paths)
     with pytest.raises(PayloadTooLarge) as caught:
         read(tar_of(dict.fromkeys([*paths, "b" + paths[0]], b"")))
-    assert caught.value.reason == "TOO_MANY_FILES"
+    assert caught.value.reason == Reason.TOO_MANY_FILES

@@ -15,6 +15,7 @@ from shared.core.jobs.service import JobService
 from shared.core.sessions.model import Session, SessionState
 from shared.core.sessions.pod import PodPhase, PodStatus
 from shared.errors import ClusterUnavailable, Conflict, GamguiError, NotFound, TooManyRequests
+from shared.reasons import Reason
 from shared.web.api.jobs import job_json
 from tests.shared.store.samples import NOON, SetClock, a_session
 from tests.support.people import ALICE, person
@@ -143,7 +144,7 @@ async def test_a_start_whose_answer_was_lost_is_repeated_for_the_same_job(
 
 
 async def test_a_job_that_was_refused_has_never_been(world: World) -> None:
-    world.jobs.error = TooManyRequests("full", reason="TOO_MANY_JOBS")
+    world.jobs.error = TooManyRequests("full", reason=Reason.TOO_MANY_JOBS)
     job_id = new_job_id()
     with pytest.raises(TooManyRequests):
         await world.start(job_id)
@@ -188,12 +189,12 @@ async def test_others_jobs_and_those_of_other_sessions_do_not_exist(world: World
     job = await world.start()
     with pytest.raises(NotFound) as caught:
         await world.service.get(person("mallory@example.com"), world.session.id, job.id)
-    assert caught.value.reason == "SESSION_NOT_FOUND"
+    assert caught.value.reason == Reason.SESSION_NOT_FOUND
     other = await world.store.create(a_session(state=SessionState.RUNNING))
     for job_id in (job.id, new_job_id(), "..", "j"):
         with pytest.raises(NotFound) as caught:
             await world.service.get(ALICE, other.id, job_id)
-        assert caught.value.reason == "JOB_NOT_FOUND"
+        assert caught.value.reason == Reason.JOB_NOT_FOUND
     with pytest.raises(NotFound):
         await world.service.start(ALICE, other.id, NEW, job.id)
     assert world.jobs.started == [job.id]
@@ -203,7 +204,7 @@ async def test_a_session_that_does_not_run_starts_nothing(world: World) -> None:
     await world.move(SessionState.DELETING)
     with pytest.raises(Conflict) as caught:
         await world.start()
-    assert caught.value.reason == "SESSION_NOT_RUNNING"
+    assert caught.value.reason == Reason.SESSION_NOT_RUNNING
     assert world.jobs.started == []
 
 
@@ -231,7 +232,7 @@ async def test_while_the_pod_cannot_be_asked_nothing_is_made_up(world: World) ->
 
 async def test_a_pod_that_is_gone_loses_its_jobs_with_kubernetes_reason(world: World) -> None:
     job = await world.start()
-    world.jobs.error = NotFound("no pod", reason="POD_NOT_RUNNING")
+    world.jobs.error = NotFound("no pod", reason=Reason.POD_NOT_RUNNING)
     world.pods.now = PodStatus(PodPhase.FAILED, "Evicted: low on memory")
     lost = await world.get(job)
     assert (lost.state, lost.reason, lost.exit_code) == (JobState.LOST, "Evicted: low on memory", None)
@@ -273,7 +274,7 @@ async def test_jobs_of_a_failed_session_keep_its_reason_when_it_is_deleted(world
     await world.move(SessionState.FAILED, reason="DeadlineExceeded: active too long")
     failed = await world.store.get(world.session.id)
     assert failed is not None
-    world.jobs.error = NotFound("no pod", reason="POD_NOT_RUNNING")
+    world.jobs.error = NotFound("no pod", reason=Reason.POD_NOT_RUNNING)
     await world.service.conclude(failed)
     assert (await world.get(job)).reason == "DeadlineExceeded: active too long"
 
@@ -329,7 +330,7 @@ async def test_output_of_a_job_whose_session_is_going_waits_for_its_end(world: W
     await world.move(SessionState.DELETING)
     with pytest.raises(Conflict) as caught:
         await world.follow(job)
-    assert caught.value.reason == "SESSION_NOT_RUNNING"
+    assert caught.value.reason == Reason.SESSION_NOT_RUNNING
 
 
 async def test_jobs_of_a_virtual_session_are_lost_at_once_and_say_so(world: World) -> None:

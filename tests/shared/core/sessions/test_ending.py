@@ -22,6 +22,7 @@ from shared.core.sessions.pod import PodPhase, PodStatus
 from shared.core.sessions.service import SessionService
 from shared.core.telemetry import SILENT
 from shared.errors import ClusterUnavailable
+from shared.reasons import Reason
 from shared.virtual.activity import NoActivity
 from shared.virtual.jobs import VirtualJobs
 from tests.shared.core.cleanup.test_service import GRACE, Cluster
@@ -35,7 +36,7 @@ from tests.support.wiring import wired
 
 S = SessionState
 END_OF_TIME = datetime.max.replace(tzinfo=UTC)
-ENDED = PodStatus(PodPhase.FAILED, "Evicted: the node was low on memory", "POD_EVICTED")
+ENDED = PodStatus(PodPhase.FAILED, "Evicted: the node was low on memory", Reason.POD_EVICTED)
 Answer = Callable[[Sequence[str]], Awaitable[Mapping[str, JobReport]]]
 
 

@@ -25,6 +25,7 @@ from shared.errors import (
     error_from,
     members_of,
 )
+from shared.reasons import Reason
 from tests.shared.store.samples import SetClock
 from tests.support.people import ALICE, BOB
 from tests.support.stores import SqliteStore
@@ -198,11 +199,13 @@ OURS = [
     TooManyRequests("full", retry_after_seconds=30),
 ]
 THEIRS = [
-    SessionStartFailed("no such image", reason="IMAGE_UNAVAILABLE", session="s", tried=["a", "b"]),
-    Conflict("not running", reason="SESSION_NOT_RUNNING", retry_after_seconds=3.2),
+    SessionStartFailed("no such image", reason=Reason.IMAGE_UNAVAILABLE, session="s", tried=["a", "b"]),
+    Conflict("not running", reason=Reason.SESSION_NOT_RUNNING, retry_after_seconds=3.2),
     VersionConflict("somebody was faster"),
     NotFound("no such session"),
-    InvalidRequest("a rule", reason="INVALID_FIELD", field="name", most=3, half=0.5, there=None, ok=True),
+    InvalidRequest(
+        "a rule", reason=Reason.INVALID_FIELD, field="name", most=3, half=0.5, there=None, ok=True
+    ),
 ]
 
 

@@ -22,6 +22,7 @@ from shared.core.commands import Command
 from shared.core.jobs.model import JobState
 from shared.core.sessions.model import ENDED, Session, SessionState
 from shared.errors import GamguiError, TooManyRequests
+from shared.reasons import Reason
 from tests.shared.core.sessions.test_service import NEW
 from tests.shared.store.samples import NOON, SetClock, a_job, a_session
 from tests.support.many_clusters import LONGEST_LIFE, FakeCluster, Instance, Link
@@ -284,7 +285,7 @@ async def test_an_administrator_abandons_it(world: World, view: str) -> None:
     instance = world.view(view)
     with pytest.raises(GamguiError) as caught:
         await instance.sessions.delete(ALICE, session.id, abandon=True)
-    assert caught.value.reason == "NOT_AN_ADMINISTRATOR"
+    assert caught.value.reason == Reason.NOT_AN_ADMINISTRATOR
     assert await world.stored(session) == session
     gone = await instance.sessions.delete(ROOT, session.id, abandon=True)
     assert (gone.state, gone.may_be_left) == (S.DELETED, (f"pod/{session.pod_name}",))

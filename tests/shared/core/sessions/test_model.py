@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.core.sessions.model import ENDED, TRANSITIONS, IllegalTransition, Session, SessionState
+from shared.reasons import Reason
 from tests.shared.store.samples import NOON, a_session, sessions
 
 S = SessionState
@@ -42,7 +43,7 @@ def test_a_state_leads_to_those_of_the_table_only(source: SessionState, target: 
         with pytest.raises(IllegalTransition) as caught:
             session.to(target, LATER)
         assert caught.value.status == 409
-        assert caught.value.reason == "SESSION_STATE"
+        assert caught.value.reason == Reason.SESSION_STATE
         assert caught.value.fields == {"session": session.id, "state": source}
 
 

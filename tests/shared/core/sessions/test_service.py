@@ -36,6 +36,7 @@ from shared.errors import (
     TooManyRequests,
 )
 from shared.kube.pods.manifest import pod_manifest
+from shared.reasons import Reason
 from shared.virtual.credentials import MemoryCredentials
 from shared.virtual.runtime import NOT_EXECUTED, VirtualRuntime
 from shared.web.api.sessions import session_json
@@ -46,9 +47,9 @@ from tests.support.scripted_runtime import JournalingStore, KeptAudit, ScriptedR
 from tests.support.stores import SqliteStore
 from tests.support.wiring import wired
 
-GONE = PodStatus(PodPhase.GONE, "NotFound: the pod is gone", "POD_GONE")
+GONE = PodStatus(PodPhase.GONE, "NotFound: the pod is gone", Reason.POD_GONE)
 PULLING = PodStatus(PodPhase.PENDING, "ErrImagePull: the registry does not answer")
-NO_IMAGE = PodStatus(PodPhase.FAILED, "ErrImagePull: not found", "IMAGE_UNAVAILABLE")
+NO_IMAGE = PodStatus(PodPhase.FAILED, "ErrImagePull: not found", Reason.IMAGE_UNAVAILABLE)
 NEW = NewSession(
     name="",
     image="gam:7",
@@ -225,11 +226,11 @@ async def test_without_a_cluster_nothing_is_left_behind(world: World) -> None:
     [
         (ClusterUnavailable("not reached"), "CLUSTER_UNAVAILABLE: not reached"),
         (
-            TooManyRequests("the quota is used up", reason="NAMESPACE_QUOTA_EXCEEDED"),
+            TooManyRequests("the quota is used up", reason=Reason.NAMESPACE_QUOTA_EXCEEDED),
             "NAMESPACE_QUOTA_EXCEEDED: the quota is used up",
         ),
         (
-            SessionStartFailed("violates PodSecurity", reason="POD_SECURITY_VIOLATION"),
+            SessionStartFailed("violates PodSecurity", reason=Reason.POD_SECURITY_VIOLATION),
             "POD_SECURITY_VIOLATION: violates PodSecurity",
         ),
     ],
@@ -274,7 +275,7 @@ async def test_a_pod_that_vanishes_while_it_starts_is_a_failed_session(world: Wo
     world.runtime.ready = GONE
     with pytest.raises(SessionStartFailed) as caught:
         await world.service.create(ALICE, NEW)
-    assert caught.value.reason == "POD_GONE"
+    assert caught.value.reason == Reason.POD_GONE
 
 
 async def test_a_session_that_is_not_ready_in_time_is_pending_with_the_reason(world: World) -> None:
@@ -344,7 +345,7 @@ async def test_an_id_of_another_owner_is_not_taken_over(world: World) -> None:
     session = await world.service.create(ALICE, NEW)
     with pytest.raises(Conflict) as caught:
         await world.service.create(BOB, NEW, session.id)
-    assert caught.value.reason == "SESSION_EXISTS"
+    assert caught.value.reason == Reason.SESSION_EXISTS
     assert (await world.stored(session)).owner == ALICE.email
 
 
@@ -355,7 +356,7 @@ async def test_a_session_deleted_while_its_create_waits_is_not_brought_back(worl
     world.runtime.during["wait_ready"] = delete
     with pytest.raises(Conflict) as caught:
         await world.service.create(ALICE, NEW)
-    assert caught.value.reason == "SESSION_DELETED"
+    assert caught.value.reason == Reason.SESSION_DELETED
     assert (await world.only()).state is SessionState.DELETED
     assert world.runtime.pods == set()
 
@@ -407,7 +408,7 @@ async def test_a_delete_before_the_pod_is_made_leaves_no_pod(world: World) -> No
     world.runtime.during["create"] = delete
     with pytest.raises(Conflict) as caught:
         await world.service.create(ALICE, NEW)
-    assert caught.value.reason == "SESSION_DELETED"
+    assert caught.value.reason == Reason.SESSION_DELETED
     assert world.runtime.pods == set()
     assert (await world.only()).state is SessionState.DELETED
 
@@ -473,7 +474,7 @@ async def test_a_session_being_deleted_becomes_deleted_when_its_pod_is_gone(worl
     session = await world.service.create(ALICE, NEW)
     world.runtime.goes = False
     assert (await world.service.delete(ALICE, session.id)).state is SessionState.DELETING
-    world.runtime.now = PodStatus(PodPhase.FAILED, "Deleted: the pod is being deleted", "POD_DELETED")
+    world.runtime.now = PodStatus(PodPhase.FAILED, "Deleted: the pod is being deleted", Reason.POD_DELETED)
     assert (await world.service.get(ALICE, session.id)).state is SessionState.DELETING
     world.runtime.now = GONE
     assert (await world.service.get(ALICE, session.id)).state is SessionState.DELETED
@@ -527,7 +528,7 @@ async def test_a_session_that_changes_all_the_time_is_a_conflict_at_last(world: 
     world.store.before_update = touch
     with pytest.raises(Conflict) as caught:
         await world.service.get(ALICE, session.id)
-    assert caught.value.reason == "VERSION_CONFLICT"
+    assert caught.value.reason == Reason.VERSION_CONFLICT
 
 
 # Ownership.
@@ -692,7 +693,7 @@ async def test_a_command_in_a_session_that_does_not_run_is_a_conflict_that_says_
     session = await world.service.create(ALICE, NEW)
     with pytest.raises(Conflict) as caught:
         await world.run(session)
-    assert caught.value.reason == "SESSION_NOT_RUNNING"
+    assert caught.value.reason == Reason.SESSION_NOT_RUNNING
     assert caught.value.fields == {"session": session.id, "state": "pending"}
     assert str(PULLING.reason) in caught.value.detail
     await world.service.delete(ALICE, session.id)
@@ -722,7 +723,7 @@ async def test_a_caller_that_stops_listening_ends_the_command_and_that_is_record
 
 async def test_a_command_that_our_side_failed_is_recorded_with_the_reason(world: World) -> None:
     session = await world.service.create(ALICE, NEW)
-    world.runtime.execute_error = NotFound("the pod does not run", reason="POD_NOT_RUNNING")
+    world.runtime.execute_error = NotFound("the pod does not run", reason=Reason.POD_NOT_RUNNING)
     with pytest.raises(NotFound):
         await world.run(session)
     assert world.audit.outcomes[-1] == ("session.exec", "POD_NOT_RUNNING")
@@ -754,7 +755,7 @@ async def test_a_command_does_not_begin_in_a_session_that_is_ended_meanwhile(wor
     world.store.before_update = deleted
     with pytest.raises(Conflict) as caught:
         await world.run(session)
-    assert caught.value.reason == "SESSION_NOT_RUNNING"
+    assert caught.value.reason == Reason.SESSION_NOT_RUNNING
     assert "runtime.execute" not in world.journal
 
 
@@ -791,7 +792,7 @@ async def test_no_more_commands_run_at_once_in_a_session_than_are_allowed(world:
     first, second = await running(world, session), await running(world, session)
     with pytest.raises(TooManyRequests) as refused:
         await world.run(session)
-    assert refused.value.reason == "TOO_MANY_EXECS"
+    assert refused.value.reason == Reason.TOO_MANY_EXECS
     assert refused.value.retry_after_seconds == 1
     assert refused.value.fields == {"session": session.id, "limit": 2}
     assert world.audit.outcomes[-1] == ("session.exec", "TOO_MANY_EXECS")
@@ -808,7 +809,7 @@ async def test_a_command_makes_room_however_it_ends(world: World) -> None:
         world.service.execute(ALICE, session.id, TRUE)  # never iterated
         await world.run(session)
         await (await running(world, session)).aclose()
-        world.runtime.execute_error = NotFound("the pod does not run", reason="POD_NOT_RUNNING")
+        world.runtime.execute_error = NotFound("the pod does not run", reason=Reason.POD_NOT_RUNNING)
         with pytest.raises(NotFound):
             await world.run(session)
         world.runtime.execute_error = None

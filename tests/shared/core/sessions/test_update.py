@@ -13,6 +13,7 @@ from shared.core.sessions.model import Because, Session, SessionState
 from shared.core.sessions.states import SessionStates
 from shared.core.sessions.update import Changes, SessionUpkeep, etag_of
 from shared.errors import Conflict, InvalidRequest, NotFound, PreconditionFailed
+from shared.reasons import Reason
 from shared.virtual.runtime import VirtualRuntime
 from tests.shared.store.samples import NOON, RETENTION, SetClock, a_session
 from tests.support.clusters import pods_of
@@ -124,7 +125,7 @@ async def test_what_is_over_is_not_changed(
     ):
         with pytest.raises(Conflict) as caught:
             await change
-        assert caught.value.reason == "SESSION_NOT_RUNNING"
+        assert caught.value.reason == Reason.SESSION_NOT_RUNNING
 
 
 async def test_an_expired_session_comes_to_life_no_more(

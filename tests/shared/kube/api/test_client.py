@@ -16,6 +16,7 @@ from shared.errors import ClusterUnavailable
 from shared.kube.api.client import KubeApi
 from shared.kube.api.connection import Connection
 from shared.kube.api.errors import ApiError
+from shared.reasons import Reason
 from tests.support.exec_server import FixedConnector, NoCredentials, api_at
 from tests.support.kube_server import Answer, KubeServer, events, failure
 from tests.support.patience import PATIENCE
@@ -75,7 +76,7 @@ async def test_a_silent_server_costs_no_more_than_the_deadline() -> None:
         with pytest.raises(ClusterUnavailable) as caught:
             async with asyncio.timeout(PATIENCE):
                 await api.request("GET", "/x", timeout_seconds=0.5)
-    assert caught.value.reason == "CLUSTER_TIMEOUT"
+    assert caught.value.reason == Reason.CLUSTER_TIMEOUT
 
 
 async def test_at_the_deadline_the_last_fault_is_told() -> None:
@@ -92,7 +93,7 @@ async def test_a_server_that_is_not_there_is_named_without_its_address_and_looke
     async with closing(KubeApi(connector)) as api:
         with pytest.raises(ClusterUnavailable) as caught:
             await api.request("GET", "/x", timeout_seconds=0.4)
-    assert caught.value.reason == "CLUSTER_UNREACHABLE"
+    assert caught.value.reason == Reason.CLUSTER_UNREACHABLE
     assert "127.0.0.1" not in caught.value.detail
     assert "test-cluster" in caught.value.detail
     assert connector.invalidated >= 1

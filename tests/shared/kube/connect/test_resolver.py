@@ -16,6 +16,7 @@ from shared.kube.api.connection import Connection
 from shared.kube.connect.access.authorization import TokenFile
 from shared.kube.connect.incluster import from_service_account
 from shared.kube.connect.resolver import resolve
+from shared.reasons import Reason
 from shared.settings.cluster import ClusterSettings
 from tests.support.api_server import ApiServer
 from tests.support.tls import Authority
@@ -78,7 +79,7 @@ async def test_broken_home_kubeconfig_is_told_as_such(home: Path) -> None:
     (home / ".kube" / "config").write_text("[]")
     with pytest.raises(ConnectionFailed) as caught:
         await resolve(ClusterSettings(home=str(home)))
-    assert caught.value.reason == "KUBECONFIG_INVALID"
+    assert caught.value.reason == Reason.KUBECONFIG_INVALID
 
 
 @pytest.fixture
@@ -143,7 +144,7 @@ async def test_pod_without_valid_ca_is_not_connected(service_account: Path, cont
         (service_account / "ca.crt").write_bytes(content)
     with pytest.raises(ConnectionFailed) as caught:
         await from_service_account("10.0.0.1", "443", service_account)
-    assert caught.value.reason == "IN_CLUSTER_CA_INVALID"
+    assert caught.value.reason == Reason.IN_CLUSTER_CA_INVALID
 
 
 @pytest.mark.parametrize(
@@ -154,7 +155,7 @@ async def test_pod_with_malformed_address_is_not_connected(
 ) -> None:
     with pytest.raises(ConnectionFailed) as caught:
         await from_service_account(host, port, service_account)
-    assert caught.value.reason == "IN_CLUSTER_INVALID"
+    assert caught.value.reason == Reason.IN_CLUSTER_INVALID
 
 
 def test_importing_the_resolver_imports_no_source_of_connections() -> None:

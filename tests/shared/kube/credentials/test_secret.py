@@ -14,6 +14,7 @@ from shared.core.credentials.model import CredentialFile, Credentials
 from shared.core.sessions.names import credentials_name, owner_hash
 from shared.errors import Conflict, VersionConflict
 from shared.kube.credentials.secret import KubernetesSecrets, last_change
+from shared.reasons import Reason
 from tests.shared.kube.api.test_client import closing
 from tests.support.exec_server import api_at
 from tests.support.kube_server import Answer, KubeServer, failure
@@ -110,7 +111,7 @@ async def test_the_secret_of_who_had_the_address_before_is_refused() -> None:
     metadata = {**SECRET["metadata"], "annotations": {"gamgui.io/subject": owner_hash("google:1")}}
     with pytest.raises(Conflict) as caught:
         await read(Answer(body={**SECRET, "metadata": metadata}))
-    assert caught.value.reason == "OWNER_CHANGED"
+    assert caught.value.reason == Reason.OWNER_CHANGED
 
 
 async def test_there_is_nothing_until_something_is_put() -> None:

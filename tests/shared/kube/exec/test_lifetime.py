@@ -12,9 +12,10 @@ from shared.core.sessions.pod import PodPhase, PodStatus
 from shared.errors import ClusterUnavailable
 from shared.kube.exec.lifetime import SocketLifetime
 from shared.kube.exec.socket import ExecSocket
+from shared.reasons import Reason
 from tests.support import virtual_time
 
-LOST = PodStatus(PodPhase.GONE, "Deleted: it is gone", "POD_GONE")
+LOST = PodStatus(PodPhase.GONE, "Deleted: it is gone", Reason.POD_GONE)
 
 
 class Line:

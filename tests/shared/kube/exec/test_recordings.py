@@ -13,6 +13,7 @@ from shared.core.sessions.pod import PodPhase, PodStatus
 from shared.errors import ClusterUnavailable, UnprocessableRequest
 from shared.kube.exec.execution import Execution
 from shared.kube.exec.socket import Container
+from shared.reasons import Reason
 from tests.support.exec_server import ExecServer, api_at, crumbling, frames_of, recording
 from tests.support.patience import PATIENCE
 
@@ -24,7 +25,7 @@ async def pod_lives(grace: bool) -> PodStatus:
 
 
 async def pod_is_gone(grace: bool) -> PodStatus:
-    return PodStatus(PodPhase.GONE, "NotFound: the pod is gone", "POD_GONE")
+    return PodStatus(PodPhase.GONE, "NotFound: the pod is gone", Reason.POD_GONE)
 
 
 async def run(
@@ -173,7 +174,7 @@ async def test_input_on_a_server_that_cannot_end_it_is_refused_before_anything_r
     async with ExecServer([b"\x01"], protocols=("v4.channel.k8s.io",)).running() as server:
         with pytest.raises(UnprocessableRequest) as caught:
             await run(server.url, command)
-    assert caught.value.reason == "STDIN_NOT_SUPPORTED"
+    assert caught.value.reason == Reason.STDIN_NOT_SUPPORTED
     assert server.received == [[]]
 
 
@@ -279,7 +280,7 @@ async def test_a_pod_is_watched_on_after_the_cluster_was_away() -> None:
         looks += 1
         if looks == 1:
             raise ClusterUnavailable("away")
-        return PodStatus(PodPhase.GONE, "NotFound: the pod is gone", "POD_GONE")
+        return PodStatus(PodPhase.GONE, "NotFound: the pod is gone", Reason.POD_GONE)
 
     command = Command(argv=["sleep"], timeout_seconds=60)
     async with ExecServer([b"\x01"]).running() as server:

@@ -20,6 +20,7 @@ from shared.core.commands import Command
 from shared.core.sessions.variables import MAX_COMMAND_BYTES, MAX_SESSION_BYTES
 from shared.errors import InvalidRequest
 from shared.kube.exec import supervisor
+from shared.reasons import Reason
 from tests.support.patience import PATIENCE
 from tests.support.shells import SHELLS
 
@@ -276,7 +277,7 @@ def test_the_largest_of_a_session_and_the_largest_command_fit_together(start: St
 def test_a_command_that_is_too_long_is_refused_before_it_is_sent() -> None:
     with pytest.raises(InvalidRequest) as caught:
         supervisor.command_line(command("echo", "x" * 100_000))
-    assert caught.value.reason == "COMMAND_TOO_LONG"
+    assert caught.value.reason == Reason.COMMAND_TOO_LONG
 
 
 def test_lines_that_are_not_the_supervisors_are_not_taken_for_it() -> None:

@@ -10,11 +10,12 @@ from shared.core.commands import ExecResult, Exit
 from shared.core.sessions.pod import PodPhase, PodStatus
 from shared.kube.exec.supervisor import Announcement
 from shared.kube.exec.verdict import broken_off, may_be_lost, verdict
+from shared.reasons import Reason
 
 R = ExecResult
 RUNS = Announcement(10, 11, None)
 REFUSED = Announcement(None, None, "no such file")
-LOST = PodStatus(PodPhase.GONE, "Deleted: it is gone", "POD_GONE")
+LOST = PodStatus(PodPhase.GONE, "Deleted: it is gone", Reason.POD_GONE)
 DONE = Exit(result=R.EXITED, exit_code=0)
 FAILED = Exit(result=R.EXITED, exit_code=3)
 KILLED = Exit(result=R.SIGNALED, exit_code=137, signal="SIGKILL")

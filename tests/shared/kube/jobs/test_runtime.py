@@ -12,6 +12,7 @@ from shared.core.jobs.model import JobCursor, JobReport, JobState, NewJob, Place
 from shared.core.sessions.model import Session
 from shared.errors import ClusterUnavailable, InvalidRequest, NotFound, TooManyRequests
 from shared.kube.jobs.runtime import JOBS, JobLimits, KubernetesJobs
+from shared.reasons import Reason
 from tests.shared.store.samples import a_job, a_session
 from tests.support.scripted_runtime import ScriptedRuntime
 
@@ -108,7 +109,7 @@ async def test_a_pod_that_dies_under_a_question_is_not_running() -> None:
     _, jobs = answering(b"", Exit(result=ExecResult.POD_LOST, reason="Evicted: disk"))
     with pytest.raises(NotFound) as caught:
         await jobs.reports(SESSION, [JOB.id])
-    assert caught.value.reason == "POD_NOT_RUNNING"
+    assert caught.value.reason == Reason.POD_NOT_RUNNING
 
 
 async def test_reports_leave_out_what_the_pod_does_not_know() -> None:
@@ -168,7 +169,7 @@ async def test_a_job_that_the_pod_does_not_know_cannot_be_followed() -> None:
     pod = Pod(events=(Output("stdout", 0, b"unknown\n"), OK))
     with pytest.raises(NotFound) as caught:
         await follow(KubernetesJobs(pod, LIMITS))
-    assert caught.value.reason == "JOB_OUTPUT_GONE"
+    assert caught.value.reason == Reason.JOB_OUTPUT_GONE
 
 
 async def test_a_place_that_is_none_is_refused() -> None:

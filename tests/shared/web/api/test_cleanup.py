@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from shared.errors import PermissionDenied
+from shared.reasons import Reason
 from shared.web.api.cleanup import require_caller
 from tests.support.people import BOB, person
 
@@ -19,4 +20,4 @@ def test_an_address_is_one_in_whatever_case_the_operator_wrote_it() -> None:
 def test_others_may_not() -> None:
     with pytest.raises(PermissionDenied) as caught:
         require_caller(BOB, CALLERS)
-    assert caught.value.reason == "CLEANUP_NOT_ALLOWED"
+    assert caught.value.reason == Reason.CLEANUP_NOT_ALLOWED

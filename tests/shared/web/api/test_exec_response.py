@@ -14,6 +14,7 @@ from starlette.types import Message
 
 from shared.core.commands import ExecEvent, ExecResult, Exit, Output, Started
 from shared.errors import ClusterUnavailable, Conflict
+from shared.reasons import Reason
 from shared.web.api.exec_response import respond
 from shared.web.http.call import Call
 from shared.web.http.request_body import RequestBody
@@ -108,11 +109,11 @@ async def test_a_stream_has_every_event_and_ends_with_exit(accept: str) -> None:
 
 @pytest.mark.parametrize("accept", [JSON, *STREAMS])
 async def test_what_fails_before_the_first_event_is_an_ordinary_problem(accept: str) -> None:
-    error = Conflict("the session is pending, not running", reason="SESSION_NOT_RUNNING")
+    error = Conflict("the session is pending, not running", reason=Reason.SESSION_NOT_RUNNING)
     answer = await run(ScriptedCommand([], error=error), accept)
     assert answer.status_code == 409
     assert answer.headers["content-type"] == "application/problem+json"
-    assert answer.json()["reason"] == "SESSION_NOT_RUNNING"
+    assert answer.json()["reason"] == Reason.SESSION_NOT_RUNNING
 
 
 @pytest.mark.parametrize("accept", STREAMS)

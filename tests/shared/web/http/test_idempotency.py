@@ -16,6 +16,7 @@ from shared.core.sessions.idempotency import IdempotentRequests
 from shared.core.sessions.model import Resources, Session, SessionState
 from shared.core.sessions.new_session import NewSession
 from shared.errors import ClusterUnavailable, GamguiError, SessionStartFailed, TooManyRequests
+from shared.reasons import Reason
 from shared.web.api.sessions import session_creation
 from shared.web.http.call import Call
 from shared.web.http.idempotency import answer_once
@@ -119,7 +120,7 @@ async def test_another_body_under_the_key_is_422(post: Any, creations: Creations
 
 
 async def test_a_failure_for_good_is_the_answer_to_repetitions_too(post: Any, creations: Creations) -> None:
-    creations.error = SessionStartFailed("not found", reason="IMAGE_UNAVAILABLE", session="s")
+    creations.error = SessionStartFailed("not found", reason=Reason.IMAGE_UNAVAILABLE, session="s")
     first = await post(**{"X-Request-Id": "one"})
     creations.error = None
     again = await post(**{"X-Request-Id": "two"})

@@ -18,6 +18,7 @@ from shared.errors import (
     Unauthenticated,
 )
 from shared.kube.api.errors import ApiError
+from shared.reasons import Reason
 from shared.web.http.problems import problem
 from shared.web.http.routing import Route
 from tests.support.web_app import WebApp, ask, raising, serving
@@ -90,7 +91,7 @@ async def test_nothing_of_an_errors_cause_leaves() -> None:
 async def test_settings_that_are_wrong_are_a_problem_too() -> None:
     def fails() -> WebApp:
         raise GamguiError(
-            "AUTH_AUDIENCE is not set", reason="CONFIGURATION_INVALID", variable="AUTH_AUDIENCE"
+            "AUTH_AUDIENCE is not set", reason=Reason.CONFIGURATION_INVALID, variable="AUTH_AUDIENCE"
         )
 
     answer = await ask(serving([Route("GET", "/", raising(AssertionError()))], fails))

@@ -26,6 +26,7 @@ from shared.errors import (
     PermissionDenied,
     TooManyRequests,
 )
+from shared.reasons import Reason
 from shared.web.http import logs
 from shared.web.http.entry import Entry
 from shared.web.http.rates import RequestRates
@@ -38,9 +39,9 @@ SESSION = "saaaaaaaaaaaaaaaa"
 PROBLEMS = [
     InvalidRequest("x"),
     PermissionDenied("x"),
-    NotFound("x", reason="SESSION_NOT_FOUND"),
-    Conflict("x", reason="SESSION_NOT_RUNNING"),
-    TooManyRequests("x", reason="TOO_MANY", retry_after_seconds=1),
+    NotFound("x", reason=Reason.SESSION_NOT_FOUND),
+    Conflict("x", reason=Reason.SESSION_NOT_RUNNING),
+    TooManyRequests("x", reason=Reason.TOO_MANY_SESSIONS, retry_after_seconds=1),
     ClusterUnavailable("x"),
 ]
 
@@ -177,12 +178,12 @@ async def test_without_identity_and_beyond_the_rate_no_handler_is_reached(lines:
 
 async def test_a_path_may_be_served_both_ways(lines: Lines) -> None:
     async def plain(call: Any) -> Any:
-        raise Conflict("x", reason="PLAIN")
+        raise Conflict("x", reason=Reason.SESSION_EXISTS)
 
     routes = (Route("GET", "/x", plain), SocketRoute("/x", echo))
     async with served(*routes) as url, aiohttp.ClientSession(headers=ALICE) as http:
         async with http.get(f"{url}/x") as answer:
-            assert (answer.status, (await answer.json())["reason"]) == (409, "PLAIN")
+            assert (answer.status, (await answer.json())["reason"]) == (409, Reason.SESSION_EXISTS)
         async with http.ws_connect(f"{url}/x") as connection:
             assert (await connection.receive_json())["caller"] == "alice@example.com"
 

@@ -24,6 +24,7 @@ from shared.kube.connect.gke.cluster import ClusterId
 from shared.kube.connect.gke.google_tokens import GoogleCredentials
 from shared.kube.connect.gke.lookup import get_cluster
 from shared.kube.connect.resolver import resolve
+from shared.reasons import Reason
 from shared.settings.cluster import ClusterSettings
 from tests.support.api_server import ApiServer
 from tests.support.gke_server import PATH, GkeServer, cluster, dns_cluster, public_cluster
@@ -100,7 +101,7 @@ async def test_address_without_valid_authority_is_refused(google: Google, author
         endpoint="203.0.113.7", master_auth={"cluster_ca_certificate": authority.decode()}
     )
     error = await failure(google.settings)
-    assert error.reason == "GKE_CLUSTER_CA_MISSING"
+    assert error.reason == Reason.GKE_CLUSTER_CA_MISSING
 
 
 async def test_dns_endpoint_trusts_public_authorities_and_not_the_cluster_s(google: Google) -> None:
@@ -204,7 +205,7 @@ async def test_look_up_with_a_refused_token_is_repeated_with_a_new_one(google: G
 async def test_credentials_that_the_api_refuses_are_an_error(google: Google) -> None:
     google.gke.refused_tokens = {"Bearer token-1", "Bearer token-2"}
     error = await failure(google.settings)
-    assert error.reason == "GKE_CREDENTIALS_REFUSED"
+    assert error.reason == Reason.GKE_CREDENTIALS_REFUSED
     assert_names_the_cluster(error)
 
 
@@ -244,7 +245,7 @@ async def test_api_that_is_not_there_is_an_error_that_passes(google: Google) -> 
     with pytest.raises(ConnectionFailed) as caught:
         await get_cluster(identity, credentials, endpoint=endpoint, timeout_seconds=0.5)
     error = caught.value
-    assert error.reason in ("GKE_API_UNAVAILABLE", "GKE_API_TIMEOUT")
+    assert error.reason in (Reason.GKE_API_UNAVAILABLE, "GKE_API_TIMEOUT")
     assert error.retry_after_seconds
     assert_names_the_cluster(error)
 
@@ -262,20 +263,20 @@ async def test_api_that_is_not_there_is_an_error_that_passes(google: Google) -> 
 )
 async def test_api_endpoint_in_the_clear_is_for_this_machine_only(google: Google, endpoint: str) -> None:
     error = await failure(google.settings_with(gke_api_endpoint=endpoint))
-    assert error.reason == "GKE_API_ENDPOINT_INVALID"
+    assert error.reason == Reason.GKE_API_ENDPOINT_INVALID
     assert google.gke.tokens == []
 
 
 async def test_project_setting_wins_over_the_credentials_own(google: Google) -> None:
     error = await failure(google.settings_with(google_cloud_project="other-project"))
-    assert error.reason == "GKE_CLUSTER_NOT_FOUND"
+    assert error.reason == Reason.GKE_CLUSTER_NOT_FOUND
     assert error.fields["project"] == "other-project"
 
 
 @pytest.mark.parametrize("name", ["a/b", "..", "a b", "ä"])
 async def test_name_that_is_none_is_not_looked_up(google: Google, name: str) -> None:
     error = await failure(google.settings_with(gke_cluster_name=name))
-    assert error.reason == "GKE_CLUSTER_INVALID"
+    assert error.reason == Reason.GKE_CLUSTER_INVALID
     assert google.gke.tokens == []
 
 
@@ -285,7 +286,7 @@ async def test_broken_gke_source_does_not_fall_through_to_a_kubeconfig(
     (tmp_path / ".kube").mkdir()
     (tmp_path / ".kube" / "config").write_text("current-context: other\n")
     settings = google.settings_with(home=str(tmp_path), kubeconfig=str(tmp_path / "missing"))
-    assert (await failure(settings)).reason == "GKE_CLUSTER_NOT_FOUND"
+    assert (await failure(settings)).reason == Reason.GKE_CLUSTER_NOT_FOUND
 
 
 async def failure(settings: ClusterSettings) -> ConnectionFailed:

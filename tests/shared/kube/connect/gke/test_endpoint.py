@@ -9,6 +9,7 @@ import pytest
 from shared.errors import ConnectionFailed
 from shared.kube.connect.gke.cluster import ClusterId
 from shared.kube.connect.gke.endpoint import choose_endpoint
+from shared.reasons import Reason
 from shared.settings.cluster import GkeEndpoint
 from tests.support.gke_server import cluster
 
@@ -73,7 +74,7 @@ def test_endpoint_is_the_wanted_one_if_the_cluster_has_it_open(
         else:
             with pytest.raises(ConnectionFailed) as caught:
                 choose_endpoint(described, wanted, IDENTITY)
-            assert caught.value.reason == "GKE_ENDPOINT_UNAVAILABLE"
+            assert caught.value.reason == Reason.GKE_ENDPOINT_UNAVAILABLE
             assert caught.value.fields["cluster"] == "sessions"
 
 

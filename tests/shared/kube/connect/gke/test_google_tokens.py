@@ -11,6 +11,7 @@ import pytest
 
 from shared.errors import ConnectionFailed
 from shared.kube.connect.gke.google_tokens import GoogleCredentials
+from shared.reasons import Reason
 from tests.support.metadata_server import MetadataServer
 
 
@@ -61,7 +62,7 @@ async def test_refused_credentials_say_what_to_check(tokens: MetadataServer) -> 
     tokens.status = 400
     with pytest.raises(ConnectionFailed) as caught:
         await (await GoogleCredentials.default()).authorization()
-    assert caught.value.reason == "GOOGLE_CREDENTIALS_REFUSED"
+    assert caught.value.reason == Reason.GOOGLE_CREDENTIALS_REFUSED
     assert "service account" in caught.value.detail
 
 
@@ -81,7 +82,7 @@ async def test_endpoint_that_hangs_is_an_error_that_passes(tokens: MetadataServe
     impatient = GoogleCredentials(credentials._credentials, None, timeout_seconds=0.1)
     with pytest.raises(ConnectionFailed) as caught:
         await impatient.authorization()
-    assert caught.value.reason == "GOOGLE_CREDENTIALS_UNAVAILABLE"
+    assert caught.value.reason == Reason.GOOGLE_CREDENTIALS_UNAVAILABLE
     assert caught.value.retry_after_seconds
     tokens.hold.set()
     assert await impatient.authorization() is not None
@@ -97,6 +98,6 @@ async def test_missing_or_malformed_credentials_say_how_to_get_some(
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(path))
     with pytest.raises(ConnectionFailed) as caught:
         await GoogleCredentials.default()
-    assert caught.value.reason == "GOOGLE_CREDENTIALS_MISSING"
+    assert caught.value.reason == Reason.GOOGLE_CREDENTIALS_MISSING
     assert "gcloud auth application-default login" in caught.value.detail
     assert str(path) not in caught.value.detail

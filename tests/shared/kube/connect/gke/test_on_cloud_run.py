@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from shared.reasons import Reason
 from tests.support.api_server import ApiServer
 from tests.support.gke_server import PATH, GkeServer, dns_cluster, public_cluster
 from tests.support.metadata_server import MetadataServer
@@ -163,7 +164,7 @@ async def test_nothing_configured_names_every_source_and_assumes_none(tmp_path: 
     async with cloud_run(tmp_path, {}) as instance:
         answer = await instance.ask()
         modules = await instance.ask("modules")
-    assert answer["reason"] == "CLUSTER_CONNECTION_FAILED"
+    assert answer["reason"] == Reason.CLUSTER_CONNECTION_FAILED
     for source in ("GKE", "KUBECONFIG_BASE64", "KUBECONFIG", "in-cluster", "~/.kube/config"):
         assert any(entry.startswith(f"{source}:") for entry in answer["sources"]), source
         assert source in answer["detail"]
@@ -178,5 +179,5 @@ async def test_missing_metadata_server_is_told_as_missing_credentials(tmp_path: 
     environment = {**settings_for(gke, gone), "GCE_METADATA_DETECT_RETRIES": "1"}
     async with cloud_run(tmp_path, environment) as instance:
         answer = await instance.ask()
-    assert answer["reason"] == "GOOGLE_CREDENTIALS_MISSING"
+    assert answer["reason"] == Reason.GOOGLE_CREDENTIALS_MISSING
     assert "service account" in answer["detail"]

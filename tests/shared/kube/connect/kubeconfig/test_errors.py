@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from shared.errors import ConnectionFailed
 from shared.kube.connect.resolver import resolve
+from shared.reasons import Reason
 from shared.settings.cluster import ClusterSettings
 from tests.support.kubeconfigs import base64_text, document, write
 from tests.support.tls import Authority, private_pem
@@ -164,7 +165,7 @@ async def test_missing_files_are_an_error_and_not_another_cluster(tmp_path: Path
     path = f"{tmp_path}/a{os.pathsep}{tmp_path}/b"
     with pytest.raises(ConnectionFailed) as caught:
         await resolve(ClusterSettings(kubeconfig=path, home=str(tmp_path)))
-    assert caught.value.reason == "KUBECONFIG_NOT_FOUND"
+    assert caught.value.reason == Reason.KUBECONFIG_NOT_FOUND
     assert f"{tmp_path}/b" in caught.value.detail
     assert home not in caught.value.detail
 
@@ -175,4 +176,4 @@ async def test_unreadable_file_is_an_error(tmp_path: Path, name: str) -> None:
     (tmp_path / "large").write_bytes(b"#" * 2_000_000)
     with pytest.raises(ConnectionFailed) as caught:
         await resolve(ClusterSettings(kubeconfig=str(tmp_path / name)))
-    assert caught.value.reason == "KUBECONFIG_UNREADABLE"
+    assert caught.value.reason == Reason.KUBECONFIG_UNREADABLE

@@ -21,6 +21,7 @@ from shared.kube.connect.kubeconfig.exec_plugin import ExecPlugin
 from shared.kube.connect.kubeconfig.fields import Origin
 from shared.kube.connect.kubeconfig.model import parse
 from shared.kube.connect.resolver import resolve
+from shared.reasons import Reason
 from shared.settings.cluster import ClusterSettings
 from tests.support.api_server import ApiServer
 from tests.support.kubectl import kubectl, needs_kubectl
@@ -206,7 +207,7 @@ async def test_plugin_is_told_what_the_protocol_says(
 async def test_missing_plugin_gives_its_install_hint(plugin: Plugin) -> None:
     plugin.fields |= {"command": "no-such-plugin", "installHint": "Install it from\n  the usual place"}
     error = await plugin.failure()
-    assert error.reason == "EXEC_PLUGIN_MISSING"
+    assert error.reason == Reason.EXEC_PLUGIN_MISSING
     assert "Install it from the usual place" in error.detail
     assert error.fields["command"] == "no-such-plugin"
 
@@ -225,7 +226,7 @@ async def test_failing_plugin_is_told_in_the_log_and_not_in_the_answer(
 ) -> None:
     plugin.runs("echo SECRET; echo you must log in first >&2; exit 3")
     error = await plugin.failure()
-    assert error.reason == "EXEC_PLUGIN_FAILED"
+    assert error.reason == Reason.EXEC_PLUGIN_FAILED
     assert "exit status 3" in error.detail
     assert "you must log in first" in caplog.text
     assert "SECRET" not in caplog.text
@@ -257,7 +258,7 @@ async def test_failing_plugin_is_told_in_the_log_and_not_in_the_answer(
 async def test_output_that_is_no_credential_is_an_error(plugin: Plugin, output: str) -> None:
     (plugin.folder / "output").write_text(output)
     plugin.runs('cat "${0%/*}/output"')
-    assert (await plugin.failure()).reason == "EXEC_PLUGIN_FAILED"
+    assert (await plugin.failure()).reason == Reason.EXEC_PLUGIN_FAILED
 
 
 async def test_endless_output_is_cut(plugin: Plugin) -> None:

@@ -19,6 +19,7 @@ from shared.errors import ConnectionFailed
 from shared.kube.connect.kubeconfig.connection import connect
 from shared.kube.connect.kubeconfig.fields import Origin
 from shared.kube.connect.kubeconfig.model import Kubeconfig, merge, parse
+from shared.reasons import Reason
 from tests.support.kubectl import merged, needs_kubectl
 
 ORIGIN = Origin("config", Path("/nonexistent"))
@@ -145,7 +146,7 @@ async def test_file_is_accepted_or_refused_as_kubectl_does(tmp_path: Path, text:
         ours = parse(path.read_bytes(), ORIGIN)
     except ConnectionFailed as error:
         assert expected is None, error.detail
-        assert error.reason == "KUBECONFIG_INVALID"
+        assert error.reason == Reason.KUBECONFIG_INVALID
         assert error.detail.startswith("config ")
     else:
         assert expected is not None

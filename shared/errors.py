@@ -284,7 +284,7 @@ def error_from(members: Mapping[str, Any]) -> GamguiError:
     told = str(members["reason"])
     return (alike or [InternalError])[0](
         str(members["detail"]),
-        # A newer release may have kept one that this does not know: the class's own says less, and nothing wrong.
+        # A newer release may have kept one that is not known here: the class's own is right, and says less.
         reason=Reason(told) if told in Reason.__members__ else None,
         retry_after_seconds=members.get("retry_after_seconds"),
         **fields,

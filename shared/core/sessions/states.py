@@ -54,25 +54,30 @@ class SessionStates:
         age = self._clock.now() - session.created_at
         return session.state is SessionState.PENDING and age.total_seconds() < UNFINISHED_SECONDS
 
-    async def move(
-        self,
-        session: Session,
-        state: SessionState,
-        reason: str | None,
-        may_be_left: tuple[str, ...] = (),
+    async def move_exactly(
+        self, session: Session, state: SessionState, reason: str | None, may_be_left: tuple[str, ...] = ()
     ) -> Session:
-        """A compare-and-set to another state. Who was faster wins, and we go on from there.
+        """A compare-and-set of this very version to another state.
 
         Args:
             session: The session.
             state: The state to go to.
             reason: As in ``Session.to``.
             may_be_left: What of it may still be on a cluster; see ``Session``.
+
+        Raises:
+            VersionConflict: It was changed meanwhile.
         """
+        changed = dataclasses.replace(self._changed(session, state, reason), may_be_left=may_be_left)
+        return await self._store.update(changed)
+
+    async def move(
+        self, session: Session, state: SessionState, reason: str | None, may_be_left: tuple[str, ...] = ()
+    ) -> Session:
+        """As ``move_exactly``, but who was faster wins, and we go on from there."""
         for _ in range(_TRIES):
             try:
-                changed = dataclasses.replace(self._changed(session, state, reason), may_be_left=may_be_left)
-                return await self._store.update(changed)
+                return await self.move_exactly(session, state, reason, may_be_left)
             except VersionConflict:
                 current = await self._store.get(session.id)
                 if current is None:

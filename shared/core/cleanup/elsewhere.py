@@ -107,16 +107,15 @@ class Elsewhere:
             await self._lose(session, reason, report)
             return
         if margin is not None and now >= end and session.live and not report.dry_run:
-            await self._states.move(session, SessionState.DELETING, "Expired: its time is over")
+            await self._states.move_exactly(session, SessionState.DELETING, "Expired: its time is over")
         report.leave(session.id, f"{reason}: {_WORDS[reason]}")
 
     async def _lose(self, session: Session, reason: Reason, report: Report) -> None:
         left = left_of(session)
         words = f"Lost: {_WORDS[reason]}; may be left on its cluster: {', '.join(left)}"
         if not report.dry_run:
-            session = await self._states.move(session, SessionState.LOST, words, left)
-            if session.state is not SessionState.LOST:
-                return  # somebody who sees it was faster
+            # Of this very version: somebody who sees it may just be ending it.
+            session = await self._states.move_exactly(session, SessionState.LOST, words, left)
             detail = {"because": reason, "may_be_left": " ".join(left)}
             await self._audit.record(session, CLEANUP, "session.lose", session.state, **detail)
             await self._jobs.conclude(session)

@@ -53,21 +53,27 @@ class SessionStates:
         age = self._clock.now() - session.created_at
         return session.state is SessionState.PENDING and age.total_seconds() < UNFINISHED_SECONDS
 
-    async def move(
-        self,
-        session: Session,
-        state: SessionState,
-        reason: str | None,
-        may_be_left: tuple[str, ...] = (),
+    async def move_exactly(
+        self, session: Session, state: SessionState, reason: str | None, may_be_left: tuple[str, ...] = ()
     ) -> Session:
-        """A compare-and-set to another state. Who was faster wins, and we go on from there.
+        """A compare-and-set of this very version to another state.
 
         Args:
             session: The session.
             state: The state to go to.
             reason: As in ``Session.to``.
             may_be_left: What of it may still be on a cluster; see ``Session``.
+
+        Raises:
+            VersionConflict: It was changed meanwhile.
         """
+        moved = dataclasses.replace(self._changed(session, state, reason), may_be_left=may_be_left)
+        return await self._store.update(moved)
+
+    async def move(
+        self, session: Session, state: SessionState, reason: str | None, may_be_left: tuple[str, ...] = ()
+    ) -> Session:
+        """As ``move_exactly``, but who was faster wins, and we go on from there."""
 
         async def read() -> Session:
             current = await self._store.get(session.id)
@@ -78,8 +84,7 @@ class SessionStates:
         async def step(current: Session) -> Session:
             if current is not session and (current.state is state or state not in TRANSITIONS[current.state]):
                 return current
-            moved = dataclasses.replace(self._changed(current, state, reason), may_be_left=may_be_left)
-            return await self._store.update(moved)
+            return await self.move_exactly(current, state, reason, may_be_left)
 
         return await changed(read, step, first=session, busy="the session is", session=session.id)
 

@@ -260,6 +260,22 @@ async def test_one_on_a_cluster_that_nobody_sees_is_lost_after_its_latest_end_an
     assert ((await world.stored(session)).may_be_left, world.a.pods) == ((), {})
 
 
+async def test_who_sees_it_and_ends_it_at_that_moment_is_right(world: World) -> None:
+    session = await world.has(S.RUNNING)
+    update, a = world.store.update, world.view("a")
+
+    async def ended_before(changed: Session) -> Session:
+        if changed.state is S.LOST and world.a.pods:
+            await a.sessions.delete(ALICE, session.id)
+        return await update(changed)
+
+    world.store.update = ended_before  # type: ignore[method-assign]
+    world.clock.time = NOON + LONGEST_LIFE + MARGIN
+    report = await world.view("b").cleanup.run(dry_run=False)
+    assert ((await world.stored(session)).state, world.a.pods) == (S.DELETED, {})
+    assert left(report, session) == ["it was changed at the same time"]
+
+
 async def test_it_counts_for_its_owners_limit_until_its_latest_end(world: World) -> None:
     await world.has(S.RUNNING)
 

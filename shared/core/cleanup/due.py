@@ -28,6 +28,7 @@ from shared.core.deadline import within
 from shared.core.jobs.service import JobService
 from shared.core.paging import Cursor
 from shared.core.sessions.access import SessionAccess
+from shared.core.sessions.idle import idle_since
 from shared.core.sessions.model import ENDED, Because, Session, SessionState
 from shared.core.sessions.pod import PodPhase
 from shared.core.sessions.ports import SessionStore
@@ -244,7 +245,7 @@ class DueSessions:
         ended_at = None
         if not report.dry_run:
             ended_at = await within(_ASK_SECONDS, self._jobs.settle_ended(session))
-        if ended_at is None or ended_at + timedelta(seconds=session.idle_seconds) <= self._clock.now():
+        if ended_at is None or idle_since(session, ended_at, self._clock.now()):
             return False
         await self._sessions.update(session.used(ended_at))
         report.note("session", session.id, Action.IN_USE, "a job has ended since")

@@ -16,6 +16,7 @@ from shared.core.audit.auditor import Auditor
 from shared.core.changes import changed
 from shared.core.clock import Clock
 from shared.core.person import Person, require_same
+from shared.core.sessions.idle import noted_lately
 from shared.core.sessions.model import ENDED, Session, SessionState
 from shared.core.sessions.pods import SessionPods
 from shared.core.sessions.ports import SessionStore
@@ -26,9 +27,6 @@ from shared.reasons import Reason
 EVERYBODY = "*"
 AS_ADMINISTRATOR: Final = {"as": "administrator"}
 """What a record of an act on somebody else's session says beside its actor."""
-
-_TOUCH_SECONDS = 30
-"""At most; and less than the session's idle limit: what is used is never found idle for want of a note."""
 
 
 class SessionAccess:
@@ -181,7 +179,7 @@ class SessionAccess:
         async def use(session: Session) -> Session:
             if session.state is not SessionState.RUNNING or session.expired(self._clock.now()):
                 raise _not_running(session)
-            if self._lately_used(session):
+            if noted_lately(session, self._clock.now()):
                 return session
             try:
                 return await self._store.update(self._used_now(session))
@@ -201,19 +199,15 @@ class SessionAccess:
             await self.touch(session)
 
     async def touch(self, session: Session) -> None:
-        """Notes that the session was used until now; not every time, as a write costs more than it tells."""
+        """Notes that the session was used until now, unless that is ``noted_lately``."""
 
         async def note(current: Session | None) -> None:
             over = current is None or (current is not session and not current.live)
-            if current is not None and not over and not self._lately_used(current):
+            if current is not None and not over and not noted_lately(current, self._clock.now()):
                 await self._store.update(self._used_now(current))
 
         with contextlib.suppress(GamguiError):
             await changed(lambda: self._store.get(session.id), note, first=session, busy="the session is")
-
-    def _lately_used(self, session: Session) -> bool:
-        known = (self._clock.now() - session.last_used_at).total_seconds()
-        return known < min(_TOUCH_SECONDS, session.idle_seconds / 2)
 
     def _used_now(self, session: Session) -> Session:
         return session.used(self._clock.now())

@@ -121,6 +121,7 @@ async def test_its_files_stay_in_its_folder(tmp_path: Path) -> None:
         "c",
         "ca.crt",
         "ca.key",
+        "id",
         "kubeconfig",
         "lock",
         "server.crt",

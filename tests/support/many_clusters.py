@@ -143,12 +143,14 @@ class Link:
 
     async def secrets(self) -> AsyncGenerator[Belonging, None]:
         self._called()
-        for one in ():
+        none: tuple[Belonging, ...] = ()
+        for one in none:
             yield one
 
     async def credentials(self) -> AsyncGenerator[KeptCredentials, None]:
         self._called()
-        for one in ():
+        none: tuple[KeptCredentials, ...] = ()
+        for one in none:
             yield one
 
     async def delete_credentials(self, kept: KeptCredentials) -> bool:
@@ -202,7 +204,7 @@ class Instance:
         self.cleanup = CleanupService(
             **cleaning(known),
             activity=AdaptersOfClusters(view, {DEFAULT: self.link, VIRTUAL: NoActivity()}),
-            inventory=_Inventory(self.link),  # type: ignore[arg-type]
+            inventory=_Inventory(self.link),
             telemetry=SILENT,
             grace=timedelta(minutes=10),
             credentials_retention=timedelta(days=90),

@@ -204,7 +204,7 @@ async def _configuration() -> Configuration:
 
     configuration = Configuration()
     file = os.environ.get("KUBECONFIG")  # main() has left nothing else that leads to a cluster
-    await config.load_kube_config(file, client_configuration=configuration)  # type: ignore[no-untyped-call]
+    await config.load_kube_config(file, client_configuration=configuration)  # type: ignore[no-untyped-call] # it has no annotations
     return configuration
 
 

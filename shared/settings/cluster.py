@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from shared.errors import ConfigurationError
-from shared.settings.setting import Group, google_cloud_project, setting
+from shared.settings.setting import GOOGLE_CLOUD_PROJECT, Group, setting
 
 GkeEndpoint = Literal["auto", "dns", "private", "public"]
 
@@ -34,7 +34,7 @@ class ClusterSettings(Group):
         default="",
         doc="Other address of the GKE API (host:port; http://host:port, without TLS, on loopback only)",
     )
-    google_cloud_project: str = google_cloud_project()
+    google_cloud_project: str = GOOGLE_CLOUD_PROJECT
     kubeconfig_base64: str = setting("KUBECONFIG_BASE64", default="", doc="A kubeconfig file, base64-encoded")
     kubeconfig: str = setting(
         "KUBECONFIG", default="", doc="Path(s) of kubeconfig files, as kubectl reads them"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from shared.errors import ConfigurationError
-from shared.settings.setting import Group, cloud_run_service, setting
+from shared.settings.setting import CLOUD_RUN_SERVICE, Group, setting
 from shared.settings.values import require_local_origins
 
 AuthMode = Literal["google", "iap", "dev"]
@@ -43,7 +43,7 @@ class IdentitySettings(Group):
         doc="Origins of other servers on this machine whose pages may call with `AUTH_MODE=dev`, "
         "comma-separated, e.g. `http://127.0.0.1:3001`",
     )
-    k_service: str = cloud_run_service()
+    k_service: str = CLOUD_RUN_SERVICE
 
     def check(self) -> None:
         """See ``Group``."""

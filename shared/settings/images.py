@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shared.settings.setting import Group, StoreKind, session_store, setting
+from shared.settings.setting import SESSION_STORE, Group, StoreKind, setting
 from shared.settings.values import require_images
 
 
@@ -22,7 +22,7 @@ class ImageSettings(Group):
         doc="Images a session may ask for beside SESSION_IMAGE, comma-separated; at the end, behind `/`, `:` "
         "or `@`, a `*` stands for any rest; empty: none with Firestore, any with SQLite",
     )
-    session_store: StoreKind = session_store()
+    session_store: StoreKind = SESSION_STORE
 
     def check(self) -> None:
         """See ``Group``."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shared.settings.setting import Group, cloud_run_service, google_cloud_project, setting
+from shared.settings.setting import CLOUD_RUN_SERVICE, GOOGLE_CLOUD_PROJECT, Group, setting
 
 
 class PlatformSettings(Group):
@@ -14,8 +14,8 @@ class PlatformSettings(Group):
         doc="Base URL of an OpenTelemetry collector (OTLP over HTTP, port 4318 as a rule) for traces and "
         "metrics; empty: none. Other `OTEL_` variables are read by its SDK",
     )
-    google_cloud_project: str = google_cloud_project()
-    k_service: str = cloud_run_service()
+    google_cloud_project: str = GOOGLE_CLOUD_PROJECT
+    k_service: str = CLOUD_RUN_SERVICE
     k_revision: str = setting("K_REVISION", default="", doc="Set by Cloud Run: the revision's name")
 
     @property

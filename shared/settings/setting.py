@@ -10,7 +10,7 @@ A variable that several groups need is defined here once, and each of them says 
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, ClassVar, Literal, TypeVar, dataclass_transform
+from typing import Any, ClassVar, Literal, TypeVar, cast, dataclass_transform
 
 StoreKind = Literal["sqlite", "firestore"]
 
@@ -34,31 +34,24 @@ class Setting:
 
 def setting(env: str, *, default: _T, doc: str) -> _T:
     """A field that is read from a variable; arguments as in ``Setting``."""
-    value: Any = Setting(env, default, doc)
-    return value  # type: ignore[no-any-return]
+    return cast("_T", Setting(env, default, doc))  # the group puts a value in its place
 
 
-def cloud_run_service(*, default: str = "") -> str:
-    """``K_SERVICE``."""
-    return setting("K_SERVICE", default=default, doc="Set by Cloud Run: the service's name")
-
-
-def google_cloud_project(*, default: str = "") -> str:
-    """``GOOGLE_CLOUD_PROJECT``."""
-    doc = "Project of Firestore and of the cluster; empty: the credentials' own"
-    return setting("GOOGLE_CLOUD_PROJECT", default=default, doc=doc)
-
-
-def session_store(*, default: StoreKind = "firestore") -> StoreKind:
-    """``SESSION_STORE``."""
-    return setting("SESSION_STORE", default=default, doc="Where sessions are kept: `firestore` or `sqlite`")
-
-
-@dataclass_transform(
-    kw_only_default=True,
-    frozen_default=True,
-    field_specifiers=(setting, cloud_run_service, google_cloud_project, session_store),
+# These are no field specifiers: to a type checker, a field that is one of them has it as its default.
+CLOUD_RUN_SERVICE = setting("K_SERVICE", default="", doc="Set by Cloud Run: the service's name")
+GOOGLE_CLOUD_PROJECT = setting(
+    "GOOGLE_CLOUD_PROJECT",
+    default="",
+    doc="Project of Firestore and of the cluster; empty: the credentials' own",
 )
+SESSION_STORE: StoreKind = setting(
+    "SESSION_STORE",
+    default="firestore",
+    doc="Where sessions are kept: `firestore` or `sqlite`",
+)
+
+
+@dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(setting,))
 class Group:
     """A frozen group of settings that has been checked.
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from shared.settings.setting import Group, StoreKind, google_cloud_project, session_store, setting
+from shared.settings.setting import GOOGLE_CLOUD_PROJECT, SESSION_STORE, Group, StoreKind, setting
 
 
 class StoreSettings(Group):
     """Where documents are kept."""
 
-    kind: StoreKind = session_store()
+    kind: StoreKind = SESSION_STORE
     sqlite_path: str = setting("SQLITE_PATH", default=".local/sessions.db", doc="File of the SQLite store")
-    google_cloud_project: str = google_cloud_project()
+    google_cloud_project: str = GOOGLE_CLOUD_PROJECT
     firestore_database: str = setting(
         "FIRESTORE_DATABASE", default="(default)", doc="Name of the Firestore database"
     )

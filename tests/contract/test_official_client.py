@@ -13,18 +13,20 @@ import secrets
 from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from kubernetes.aio import watch
-from kubernetes.aio.client import V1Pod
+from kubernetes.aio.client import V1ObjectMeta, V1Pod
 from kubernetes.aio.client.exceptions import NotFoundException
 
+from shared.app.composition import App
 from shared.core.ids import new_session_id
 from shared.core.sessions.model import Resources, Session, SessionState
 from shared.core.sessions.names import SESSION_LABEL
 from shared.core.sessions.pod import PodPhase
 from shared.kube.api.client import KubeApi
+from shared.kube.api.objects import Pod
 from shared.kube.pods.diagnosis import CONTAINER, diagnose
 from shared.kube.pods.manifest import PodOptions, pod_manifest
 from shared.settings import Settings
@@ -36,7 +38,8 @@ from tests.support.patience import PATIENCE
 @pytest.fixture
 def built(target: Target, tmp_path: Path) -> dict[str, Any]:
     """A session's pod as the functions build it."""
-    settings = Settings.from_env(gateway_settings(target, tmp_path))
+    app = App(Settings.from_env(gateway_settings(target, tmp_path)))
+    settings = app.settings
     now, session_id = datetime.now(UTC), new_session_id()
     session = Session(
         id=session_id,
@@ -44,7 +47,7 @@ def built(target: Target, tmp_path: Path) -> dict[str, Any]:
         name="",
         state=SessionState.PENDING,
         image=target.image,
-        resources=Resources(settings.session_cpu, settings.session_memory),
+        resources=Resources(settings.sessions.cpu, settings.sessions.memory),
         labels={},
         cluster="",
         namespace=target.namespace,
@@ -54,7 +57,8 @@ def built(target: Target, tmp_path: Path) -> dict[str, Any]:
         expires_at=now + timedelta(hours=1),
         idle_seconds=600,
     )
-    return pod_manifest(session, PodOptions.from_settings(settings))
+    options = PodOptions.from_settings(settings.pods, app.job_limits, settings.sessions.max_ttl_seconds)
+    return pod_manifest(session, options)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -94,11 +98,17 @@ def kept(asked: Any, answered: Any) -> bool:
 
 
 def is_ready(pod: V1Pod) -> bool:
-    return any(one.type == "Ready" and one.status == "True" for one in pod.status.conditions or ())
+    conditions = pod.status.conditions if pod.status is not None else None
+    return any(one.type == "Ready" and one.status == "True" for one in conditions or ())
+
+
+def metadata(pod: V1Pod) -> V1ObjectMeta:
+    assert pod.metadata is not None
+    return pod.metadata
 
 
 async def until_ready(client: Official, place: Place, since: str) -> V1Pod:
-    events = watch.Watch().stream(
+    events = watch.Watch().stream(  # type: ignore[no-untyped-call] # it has no annotations
         client.core.list_namespaced_pod,
         place.namespace,
         label_selector=place.label,
@@ -119,15 +129,17 @@ async def test_it_creates_watches_lists_uses_and_deletes_what_we_build(
 ) -> None:
     made = await client.core.create_namespaced_pod(place.namespace, V1Pod.model_validate(built))
     assert kept(built, made.to_dict(serialize=True))
-    ready = await until_ready(client, place, made.metadata.resource_version)
+    version = metadata(made).resource_version
+    assert version
+    ready = await until_ready(client, place, version)
     listed = await client.core.list_namespaced_pod(place.namespace, label_selector=place.label)
-    assert [pod.metadata.uid for pod in listed.items] == [ready.metadata.uid]
+    assert [metadata(pod).uid for pod in listed.items] == [metadata(ready).uid]
 
     # Our client and the official one see the same.
     path = f"/api/v1/namespaces/{place.namespace}/pods/{place.name}"
     seen = await kube.request("GET", path)
-    assert diagnose(seen).phase is PodPhase.READY
-    assert seen["metadata"]["uid"] == ready.metadata.uid
+    assert diagnose(cast("Pod", seen)).phase is PodPhase.READY
+    assert seen["metadata"]["uid"] == metadata(ready).uid
 
     line = "echo said; echo complained >&2; exit 3"
     ended = await client.run(place.namespace, place.name, ["sh", "-c", line], CONTAINER)

@@ -60,7 +60,7 @@ async def serving(app: App) -> AsyncGenerator[str]:
 
     async def handle(call: Call) -> Response:
         body = RequestBody()
-        command = await read_command(call, body, app.settings)
+        command = await read_command(call, body, app.settings.commands)
         return await respond(
             call, app.sessions.execute(call.caller, call.params["session_id"], command), body
         )

@@ -10,7 +10,7 @@ import secrets
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from local.namespace import ensure_namespace
 from shared.app.composition import App
@@ -20,6 +20,7 @@ from shared.core.sessions.model import Resources, Session, SessionState
 from shared.core.sessions.names import SESSION_LABEL, pod_labels, pod_name
 from shared.core.sessions.new_session import NewSession
 from shared.core.sessions.pod import PodPhase
+from shared.kube.api.objects import Pod
 from shared.kube.pods.diagnosis import diagnose
 from shared.settings import Settings
 from tests.faults.kube_proxy import KubeProxy, Upstream
@@ -263,7 +264,7 @@ class World:
             if session.state in (SessionState.PENDING, SessionState.DELETING):
                 wrong.append(f"session {session.id} is {session.state} for ever")
             elif session.state is SessionState.RUNNING and (
-                pod is None or diagnose(pod).phase is not PodPhase.READY
+                pod is None or diagnose(cast("Pod", pod)).phase is not PodPhase.READY
             ):
                 wrong.append(f"session {session.id} is running without a pod that is ready")
             if session.state in (SessionState.FAILED, SessionState.DELETED):

@@ -47,6 +47,7 @@ BOUNDS = {
     "shared.kube.exec.channels": 64 * 1024,
     "shared.kube.pods.diagnosis": JSON,
     "shared.kube.api.errors": JSON,
+    "shared.kube.clusters": JSON,
     "shared.kube.connect.gke.connection": SETTING,
     "shared.kube.connect.kubeconfig.fields": JSON,
     "shared.kube.pods.runtime": JSON,
@@ -56,6 +57,7 @@ BOUNDS = {
     "shared.core.credentials.google_urls": 64 * 1024,
     "shared.core.sessions.names": JSON,
     "shared.settings": SETTING,
+    "shared.store.": JSON,
     "shared.web.": HEADERS,
     "shared.web.http.schemas": JSON,
 }

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from shared.kube.exec import execution
+from shared.kube.exec import lifetime
 from shared.shutdown import shutdown_event
 from shared.telemetry import flusher
 from tests.support.patience import PATIENCE
@@ -71,5 +71,5 @@ async def test_outside_the_main_thread_no_handler_is_touched() -> None:
 
 def test_the_times_of_an_end_fit_into_what_cloud_run_gives() -> None:
     """It kills ten seconds after SIGTERM: https://cloud.google.com/run/docs/container-contract."""
-    assert execution._SHUTDOWN_SECONDS + flusher.EXIT_SECONDS <= 10
-    assert flusher.EXIT_SECONDS < flusher.CLOSE_SECONDS < execution._SHUTDOWN_SECONDS
+    assert lifetime._SHUTDOWN_SECONDS + flusher.EXIT_SECONDS <= 10
+    assert flusher.EXIT_SECONDS < flusher.CLOSE_SECONDS < lifetime._SHUTDOWN_SECONDS

@@ -7,7 +7,7 @@ import contextlib
 import dataclasses
 import shutil
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -112,9 +112,9 @@ async def command(app: App, session: Session) -> Exit:
     return end
 
 
-async def refused(doing: object) -> str:
+async def refused(doing: Awaitable[object]) -> str:
     with pytest.raises(GamguiError) as caught:
-        await doing  # type: ignore[misc]
+        await doing
     assert caught.value.status == 503
     return caught.value.reason
 

@@ -143,14 +143,14 @@ class Link:
 
     async def secrets(self) -> AsyncGenerator[Belonging, None]:
         self._called()
-        nothing: tuple[Belonging, ...] = ()
-        for one in nothing:
+        none: tuple[Belonging, ...] = ()
+        for one in none:
             yield one
 
     async def credentials(self) -> AsyncGenerator[KeptCredentials, None]:
         self._called()
-        nothing: tuple[KeptCredentials, ...] = ()
-        for one in nothing:
+        none: tuple[KeptCredentials, ...] = ()
+        for one in none:
             yield one
 
     async def delete_credentials(self, kept: KeptCredentials) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 from collections.abc import AsyncGenerator, Sequence
+from typing import Any
 
 from kubernetes.aio import config
 from kubernetes.aio.client import ApiClient, Configuration, CoreV1Api
@@ -46,7 +47,8 @@ class Official:
         self, namespace: str, pod: str, argv: Sequence[str], container: str
     ) -> AsyncGenerator[tuple[int, bytes]]:
         """What a command without input says as it comes, each with its channel; last comes its status."""
-        upgrade = await self.streams.connect_get_namespaced_pod_exec_without_preload_content(
+        # Its annotations say that this is an HTTP response.
+        upgrade: Any = await self.streams.connect_get_namespaced_pod_exec_without_preload_content(
             pod, namespace, command=list(argv), container=container, stdout=True, stderr=True, stdin=False
         )
         async with upgrade as socket:
@@ -56,7 +58,7 @@ class Official:
 
 def exit_code(status: bytes) -> int:
     """The exit code that the last message tells of, as the client reads it."""
-    code: int = WsApiClient.parse_error_data(status.decode())
+    code: int = WsApiClient.parse_error_data(status.decode())  # type: ignore[no-untyped-call] # it has no annotations
     return code
 
 
@@ -64,6 +66,7 @@ def exit_code(status: bytes) -> int:
 async def official(kubeconfig: str) -> AsyncGenerator[Official]:
     """The client, as the user of a kubeconfig."""
     configuration = Configuration()
-    await config.load_kube_config(config_file=kubeconfig, client_configuration=configuration)
-    async with ApiClient(configuration) as rest, WsApiClient(configuration) as sockets:
+    await config.load_kube_config(config_file=kubeconfig, client_configuration=configuration)  # type: ignore[no-untyped-call] # it has no annotations
+    sockets = WsApiClient(configuration)  # type: ignore[no-untyped-call] # it has no annotations
+    async with ApiClient(configuration) as rest, sockets:
         yield Official(CoreV1Api(rest), CoreV1Api(sockets))

@@ -17,9 +17,9 @@ from shared.store.sessions import Sessions
 from shared.store.sqlite.engine import SqliteEngine
 
 
-class Store:
-    """Has the methods of all repositories, whose names differ, those of audit records in
-    ``audit``, and of connections in ``connections``.
+class Store(Sessions, Jobs, Requests):
+    """Is these repositories, whose methods' names differ; audit records are in ``audit``, and
+    connections in ``connections``.
 
     Args:
         engine: The database.
@@ -27,16 +27,12 @@ class Store:
     """
 
     def __init__(self, engine: Engine, clock: Clock) -> None:
+        Sessions.__init__(self, engine)
+        Jobs.__init__(self, engine)
+        Requests.__init__(self, engine, clock)
         self.engine = engine
         self.audit = AuditRecords(engine)
         self.connections = Connections(engine)
-        self._repositories = (Sessions(engine), Jobs(engine), Requests(engine, clock))
-
-    def __getattr__(self, name: str) -> Any:
-        for repository in self._repositories:
-            if hasattr(repository, name):
-                return getattr(repository, name)
-        raise AttributeError(name)
 
     async def close(self) -> None:
         await self.engine.close()
@@ -52,8 +48,11 @@ class SqliteStore(Store):
 class FirestoreStore(Store):
     """In Firestore, or its emulator."""
 
-    def __init__(self, *, clock: Clock, **target: str) -> None:
-        super().__init__(FirestoreEngine(**target), clock)  # type: ignore[arg-type]
+    def __init__(
+        self, *, project: str, database: str = "(default)", emulator_host: str = "", clock: Clock
+    ) -> None:
+        engine = FirestoreEngine(project=project, database=database, emulator_host=emulator_host)
+        super().__init__(engine, clock)
 
 
 def cleaning(known: dict[str, Any], job_store: Any = None) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -185,7 +186,7 @@ _BODIES = st.fixed_dictionaries(
 @settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow], deadline=None)
 def test_any_json_is_either_stored_or_refused(resource: Resource, body: dict[str, Any], patch: Any) -> None:
     store = Store(10)
-    store.put(NAMESPACES, make_namespace("rec"))
+    store.put(NAMESPACES, make_namespace("rec", uuid.uuid4()))
     give_account(store, "rec")
     namespace = "rec" if resource.namespaced else ""
     try:

@@ -196,7 +196,7 @@ async def test_without_a_connection_or_the_store_nothing_is_known(world: World) 
     async def none() -> Connection:
         raise ConnectionFailed("no source")
 
-    world.behind.connection = none  # type: ignore[method-assign]
+    world.behind.connection = none  # type: ignore[method-assign] # takes the method's place
     with pytest.raises(GamguiError):
         await world.instance().look("kube-system:V")
 

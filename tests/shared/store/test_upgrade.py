@@ -83,6 +83,7 @@ async def test_who_was_counted_counts_until_he_ends(path: Path) -> None:
             await store.create(a_session(owner=owner), limit=live)
         await store.create(a_session(owner=owner), limit=live + 1)
     session = await store.get("s2")
+    assert session is not None
     await store.update(session.to(S.DELETING, NOON + timedelta(seconds=30)))
     await store.create(a_session(), limit=3)
     assert (await store.owner_use(owner_hash(ALICE))).at == NOON + timedelta(seconds=30)
@@ -93,9 +94,13 @@ async def test_everything_can_still_be_changed_and_removed(path: Path) -> None:
     with contextlib.closing(sqlite3.connect(path)) as file:
         file.executescript(SIXTH.read_text())
     store = SqliteStore(path, clock=SetClock())
-    deleted, job = await store.get("s3"), await store.get_job("j1")
+    deleted = await store.get("s3")
+    job, other = await store.get_job("j1"), await store.get_job("j2")
+    assert deleted is not None
+    assert job is not None
+    assert other is not None
     assert await store.update_job(job) == await store.get_job("j1")
-    await store.remove_job(await store.get_job("j2"))
+    await store.remove_job(other)
     await store.update_request(await store.begin_request(a_record(key="k1")))
     await store.remove_session(deleted)
     assert await store.audit.forget("s2", limit=1) == 1

@@ -16,6 +16,7 @@ from shared.core.files.unpack import NO_PLAN
 from shared.core.files.upload import NO_HASH, Body, Stored, Upload
 from shared.core.sessions.model import Session
 from shared.errors import GamguiError
+from shared.reasons import Reason
 from tests.shared.core.files.test_service import world
 from tests.shared.store.samples import SetClock
 from tests.support.people import ALICE
@@ -87,15 +88,15 @@ FAULTS = {
     "more than announced": (of(LONG, b"x"), len(LONG), set(), "INVALID_FIELD"),
     "another digest": (of(LONG), None, {"0" * 64}, "DIGEST_MISMATCH"),
     "one of two digests is another": (of(LONG), None, {sha256(LONG), "0" * 64}, "DIGEST_MISMATCH"),
-    "it breaks off": (of(LONG, error=GamguiError("gone", reason="GONE")), None, set(), "GONE"),
-    "it breaks off at once": (of(error=GamguiError("gone", reason="GONE")), None, set(), "GONE"),
+    "it breaks off": (of(LONG, error=GamguiError("gone", reason=Reason.POD_GONE)), None, set(), "POD_GONE"),
+    "it breaks off at once": (of(error=GamguiError("gone", reason=Reason.POD_GONE)), None, set(), "POD_GONE"),
 }
 TAR_FAULTS = {
     "no tar": (of(b"x" * 512), None, set(), "TAR_INVALID"),
     "half a tar": (of(TAR[:30_000]), None, set(), "TAR_INVALID"),
     "too large": (of(tar_of({"a": LONG * 3})), None, set(), "FILE_TOO_LARGE"),
     "another digest": (of(TAR), None, {"0" * 64}, "DIGEST_MISMATCH"),
-    "it breaks off": (of(TAR, error=GamguiError("gone", reason="GONE")), None, set(), "GONE"),
+    "it breaks off": (of(TAR, error=GamguiError("gone", reason=Reason.POD_GONE)), None, set(), "POD_GONE"),
 }
 
 

@@ -47,7 +47,7 @@ class World:
         self.shutdown = asyncio.Event()
         self.stopped_at: list[float] = []
         self.life = SocketLifetime(
-            ExecSocket(self.line),  # type: ignore[arg-type]
+            ExecSocket(self.line),  # type: ignore[arg-type] # a stand-in for a WebSocket
             pod_lost=pod_lost,
             shutdown=self.shutdown,
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
@@ -11,13 +11,15 @@ from hypothesis import strategies as st
 
 from shared.core.sessions.pod import PodPhase
 from shared.kube.api.errors import ApiError, public_message
+from shared.kube.api.objects import Pod, Words
 from shared.kube.pods.diagnosis import diagnose
 from tests.support.exec_server import RECORDINGS
 
 
-def recorded(name: str) -> dict[str, Any]:
+def recorded(name: str) -> Pod:
     steps = json.loads((RECORDINGS / "pod-failures.json").read_text())["steps"]
-    return next(step["response"]["body"] for step in steps if step["note"] == name)
+    pod: Pod = next(step["response"]["body"] for step in steps if step["note"] == name)
+    return pod
 
 
 VERDICTS = [
@@ -71,7 +73,7 @@ def test_the_recorded_life_of_a_pod_is_pending_then_ready_then_going() -> None:
     ],
 )
 def test_a_pull_fails_for_good_only_when_the_registry_says_no(message: str, phase: PodPhase) -> None:
-    waiting = {"reason": "ErrImagePull", "message": message}
+    waiting: Words = {"reason": "ErrImagePull", "message": message}
     status = diagnose(
         {"status": {"phase": "Pending", "containerStatuses": [{"state": {"waiting": waiting}}]}}
     )
@@ -102,4 +104,4 @@ def test_recorded_refusals_are_read() -> None:
     status=st.dictionaries(st.sampled_from(["phase", "reason", "message"]), st.none() | st.text(max_size=5))
 )
 def test_a_pod_with_an_odd_status_is_never_taken_for_ready(status: dict[str, Any]) -> None:
-    assert diagnose({"status": status, "metadata": {}}).phase is not PodPhase.READY
+    assert diagnose(cast("Pod", {"status": status, "metadata": {}})).phase is not PodPhase.READY

@@ -11,6 +11,7 @@ import dataclasses
 import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import grpc
@@ -46,12 +47,12 @@ class Google:
         return self.settings_with()
 
     def settings_with(self, **changes: str) -> ClusterSettings:
-        usual = {
+        usual: dict[str, Any] = {
             "gke_cluster_name": "sessions",
             "gke_cluster_location": "europe-west1",
             "gke_api_endpoint": self.gke.endpoint,
         }
-        return ClusterSettings(**{**usual, **changes})  # type: ignore[arg-type]
+        return ClusterSettings(**{**usual, **changes})
 
 
 @pytest.fixture

@@ -269,7 +269,7 @@ async def test_who_sees_it_and_ends_it_at_that_moment_is_right(world: World) -> 
             await a.sessions.delete(ALICE, session.id)
         return await update(changed)
 
-    world.store.update = ended_before  # type: ignore[method-assign]
+    world.store.update = ended_before  # type: ignore[method-assign, assignment]
     world.clock.time = NOON + LONGEST_LIFE + MARGIN
     report = await world.view("b").cleanup.run(dry_run=False)
     assert ((await world.stored(session)).state, world.a.pods) == (S.DELETED, {})

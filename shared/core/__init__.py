@@ -1,1 +1,1 @@
-"""Rules and use cases. Nothing here imports a third party's package or an adapter."""
+"""Rules and use cases. No module here imports a third-party package or an adapter."""

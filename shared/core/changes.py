@@ -1,7 +1,7 @@
-"""The one way to change what others may change at the same time: read, decide, compare and set, repeat.
+"""The one way to change a value that others may change too: read, decide, compare and set, repeat.
 
-When the version that was read is no longer the stored one, the decision rests on what is not true any more.
-So everything from the reading on is repeated, not only the write.
+When the stored version is no longer the version that was read, the decision was based on outdated data.
+So the reading and the decision are repeated too, not only the write.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _First = TypeVar("_First")
 _Result = TypeVar("_Result")
 
 TRIES = 5
-"""Enough where few change the same thing at once: each round, one of them gets through."""
+"""Enough attempts where few writers change the same value at once: one writer succeeds in each round."""
 
 
 async def changed(
@@ -28,22 +28,23 @@ async def changed(
     busy: str,
     **about: str,
 ) -> _Result:
-    """Reads a value and changes it, as often as somebody else is faster.
+    """Reads a value and changes it; repeats both when another writer changed the value in between.
 
     Args:
-        read: Gives the value that is stored now. What it raises ends the attempts.
-        change: Decides by the value and stores, under the value's version, what it becomes; it may also
-            decide that nothing is to be stored. ``VersionConflict`` says that somebody else was faster.
-        first: The value that the first attempt decides by; None: it reads one as well.
-        tries: Most attempts.
-        busy: What cannot be changed when every attempt was too slow, with its verb: "the session is".
+        read: Returns the value that is stored now. An error that it raises ends the attempts.
+        change: Gets the value, decides what it becomes, and stores the result with the value's version as
+            the condition; it may also decide to store nothing. It raises ``VersionConflict`` when another
+            writer was faster.
+        first: The value for the first attempt; None: the first attempt calls ``read`` too.
+        tries: Maximum number of attempts.
+        busy: Subject and verb of the error message, such as "the session is".
         about: Values that the error mentions.
 
     Returns:
         What ``change`` returned.
 
     Raises:
-        VersionConflict: Somebody else was faster in every attempt.
+        VersionConflict: Another writer was faster in every attempt.
     """
     for _ in range(tries):
         value: _Value | _First = await read() if first is None else first

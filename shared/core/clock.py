@@ -10,5 +10,5 @@ class Clock(Protocol):
     """The time of day."""
 
     def now(self) -> datetime:
-        """The time, in UTC."""
+        """The current time, in UTC."""
         ...

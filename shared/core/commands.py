@@ -1,4 +1,4 @@
-"""A command in a session, what it says while it runs and how it ended."""
+"""A command in a session, the events while it runs, and how it ended."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ from typing import Literal, TypeAlias
 Stream: TypeAlias = Literal["stdout", "stderr"]
 
 SHELL = "/bin/sh"
-"""What runs scripts of ours in a pod, where the main process needs it too: by its path, as PATH is no one's
-to trust."""
+"""The shell that runs this service's scripts in a pod. The pod's main process needs it too.
+
+It is named by its path, because the container's PATH cannot be trusted.
+"""
 
 
 class ExecResult(enum.StrEnum):
-    """How a command ended; exactly one of these, and never a success by default."""
+    """How a command ended: exactly one of these. Success is never the default."""
 
     EXITED = "exited"
     SIGNALED = "signaled"
@@ -30,13 +32,13 @@ class Command:
     """What to run.
 
     Attributes:
-        argv: Program and arguments, never interpreted by a shell of ours.
-        timeout_seconds: After this the whole process group is ended.
-        stdin: Bytes in pieces; None gives the command an empty input.
+        argv: Program and arguments. This service never passes them through a shell.
+        timeout_seconds: The whole process group is ended after this time.
+        stdin: The command's input as pieces of bytes; None gives the command an empty input.
         workdir: Absolute path in the pod; empty: the workspace.
         env: Variables added to the container's own; they may be secrets.
-        internal: It is a script of ours: it finds programs in the system's folders before any that
-            the container's PATH names.
+        internal: The command is a script of this service: it searches programs in the system's folders
+            before the folders in the container's PATH.
     """
 
     argv: Sequence[str]
@@ -49,14 +51,14 @@ class Command:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Started:
-    """The command runs; ``pid`` is its process id (and process group) in the pod, None if virtual."""
+    """The command runs. ``pid`` is its process id and process group in the pod; None in a virtual session."""
 
     pid: int | None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Output:
-    """Bytes that the command wrote; ``offset`` is where they begin in that stream."""
+    """Bytes that the command wrote; ``offset`` is the position of the first one in the stream."""
 
     stream: Stream
     offset: int
@@ -65,7 +67,7 @@ class Output:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Heartbeat:
-    """Nothing was written for a while and the command still runs."""
+    """The command still runs, and wrote nothing for a while."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,10 +75,10 @@ class Exit:
     """How the command ended. Always the last event.
 
     Attributes:
-        exit_code: The command's own, or 128 + signal; None when nobody knows one.
-        signal: ``SIGKILL`` and the like when ``exit_code`` tells of one.
-        reason: Why there is no ordinary end, cut to what helps.
-        virtual: Nothing was executed: the session has no pod.
+        exit_code: The command's own exit code, or 128 + signal number; None when it is not known.
+        signal: Name of the signal, such as ``SIGKILL``, when ``exit_code`` stands for a signal.
+        reason: Why the command did not end normally, shortened to the useful part.
+        virtual: Nothing was executed, because the session has no pod.
     """
 
     result: ExecResult

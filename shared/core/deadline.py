@@ -1,8 +1,8 @@
-"""A limit of time that holds for work that does not end when it is told to.
+"""A time limit that also holds for work that does not end when it is cancelled.
 
-``asyncio.timeout`` cancels and then waits for the end of what it has cancelled. A command in a pod
-ends its process group first, by a second command in that pod: so a pod that hangs would decide
-how long the wait is.
+``asyncio.timeout`` cancels the work and then waits until the work has ended. When a command in a pod is
+cancelled, it first ends its process group by a second command in the same pod. So with
+``asyncio.timeout``, a pod that hangs would decide how long the wait is.
 """
 
 from __future__ import annotations
@@ -14,20 +14,25 @@ from typing import Any, TypeVar
 _T = TypeVar("_T")
 
 _given_up: set[asyncio.Task[Any]] = set()
-"""Cancelled and not over yet; the event loop itself keeps only weak references to tasks."""
+"""Tasks that are cancelled but have not ended. The event loop itself keeps only weak references to tasks."""
 
 
 async def within(seconds: float, work: Coroutine[Any, Any, _T]) -> _T:
-    """What the work returns or raises, if that takes no longer.
+    """Runs work within a time limit.
 
-    When the time is over, or the caller is cancelled, the work is cancelled too. Nobody waits for it.
+    When the time is over, or the caller is cancelled, the work is cancelled too; this function does not
+    wait for its end.
 
     Args:
         seconds: Longest wait.
         work: Runs as a task of its own.
 
+    Returns:
+        What the work returned.
+
     Raises:
         TimeoutError: The time is over.
+        Exception: What the work raised.
     """
     task = asyncio.get_running_loop().create_task(work)
     task.add_done_callback(_ended)
@@ -45,4 +50,4 @@ async def within(seconds: float, work: Coroutine[Any, Any, _T]) -> _T:
 def _ended(task: asyncio.Task[Any]) -> None:
     _given_up.discard(task)
     if not task.cancelled():
-        task.exception()  # looked at, or asyncio would log it as one that nobody has seen
+        task.exception()  # asyncio logs an exception that is never retrieved

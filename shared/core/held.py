@@ -1,4 +1,4 @@
-"""What pods say and we keep: how many bytes of it wait in our buffers, and where it must end."""
+"""Output of pods in this instance's memory: how many bytes its buffers hold, and how many are allowed."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from collections.abc import AsyncGenerator, Iterator
 from shared.core.commands import ExecEvent, ExecResult, Exit, Output, Stream
 
 PIECE_OVERHEAD = 128
-"""Bytes that a piece of output costs besides its content, so that many empty ones are not free."""
+"""Bytes that a piece of output counts for besides its content, so that many empty pieces are not free."""
 
 
 class Held:
-    """Counts the bytes that buffers hold of what pods say. One serves any number of buffers.
+    """Counts the bytes of pods' output that buffers hold. One counter serves any number of buffers.
 
     Attributes:
         now: Bytes held at this moment.
-        peak: The most that were ever held at once.
+        peak: The highest value that ``now`` has had.
     """
 
     def __init__(self) -> None:
@@ -24,13 +24,13 @@ class Held:
         self.peak = 0
 
     def add(self, size: int) -> None:
-        """Says that so many bytes more are kept; negative: that they are let go."""
+        """Adds ``size`` bytes to the count; a negative ``size`` means that bytes were released."""
         self.now += size
         self.peak = max(self.peak, self.now)
 
     @contextlib.contextmanager
     def buffer(self) -> Iterator[HeldBuffer]:
-        """A buffer that is counted until the context ends."""
+        """Returns a context with a buffer's count; the count becomes 0 when the context ends."""
         kept = HeldBuffer(self)
         try:
             yield kept
@@ -39,14 +39,14 @@ class Held:
 
 
 class HeldBuffer:
-    """The count of one buffer; say after each change how large it is."""
+    """The count of one buffer. The buffer's user calls ``resize`` after each change of its size."""
 
     def __init__(self, held: Held) -> None:
         self._held = held
         self._size = 0
 
     def resize(self, size: int) -> None:
-        """Says how many bytes the buffer has now."""
+        """Sets how many bytes the buffer holds now."""
         self._held.add(size - self._size)
         self._size = size
 
@@ -54,15 +54,16 @@ class HeldBuffer:
 async def bounded(
     events: AsyncGenerator[ExecEvent, None], *, stdout: int | None, stderr: int
 ) -> AsyncGenerator[ExecEvent, None]:
-    """A command's events as far as it keeps to what it may say; else they end with ``unknown``.
+    """Passes a command's events on while its output keeps within limits.
 
     Args:
-        events: Of the command. They are closed with this generator, which ends the command.
-        stdout: Most bytes of standard output; None: whoever reads them bounds them.
-        stderr: Most bytes of standard error, where each piece counts for some more.
+        events: The command's events. They are closed with this generator, which ends the command.
+        stdout: Maximum bytes of standard output; None: the reader sets the limit.
+        stderr: Maximum bytes of standard error; each piece counts for ``PIECE_OVERHEAD`` bytes more.
 
     Yields:
-        The events. A command that says more has an ``Exit`` that says so, and no more events.
+        The events. When the command writes more than it may, the last one is an ``Exit`` with the result
+        ``UNKNOWN`` and the reason.
     """
     left: dict[Stream, int | None] = {"stdout": stdout, "stderr": stderr}
     async with contextlib.aclosing(events):
@@ -82,13 +83,16 @@ async def bounded(
 async def short_answer(
     events: AsyncGenerator[ExecEvent, None], held: Held, *, stdout: int, stderr: int
 ) -> tuple[bytes, Exit]:
-    """What a script of ours answers on standard output, and how it ended.
+    """Collects what one of this service's scripts answers on standard output.
 
     Args:
-        events: Of the command. They are closed, which ends the command.
+        events: The command's events. They are closed, which ends the command.
         held: Counts the bytes that are held.
-        stdout: Most bytes of standard output; a command that says more is ended as ``unknown``.
-        stderr: Most bytes of standard error, which nobody reads.
+        stdout: Maximum bytes of standard output; a command that writes more ends with ``UNKNOWN``.
+        stderr: Maximum bytes of standard error, which is not kept.
+
+    Returns:
+        The answer, and how the command ended.
     """
     answer = bytearray()
     end = Exit(result=ExecResult.UNKNOWN)

@@ -21,25 +21,25 @@ def new_session_id() -> str:
 
 
 def is_session_id(text: str) -> bool:
-    """Whether ``text`` could be a session id. What is not one does not exist."""
+    """Whether ``text`` has the form of a session id. No session has an id of another form."""
     return _SESSION_ID.fullmatch(text) is not None
 
 
 def new_job_id() -> str:
-    """A new job id: like a session's, but beginning with ``j``."""
+    """A new job id: like a session id, but with ``j`` as the first letter."""
     return "j" + new_session_id()[1:]
 
 
 def is_job_id(text: str) -> bool:
-    """Whether ``text`` could be a job id. What is not one does not exist."""
+    """Whether ``text`` has the form of a job id. No job has an id of another form."""
     return _JOB_ID.fullmatch(text) is not None
 
 
 def new_record_id() -> str:
-    """A new id of an audit record: like a session's, but beginning with ``a``."""
+    """A new audit record id: like a session id, but with ``a`` as the first letter."""
     return "a" + new_session_id()[1:]
 
 
 def is_record_id(text: str) -> bool:
-    """Whether ``text`` could be the id of an audit record."""
+    """Whether ``text`` has the form of an audit record id."""
     return _RECORD_ID.fullmatch(text) is not None

@@ -1,4 +1,4 @@
-"""Where a page of a list ended."""
+"""The position in a list where a page ended."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import datetime
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Cursor:
-    """Where a page ended, in a list that is ordered by a time and then by id."""
+    """The time and id of a page's last item, in a list that is ordered by a time and then by id."""
 
     at: datetime
     id: str

@@ -1,4 +1,4 @@
-"""Who calls, as the use cases know him."""
+"""The caller, as the use cases know him."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ class Person:
     """A verified caller: a human or a service account.
 
     Attributes:
-        subject: Who it is, in one normal form for all ways to call: ``google:42``, ``dev:ann@example.com``.
-            It never changes, and is never given to somebody else.
-        email: E-mail address, lower case. It may be given to somebody else one day.
+        subject: The identity, in one form for all ways to call: ``google:42``, ``dev:ann@example.com``.
+            It never changes, and never belongs to another person.
+        email: E-mail address, lower case. It may belong to another person one day.
     """
 
     subject: str
@@ -23,14 +23,14 @@ class Person:
 
 
 def require_same(subject: str, person: Person) -> None:
-    """Refuses a person whose e-mail address something was kept for when it was somebody else's.
+    """Refuses a person when a thing stored under his e-mail address belongs to an earlier holder of it.
 
     Args:
-        subject: Whose it is; empty when that is not known yet.
-        person: Who has the address now.
+        subject: ``Person.subject`` of the thing's owner; empty when that is not known yet.
+        person: The person who has the address now.
 
     Raises:
-        Conflict: It is another's (reason ``OWNER_CHANGED``).
+        Conflict: The thing belongs to another person (reason ``OWNER_CHANGED``).
     """
     if subject not in ("", person.subject):
         raise Conflict(
@@ -42,4 +42,4 @@ def require_same(subject: str, person: Person) -> None:
 
 
 NOBODY = Person(subject="", email="")
-"""Who calls where no identity is asked for."""
+"""The caller of routes that ask for no identity."""

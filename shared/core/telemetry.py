@@ -1,8 +1,8 @@
-"""What the rest of the project tells of itself, and the telemetry that keeps nothing of it.
+"""The port to which the rest of the project reports its telemetry, and an implementation that keeps nothing.
 
-Whoever tells knows nothing of OpenTelemetry, which takes longer to import than a function takes
-to start: ``shared.telemetry.otel`` is imported only where OTEL_EXPORTER_OTLP_ENDPOINT is set.
-Nothing that is told names a person, a query, a path's own values or a command.
+The code that reports does not depend on OpenTelemetry, because importing OpenTelemetry takes longer than a
+function takes to start: ``shared.telemetry.otel`` is imported only where OTEL_EXPORTER_OTLP_ENDPOINT is set.
+No report contains a person, a query, the variable parts of a path, or a command.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol, TypeAlias
 
 Work: TypeAlias = AbstractContextManager[None]
-"""What is done inside is one span. An error that leaves it is its outcome."""
+"""A context that is one span: the work done inside. An error that leaves it is the span's outcome."""
 
 
 class RequestSpan(Protocol):
@@ -20,33 +20,33 @@ class RequestSpan(Protocol):
 
     @property
     def traceparent(self) -> str:
-        """W3C trace context of the span, for the log; empty: there is none."""
+        """W3C trace context of the span, for the log; empty when there is none."""
         ...
 
     def end(self, *, route: str, status: int, seconds: float, ended: str, reason: str) -> None:
-        """The answer has ended.
+        """Ends the span, after the end of the answer.
 
         Args:
             route: Path template; empty when no route serves the request.
             status: HTTP status that was sent.
-            seconds: From the request to the end of the answer.
+            seconds: Time from the request to the end of the answer.
             ended: ``completed``, ``client_gone`` or ``failed``.
-            reason: Of the error that the request met, if there was one.
+            reason: Reason code of the error that the request met; empty when there was none.
         """
         ...
 
 
 class Telemetry(Protocol):
-    """Takes what is told. No method blocks, and none raises."""
+    """Takes the reports. No method blocks or raises."""
 
     def request(self, function: str, method: str, traceparent: str, started_ns: int) -> RequestSpan:
-        """Begins a request: what is told from here on, in this task and those it starts, is part of it.
+        """Begins a request. Later reports of this task, and of tasks that it starts, belong to the request.
 
         Args:
-            function: Name of the function that serves it.
+            function: Name of the function that serves the request.
             method: HTTP method.
-            traceparent: The caller's W3C trace context, may be empty or garbage.
-            started_ns: When it came, in nanoseconds since 1970.
+            traceparent: The caller's W3C trace context; it may be empty or invalid.
+            started_ns: When the request arrived, in nanoseconds since 1970.
         """
         ...
 
@@ -55,7 +55,7 @@ class Telemetry(Protocol):
 
         Args:
             method: HTTP method, or ``WATCH``.
-            path: Of the resource, without the query.
+            path: Path of the resource, without the query.
         """
         ...
 
@@ -64,42 +64,46 @@ class Telemetry(Protocol):
 
         Args:
             operation: Name of the engine's method.
-            collection: Name of the collection that it is about.
+            collection: Name of the collection that the call reads or writes.
         """
         ...
 
     def exec(self) -> Work:
-        """A command in a pod, while it runs."""
+        """The run of a command in a pod."""
         ...
 
     def pod_created(self) -> None:
-        """A session's pod was made."""
+        """Reports that a session's pod was created."""
         ...
 
     def pod_failed(self, reason: str) -> None:
-        """A session's pod was refused, could not start, or died; ``reason`` as in the problem document."""
+        """Reports that a session's pod was refused, could not start, or died.
+
+        Args:
+            reason: As in the problem document.
+        """
         ...
 
     def pod_ready(self, seconds: float) -> None:
-        """A session's pod became ready, so long after its session was made."""
+        """Reports that a session's pod became ready, ``seconds`` after its session was created."""
         ...
 
     def cleanup(self, counts: Mapping[str, int]) -> None:
-        """A round of cleanup has ended.
+        """Reports that a run of cleanup has ended.
 
         Args:
-            counts: ``deleted``, ``failed`` and ``orphans`` are what this round did; ``left`` is
-                what it leaves to the next.
+            counts: ``deleted``, ``failed`` and ``orphans``: what this run did; ``left``: what it leaves to
+                the next run.
         """
         ...
 
     async def close(self) -> None:
-        """Sends what is not sent yet, as far as that is possible in a short time."""
+        """Sends the reports that are not sent yet, as far as that is possible in a short time."""
         ...
 
 
 class _SilentSpan:
-    """No span."""
+    """A span that records nothing."""
 
     traceparent = ""
 
@@ -112,7 +116,7 @@ _WORK: Work = nullcontext()
 
 
 class SilentTelemetry:
-    """Keeps nothing, and costs nothing worth measuring."""
+    """A ``Telemetry`` that keeps nothing and takes no measurable time."""
 
     def request(self, function: str, method: str, traceparent: str, started_ns: int) -> RequestSpan:
         """See ``Telemetry``."""
@@ -147,4 +151,4 @@ class SilentTelemetry:
 
 
 SILENT: Telemetry = SilentTelemetry()
-"""For where nobody listens."""
+"""For instances without telemetry."""

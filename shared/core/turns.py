@@ -1,4 +1,4 @@
-"""Work of many owners, of which none can hold up the others."""
+"""Work of many owners, done in turns, so that no owner can hold up the others."""
 
 from __future__ import annotations
 
@@ -18,25 +18,26 @@ async def in_turns(
     at_once: int,
     of_one_owner: int,
 ) -> None:
-    """Does all of it, some at once. Next comes whoever has had the fewest turns; of equals, the first.
+    """Does all the work, several items at once.
 
-    So the work of an owner waits for one turn of each of the others at most, however much they have.
+    The next turn is for the owner with the fewest turns; among equal owners, for the first of ``work``. So
+    an owner's item waits for at most one turn of each other owner, however much work the others have.
 
     Args:
-        work: Each with its owner.
-        do: Does one. It must bound its own time.
-        at_once: So much is done at once.
-        of_one_owner: And of these so many for one owner.
+        work: Pairs of an owner and one of the owner's items.
+        do: Handles one item. It must limit its own time.
+        at_once: Maximum number of items in work at the same time.
+        of_one_owner: Maximum number of these that belong to the same owner.
 
     Raises:
-        Exception: What ``do`` raised first, when all the others are done.
+        Exception: The first error that ``do`` raised; it is raised after all items were handled.
     """
     faults: list[Exception] = []
 
     async def done(one: _T) -> None:
         try:
             await do(one)
-        except Exception as fault:  # noqa: BLE001 - it is raised at the end
+        except Exception as fault:  # noqa: BLE001 - it is raised after all items
             faults.append(fault)
 
     waiting: dict[str, deque[_T]] = {}

@@ -1,1 +1,1 @@
-"""What ends, finishes, deletes and forgets sessions whose time has come."""
+"""Cleanup: it ends, deletes and forgets sessions whose time has come, and finishes interrupted work."""

@@ -1,12 +1,12 @@
-"""Sessions whose time has come: ended, or brought to where they were going.
+"""Sessions whose time has come: cleanup ends them, or finishes what was begun with them.
 
-Each step may be the last one that is taken. What ends a session comes in the order of a
-delete - the state, the pod, the jobs, the state - and begins by a compare-and-set, so that two
-runs, or a run and its user, never both believe that they were first.
+A run may die after any step. The steps that end a session have the order of a delete: the state, the
+pod, the jobs, the state. The first step is a compare-and-set, so that two runs, or a run and the session's
+user, never both believe that they were first.
 
-Only an idle session's pod is asked something. Those that are certain - expired, failed, or being
-deleted - have slots of their own, so that pods that hang do not hold them up. What fails is looked
-at later, each time by twice as much; owners take turns.
+Only the pod of an idle session is asked. Sessions whose end is certain (expired, failed or being deleted)
+have slots of their own, so that hanging pods do not hold them up. After a failure, the wait for the next
+look doubles each time. Owners take turns.
 """
 
 from __future__ import annotations
@@ -38,26 +38,27 @@ from shared.errors import ClusterUnavailable, GamguiError, NotFound, OnAnotherCl
 
 _PAGE = 100
 _MOST = 20_000
-"""So many due sessions a run looks at; those that were due first.
+"""A run looks at so many due sessions at most: at those that were due first.
 
-Only their ids are kept: the variables of one may have 64 KiB. Each is read when its turn comes.
+It keeps only their ids, as one session's variables may have 64 KiB, and reads each when its turn comes.
 """
 
 _AT_ONCE, _OF_ONE_OWNER = 16, 4
 _ONE_SECONDS = 30.0
 _ASK_SECONDS = 5.0
-"""A pod that hangs must not take the time of the others."""
+"""Longest wait for a pod's answer: a pod that hangs must not take the time of the others."""
 
 _CERTAIN_AGAIN, _ASKED_AGAIN = timedelta(minutes=5), timedelta(hours=1)
-"""A look that fails is repeated after so long at most. What is certain fails by the cluster, not by a pod."""
+"""Longest wait after a failed look. If the session's end is certain, the cluster failed and not the pod."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Leaving:
-    """A session that is being deleted, whose pod was told to go and may still be there.
+    """A session that is being deleted. Its pod's deletion was requested, but the pod may still exist.
 
     Attributes:
-        connection: By which the pod was told; see ``Look``.
+        because: Why the session is deleted, for people.
+        connection: The connection by which the deletion was requested; see ``Look``.
     """
 
     session: Session
@@ -66,21 +67,21 @@ class Leaving:
 
 
 _Found: TypeAlias = tuple[str, str]
-"""The owner of a session, and its id."""
+"""A session's owner and id."""
 
 
 class DueSessions:
-    """Does what is due.
+    """Handles the sessions that are due.
 
     Args:
-        sessions: Keeps them.
-        due: Finds those that are due.
+        sessions: Keeps the sessions.
+        due: Finds the sessions that are due.
         access: Notes that sessions are used, and asks their pods.
         states: Moves sessions through their states.
-        jobs: Told when a session's pod is deleted.
-        activity: What looks into pods, of each cluster.
-        elsewhere: Sees to those whose pods cannot be looked for.
-        audit: Told of every act.
+        jobs: Notes how the jobs of a session end.
+        activity: Each cluster's adapter that looks for processes in pods.
+        elsewhere: Handles sessions whose pods this instance cannot look for.
+        audit: Records every act.
         clock: The time of day.
     """
 
@@ -109,14 +110,14 @@ class DueSessions:
         self._clock = clock
 
     async def run(self, report: Report, until: float) -> list[Leaving]:
-        """Goes through all that is due.
+        """Handles all sessions that are due.
 
         Args:
-            report: Takes what became of it.
-            until: Time on the loop's clock at which it must be over.
+            report: Gets the decision about each session.
+            until: Time on the event loop's clock at which the work must be over.
 
         Returns:
-            What is to be waited for.
+            The sessions with pods whose end is still to be waited for.
         """
         leaving: list[Leaving] = []
 
@@ -129,13 +130,13 @@ class DueSessions:
         queues = (
             in_turns(work, do, at_once=_AT_ONCE, of_one_owner=_OF_ONE_OWNER) for work in (certain, asked)
         )
-        for fault in await asyncio.gather(*queues, return_exceptions=True):  # each to its end
+        for fault in await asyncio.gather(*queues, return_exceptions=True):  # both run to their end
             if fault is not None:
                 raise fault
         return leaving
 
     async def _found(self, report: Report, until: float) -> tuple[list[_Found], list[_Found]]:
-        """What is due: what is certain, and what must be asked for. It takes half the time at most."""
+        """The due sessions: those with a certain end, and those to ask. It takes half the time at most."""
         loop = asyncio.get_running_loop()
         enough = (loop.time() + until) / 2
         now = self._clock.now()
@@ -154,7 +155,7 @@ class DueSessions:
                 report.faults.append("more sessions are due than there was time for")
                 break
             last = page[-1]
-            assert last.check_at is not None  # it was found by it
+            assert last.check_at is not None  # the query selects by it
             after = Cursor(last.check_at, last.id)
         for session_id in sorted(unreadable):
             report.note("session", session_id, Action.LEFT, "its document cannot be read")
@@ -174,7 +175,7 @@ class DueSessions:
             except VersionConflict:
                 report.note("session", session_id, Action.LEFT, "it was changed at the same time")
                 failed = False
-            except OnAnotherCluster as error:  # since it was begun; when it is looked at is for who sees it
+            except OnAnotherCluster as error:  # an instance that sees the cluster sets the next look
                 report.leave(session_id, f"{error.reason}: {error.detail}")
                 failed = False
         if failed and session is not None and not report.dry_run:
@@ -186,7 +187,7 @@ class DueSessions:
         return session if session and session.check_at and session.check_at <= now else None
 
     async def _look_later(self, session: Session) -> None:
-        """Of the version that was looked at: one that was changed since is due by what it is now."""
+        """Postpones the next look, unless the session was changed since: then its new version says when."""
         now = self._clock.now()
         asked = session.state is SessionState.RUNNING and not session.expired(now)
         later = session.look_failed(now, _ASKED_AGAIN if asked else _CERTAIN_AGAIN)
@@ -210,7 +211,7 @@ class DueSessions:
         return None
 
     async def _look(self, session: Session, report: Report) -> None:
-        """Brings a session to what its pod says; who created it may be gone."""
+        """Brings a session to the state that its pod implies, as the request that created it may be dead."""
         status = await self._pods.status(session)
         if report.dry_run:
             action = {PodPhase.READY: Action.STARTED, PodPhase.PENDING: Action.WAITING}
@@ -230,7 +231,7 @@ class DueSessions:
                 report.note("session", seen.id, Action.WAITING, seen.reason or "its pod is not ready yet")
 
     async def _in_use(self, session: Session, report: Report) -> bool:
-        """Whether an idle session is not idle at all, or has no pod to be idle in."""
+        """Whether a session that looks idle is in use, or has no running pod and so cannot be idle."""
         try:
             activity = await self._activity.of(session)
             processes = await within(_ASK_SECONDS, activity.processes(session))
@@ -259,13 +260,13 @@ class DueSessions:
         if report.dry_run:
             report.note("session", session.id, Action.DELETED, words)
             return None
-        # Of exactly the version that was found: whoever begins to work in it changes that.
+        # Only the version that was found idle or expired is ended: a use of the session changes the version.
         reason = session.reason or words
         ending = await self._sessions.update(session.to(SessionState.DELETING, self._clock.now(), reason))
         return await self._finish(ending, report, words)
 
     async def _finish(self, session: Session, report: Report, because: str) -> Leaving | None:
-        """The rest of a deletion; None when there is nothing left to wait for."""
+        """Does the rest of a deletion. Returns None when there is no pod to wait for."""
         if report.dry_run:
             report.note("session", session.id, Action.DELETED, because)
             return None
@@ -280,7 +281,7 @@ class DueSessions:
         return None
 
     async def gone(self, leaving: Leaving, report: Report) -> None:
-        """The last step: the pod of a session that is being deleted is gone, where it was told to go."""
+        """The last step of a deletion, after the pod is gone from the cluster where it was told to go."""
         if (await self._pods.look(leaving.session)).connection is not leaving.connection:
             raise ClusterUnavailable("the connection to the cluster was made anew meanwhile")
         await self._states.move(leaving.session, SessionState.DELETED, None)
@@ -288,6 +289,6 @@ class DueSessions:
 
 
 def _is_certain(session: Session, now: datetime) -> bool:
-    """Whether a session ends whatever its pod would say."""
+    """Whether the session ends regardless of its pod's answer."""
     ending = session.state in (SessionState.DELETING, SessionState.FAILED)
     return ending or session.state in ENDED or session.expired(now)

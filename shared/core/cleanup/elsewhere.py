@@ -1,8 +1,9 @@
-"""Sessions whose pods this instance cannot look for: on other clusters, or on one that nobody noted.
+"""Sessions whose pods this instance cannot look for: on other clusters, or on a cluster not recorded.
 
-They are left as they are, and the report says so. Only the time is certain: Kubernetes ends a pod after the
-longest life of a session, whoever sees it. Past that, such a session no longer counts for its owner; and
-when nobody who sees its cluster has finished it for a while, it is concluded lost, with what may be left.
+Cleanup leaves them as they are, and the report says so. Only the time is certain: Kubernetes ends a pod after
+the longest life of a session, even if no instance sees it. After that time, such a session no longer counts
+for its owner's limit. If no instance that sees its cluster finishes it within ``MARGIN``, it becomes
+lost, and its document says what may be left.
 """
 
 from __future__ import annotations
@@ -25,10 +26,10 @@ from shared.errors import OnAnotherCluster
 from shared.reasons import Reason
 
 MARGIN = timedelta(hours=1)
-"""So long after its latest end a session waits for somebody who sees its cluster."""
+"""How long after its latest end a session waits for an instance that sees its cluster."""
 
 _LOOK_AGAIN = timedelta(hours=1)
-"""What may be left of a session is looked for at least so often."""
+"""Longest time between two looks for what may be left of a session."""
 
 _WORDS = {
     OnAnotherCluster.default_reason: "it is on a cluster that this service is not connected to",
@@ -37,16 +38,16 @@ _WORDS = {
 
 
 class Elsewhere:
-    """Does what can be done about them.
+    """Does what can be done about such sessions from here.
 
     Args:
         store: Keeps the sessions.
-        access: Asks their pods.
+        access: Asks sessions' pods.
         states: Moves sessions through their states.
-        jobs: Told when a session is over.
-        audit: Told of every act.
+        jobs: Notes that the jobs of a lost session are lost.
+        audit: Records every act.
         clock: The time of day.
-        longest_life: After that Kubernetes ends a session's pod.
+        longest_life: Kubernetes ends a session's pod after this time.
     """
 
     def __init__(
@@ -69,10 +70,13 @@ class Elsewhere:
         self._longest_life = longest_life
 
     async def unless_elsewhere(self, session: Session, report: Report) -> Session | None:
-        """The session, to go on with; None when all is done that can be done about it from here.
+        """Handles the session if it is elsewhere or has ended.
+
+        Returns:
+            The session if the caller must go on with it; None when this method did all that can be done.
 
         Raises:
-            ClusterUnavailable: Its cluster does not answer, so nobody knows.
+            ClusterUnavailable: The cluster does not answer, so it is not known whether it is the session's.
         """
         look = await self._pods.look(session)
         if session.state in ENDED:
@@ -90,13 +94,13 @@ class Elsewhere:
             session, status = await self._pods.met(session)
         if status.phase is not PodPhase.UNSEEN:
             return session
-        # Where it is known which cluster this is, the absence of a pod says as much as can be known.
+        # This cluster's identity is known, the session's is not: no later look can tell more than this one.
         says_something = bool(look.identity) and not session.cluster_identity
         await self._leave(session, NOT_KNOWN, timedelta() if says_something else None, report)
         return None
 
     async def leave(self, session: Session, report: Report) -> None:
-        """A session on a cluster that is not seen is left alone; past its time it is concluded lost."""
+        """Leaves a session on a cluster that this instance does not see; past its time, it becomes lost."""
         await self._leave(session, OnAnotherCluster.default_reason, MARGIN, report)
 
     async def _leave(
@@ -114,7 +118,7 @@ class Elsewhere:
         left = left_of(session)
         words = f"Lost: {_WORDS[reason]}; may be left on its cluster: {', '.join(left)}"
         if not report.dry_run:
-            # Of this very version: somebody who sees it may just be ending it.
+            # Exactly this version: an instance that sees the cluster may be ending the session right now.
             session = await self._states.move_exactly(session, SessionState.LOST, words, left)
             detail = {"because": reason, "may_be_left": " ".join(left)}
             await self._audit.record(session, CLEANUP, "session.lose", session.state, **detail)
@@ -122,9 +126,9 @@ class Elsewhere:
         report.note("session", session.id, Action.LOST, words)
 
     async def _remove_what_is_left(self, session: Session, look: Look) -> None:
-        """Of a session that ended without anybody who saw its cluster: whoever sees it now removes its pod.
+        """Removes the pod of a session that ended unseen, if this instance may see its cluster now.
 
-        Its owner's credentials are not the session's alone: they are removed when they are unused.
+        The owner's credentials do not belong to this session alone; ``UnusedCredentials`` removes them.
         """
         found = look.sight is not Sight.ELSEWHERE
         found = found and (await self._pods.status(session)).phase is not PodPhase.UNSEEN

@@ -1,4 +1,4 @@
-"""One thing of many that cleanup sees to: what goes wrong with it holds up none of the others."""
+"""A guard around the work on one item of many: a failure of one item holds up none of the others."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ log = logging.getLogger(__name__)
 async def guarded(
     report: Report, kind: str, name: str, until: float, late: str = "it took too long"
 ) -> AsyncGenerator[None, None]:
-    """A block whose failure goes into the report and no further.
+    """A context whose failure goes into the report and no further.
 
     Args:
-        report: Says that the thing is left, and why.
-        kind: Of the thing, as in ``Decision``.
-        name: Of the thing.
-        until: Time on the loop's clock at which the block is given up.
-        late: What is said then.
+        report: Notes, after a failure, that the item is left, and why.
+        kind: Kind of the item, as in ``Decision``.
+        name: Name of the item, as in ``Decision``.
+        until: Time on the event loop's clock at which the block is cancelled.
+        late: The reason in the report for an item whose block was cancelled.
     """
     try:
         async with asyncio.timeout_at(until):
@@ -34,6 +34,6 @@ async def guarded(
     except TimeoutError:
         report.note(kind, name, Action.LEFT, late)
     except Exception:
-        # A fault in the code must not become one of the run: everybody else's things are still to be seen to.
+        # A fault in the code must not end the run: the other items are still to be handled.
         log.exception("cleanup of %s %s failed", kind, name)
         report.note(kind, name, Action.LEFT, "a fault of ours: see the log")

@@ -1,4 +1,4 @@
-"""What cleanup needs from the outside, as Protocols. Adapters implement them."""
+"""The ports of cleanup, as Protocols. Adapters implement them."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class OwnerUse:
     """When an owner had sessions.
 
     Attributes:
-        live: There is one now.
-        at: When the last one was made or ended, whichever is later; None when none is known.
+        live: The owner has a live session now.
+        at: When his last session was created or ended, whichever is later; None when no session is known.
     """
 
     live: bool
@@ -29,37 +29,37 @@ class OwnerUse:
 
 
 class DueSessionStore(Protocol):
-    """Finds sessions by indexes: what is found costs, not what exists. Errors as in ``SessionStore``."""
+    """Finds sessions by indexes, so that only found sessions cost reads. Errors as in ``SessionStore``."""
 
     async def due_sessions(
         self, now: datetime, *, limit: int, after: Cursor | None, unreadable: set[str] | None = None
     ) -> Sequence[Session]:
-        """Sessions whose ``check_at`` has come, by (check_at, id), those behind ``after``.
+        """Sessions whose ``check_at`` has come, in the order of (check_at, id), those after ``after``.
 
         Args:
-            now: The time.
-            limit: Most of them.
-            after: Where the page before ended.
-            unreadable: Takes the ids of sessions that are left out as their documents cannot be read.
+            now: The current time.
+            limit: Maximum number of sessions.
+            after: Where the previous page ended; None: the first page.
+            unreadable: Gets the ids of sessions that are left out because their documents cannot be read.
         """
         ...
 
     async def forgettable_sessions(
         self, now: datetime, *, limit: int, after: Cursor | None = None
     ) -> Sequence[Session]:
-        """Sessions whose ``purge_at`` has come, by (purge_at, id), those behind ``after``."""
+        """Sessions whose ``purge_at`` has come, in the order of (purge_at, id), those after ``after``."""
         ...
 
     async def count_on_cluster(self, first: str, end: str) -> int:
-        """How many sessions of ids from ``first`` to before ``end`` (empty: no end) are on the cluster."""
+        """Number of sessions on the cluster with ids from ``first`` to before ``end`` (empty: no end)."""
         ...
 
     async def sessions_on_cluster(self, first: str, end: str, *, limit: int) -> Sequence[Session]:
-        """Those sessions themselves, by id."""
+        """The sessions that ``count_on_cluster`` counts, in the order of their ids, at most ``limit``."""
         ...
 
     async def owner_use(self, owner: str) -> OwnerUse:
-        """How an owner's sessions were used, also those that are forgotten.
+        """When an owner had sessions; sessions that are forgotten count too.
 
         Args:
             owner: ``names.owner_hash`` of the owner.
@@ -77,7 +77,7 @@ class ExpiredRequestStore(Protocol):
     async def expired_requests(
         self, now: datetime, *, limit: int, after: Cursor | None = None
     ) -> Sequence[RequestRecord]:
-        """Idempotency records whose ``expires_at`` has come, by (expires_at, key), those behind ``after``."""
+        """Idempotency records whose ``expires_at`` has come, by (expires_at, key), those after ``after``."""
         ...
 
     async def remove_request(self, record: RequestRecord) -> None:
@@ -87,7 +87,7 @@ class ExpiredRequestStore(Protocol):
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class CleanupStores:
-    """What cleanup reads and removes."""
+    """The stores that cleanup reads and from which it removes."""
 
     sessions: SessionStore
     due: DueSessionStore
@@ -102,9 +102,9 @@ class Belonging:
 
     Attributes:
         kind: ``pod`` or ``secret``.
-        uid: Kubernetes' own id of the object, which a later one of the same name does not have.
-        leaving: It is being deleted.
-        status: What a pod is now; None for a secret.
+        uid: Kubernetes' id of the object; a later object of the same name has another uid.
+        leaving: The object is being deleted.
+        status: The pod's status now; None for a secret.
     """
 
     kind: str
@@ -118,14 +118,14 @@ class Belonging:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class KeptCredentials:
-    """An owner's credentials; never what is in them.
+    """The Secret with an owner's credentials; never its content.
 
     Attributes:
-        name: Of the Secret.
-        uid: Kubernetes' own id of it.
-        version: Kubernetes' own of its content.
+        name: Name of the Secret.
+        uid: Kubernetes' id of the Secret.
+        version: Kubernetes' version of the Secret's content (resourceVersion).
         owner: ``names.owner_hash`` of the owner.
-        changed_at: When a file was last put, or they were passed on; None when that is not known.
+        changed_at: When a file was last put, or the credentials got another owner; None when not known.
     """
 
     name: str
@@ -136,14 +136,14 @@ class KeptCredentials:
 
 
 class Inventory(Protocol):
-    """What there is in the cluster, whatever the store knows of it. Errors as in ``PodRuntime``."""
+    """What exists in the cluster, independent of what the store knows. Errors as in ``PodRuntime``."""
 
     def pods(self) -> AsyncGenerator[Belonging, None]:
-        """All session pods, in pages."""
+        """All session pods; they are read in pages."""
         ...
 
     def secrets(self) -> AsyncGenerator[Belonging, None]:
-        """All secrets that belong to a session; never what is in them."""
+        """All secrets that belong to a session; never their content."""
         ...
 
     def credentials(self) -> AsyncGenerator[KeptCredentials, None]:
@@ -151,32 +151,36 @@ class Inventory(Protocol):
         ...
 
     async def delete_credentials(self, kept: KeptCredentials) -> bool:
-        """Deletes them if they are still these very ones.
+        """Deletes the credentials if their uid and version are still the same.
 
         Returns:
-            Whether they were.
+            Whether they were deleted.
         """
         ...
 
     async def delete(self, belonging: Belonging) -> None:
-        """Has the object deleted if it is still this very one. An absent one is a success."""
+        """Requests the object's deletion if its uid is still the same. An absent object is a success."""
         ...
 
     async def gone(self, sessions: Sequence[Session], timeout_seconds: float) -> set[str]:
         """Waits until the pods of these sessions, which are being deleted, are gone.
 
+        Args:
+            sessions: The sessions.
+            timeout_seconds: Longest wait.
+
         Returns:
-            Ids of those whose pods were gone in time.
+            Ids of the sessions whose pods were gone in time.
         """
         ...
 
 
 class Activity(Protocol):
-    """Looks whether something goes on in a session."""
+    """Looks whether processes run in a session's pod."""
 
     async def processes(self, session: Session) -> int:
-        """How many processes of the user's run in the pod: of commands, transfers, terminals and jobs,
-        and what they left behind.
+        """Number of the user's processes in the pod: of commands, transfers, terminals and jobs, and
+        processes that these left behind.
 
         Raises:
             NotFound: The session has no running pod (reason ``POD_NOT_RUNNING``).

@@ -1,11 +1,11 @@
-"""Which of two sets of sessions, one here and one in the store, lacks what the other has.
+"""The differences between two sets of sessions: those found in the cluster, and those in the store.
 
-To read all sessions at every run would cost what exists, not what is wrong. To count them costs
-next to nothing: so the ids are cut into ranges, the store counts its own in each, and only
-where the numbers differ a range is halved and at last read.
+The cost should depend on the differences, not on the number of sessions, so not all sessions are read
+at every run. To count them costs next to nothing. So the ids are cut into ranges and the store counts
+its sessions in each; only a range whose numbers differ is halved, and its parts are read at last.
 
-One that is missing here and another that is missing there, in one range, give the same number.
-The cuts are random ids: at the next run the two are in different ranges.
+A session that is missing in the cluster and another that is missing in the store give equal numbers if
+they are in the same range. The cuts are random ids, so at the next run they are likely in different ranges.
 """
 
 from __future__ import annotations
@@ -19,32 +19,32 @@ from shared.core.ids import new_session_id
 from shared.core.sessions.model import Session
 
 _FEW = 32
-"""So many are read at once, without counting first."""
+"""So many sessions are read at once, without counting first."""
 
 _RANGES = 32
 _LOWEST = "s"
-"""No session id comes before it."""
+"""No session id sorts before it."""
 
 
 class SessionsOnCluster(Protocol):
-    """The part of the store that this needs; see ``DueSessionStore``."""
+    """The part of ``DueSessionStore`` that this module needs."""
 
     async def count_on_cluster(self, first: str, end: str) -> int:
-        """See ``CleanupStore``."""
+        """See ``DueSessionStore``."""
         ...
 
     async def sessions_on_cluster(self, first: str, end: str, *, limit: int) -> Sequence[Session]:
-        """See ``CleanupStore``."""
+        """See ``DueSessionStore``."""
         ...
 
 
 @dataclasses.dataclass(slots=True)
 class Differences:
-    """What differs.
+    """The differences.
 
     Attributes:
-        unknown: Ids that are here, and no session's that should be.
-        missing: Sessions whose ids are not here.
+        unknown: Ids found in the cluster that belong to no session that should be there.
+        missing: Sessions that should be in the cluster and whose ids were not found there.
     """
 
     unknown: set[str] = dataclasses.field(default_factory=set)
@@ -52,11 +52,11 @@ class Differences:
 
 
 async def differences(here: Sequence[str], store: SessionsOnCluster) -> Differences:
-    """Compares.
+    """Compares the cluster with the store.
 
     Args:
-        here: Ids of sessions, in any order.
-        store: Which sessions should be here.
+        here: Session ids found in the cluster, in any order.
+        store: Knows which sessions should be in the cluster.
     """
     ids = sorted(set(here))
     found = Differences()
@@ -94,7 +94,7 @@ async def _read(first: str, end: str, store: SessionsOnCluster) -> list[Session]
         live += page
         if len(page) < _FEW:
             return live
-        first = page[-1].id + "0"  # ids are all of one length: this comes behind it, before the next
+        first = page[-1].id + "0"  # all ids have one length: this sorts after the last id, before the next
 
 
 def _within(ids: list[str], first: str, end: str) -> list[str]:

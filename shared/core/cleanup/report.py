@@ -1,4 +1,4 @@
-"""What one run of cleanup did, left and why."""
+"""The report of one run of cleanup: what it did, what it left, and why."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import enum
 from collections import Counter
 
 MAX_NAMED = 1000
-"""So many things are named in a report; the counts are of all."""
+"""Maximum number of items that a report names; its counts include all items."""
 
 
 class Action(enum.StrEnum):
-    """What becomes of something that cleanup looks at."""
+    """What cleanup decides about an item that it looks at."""
 
     DELETED = "deleted"
     FAILED = "failed"
@@ -25,12 +25,12 @@ class Action(enum.StrEnum):
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """What became of one thing, or in a dry run what would.
+    """What a run did with one item; in a dry run, what it would have done.
 
     Attributes:
         kind: ``session``, ``pod``, ``secret`` or ``credentials``.
-        name: Its id or name.
-        because: Why, for people.
+        name: The item's id or name.
+        because: The reason, for people.
     """
 
     kind: str
@@ -40,14 +40,15 @@ class Decision:
 
 
 class Report:
-    """What one run did. In a dry run: what it would have done.
+    """What one run did; in a dry run, what it would have done.
 
     Args:
-        dry_run: Nothing is changed.
+        dry_run: The run changes nothing.
 
     Attributes:
-        decisions: The first of them.
-        faults: What could not be looked at, and why: it is for the next run.
+        dry_run: The argument.
+        decisions: The first ``MAX_NAMED`` decisions.
+        faults: What the run could not look at, and why. It is left to the next run.
     """
 
     def __init__(self, *, dry_run: bool) -> None:
@@ -58,21 +59,21 @@ class Report:
         self._left: set[str] = set()
 
     def note(self, kind: str, name: str, action: Action, because: str) -> None:
-        """Notes what became of something."""
+        """Counts a decision about one item, and keeps it while there are fewer than ``MAX_NAMED``."""
         self.add(kind, action)
         if len(self.decisions) < MAX_NAMED:
             self.decisions.append(Decision(kind=kind, name=name, action=action, because=because))
 
     def leave(self, session_id: str, because: str) -> None:
-        """Notes a session that is left alone, once: several steps may meet it."""
+        """Notes that a session is left alone; only once, as several steps may meet the same session."""
         if session_id not in self._left:
             self._left.add(session_id)
             self.note("session", session_id, Action.LEFT, because)
 
     def add(self, kind: str, action: Action) -> None:
-        """Counts what is not worth naming."""
+        """Counts an item that the report does not name."""
         self._counts[kind, action] += 1
 
     def count(self, kind: str, action: Action) -> int:
-        """How many of one kind met one end."""
+        """Number of items of a kind with this decision."""
         return self._counts[kind, action]

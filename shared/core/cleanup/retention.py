@@ -1,4 +1,4 @@
-"""What is kept no longer: deleted sessions with what belongs to them, and idempotency records."""
+"""Removal of what is no longer kept: ended sessions with what belongs to them, and idempotency records."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from shared.errors import GamguiError
 
 _PAGE = 100
 _MOST = 2_000
-"""So many sessions a run forgets."""
+"""Maximum number of sessions that a run forgets, rounded up to a page."""
 
 _AT_ONCE, _OF_ONE_OWNER = 16, 4
 _ONE_SECONDS = 10.0
-"""One session with very much in it is forgotten in several runs."""
+"""Longest time for one session. A session with very many jobs or records is forgotten in several runs."""
 
 
 class Old:
-    """Forgets. One thing that cannot be removed is left, and said so; it holds up nothing else.
+    """Removes what is old. An item that cannot be removed is left and reported; it holds up no other item.
 
     Args:
-        stores: Where it is.
+        stores: The stores from which it removes.
         clock: The time of day.
     """
 
@@ -36,7 +36,11 @@ class Old:
         self._clock = clock
 
     async def run(self, report: Report) -> None:
-        """Removes what is old, each thing tried once."""
+        """Removes what is old. Each item is tried once.
+
+        Args:
+            report: Gets the counts, and the sessions that are left.
+        """
         sessions = await self._sessions()
         await in_turns(
             ((session.owner, session) for session in sessions),
@@ -61,11 +65,11 @@ class Old:
             if len(page) < _PAGE or len(found) >= _MOST:
                 return found
             last = page[-1]
-            assert last.purge_at is not None  # it was found by it
+            assert last.purge_at is not None  # the query selects by it
             after = Cursor(last.purge_at, last.id)
 
     async def _session(self, session: Session, report: Report) -> None:
-        """What belongs to a session goes before it, so that it is found again."""
+        """Removes a session after all that belongs to it, so that a later run finds it if this one fails."""
         until = asyncio.get_running_loop().time() + _ONE_SECONDS
         async with guarded(report, "session", session.id, until, late="the next run forgets the rest of it"):
             await self._jobs(session)

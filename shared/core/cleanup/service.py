@@ -1,7 +1,7 @@
-"""One run of cleanup: what is due, what has strayed, what is gone, what can be forgotten.
+"""One run of cleanup: due sessions, strays, pods that are being deleted, unused credentials, old documents.
 
-Any number of runs may go on at once and each may die anywhere: nothing is remembered but in the
-sessions themselves, every step can be repeated, and one that two take is a success for both.
+Any number of runs may go on at once, and each may die at any point. Only the sessions themselves remember
+what was done. Every step can be repeated, and a step that two runs take is a success for both.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ from shared.errors import GamguiError
 log = logging.getLogger(__name__)
 
 _DUE, _STRAYS, _GONE, _CREDENTIALS = 0.6, 0.8, 0.9, 0.95
-"""Parts of the run's time at which each step must be over: none starves those behind it."""
+"""The parts of the run's time after which each step must be over, so that no step starves the later ones."""
 
 _GONE_SECONDS = 15.0
-"""Longest wait for pods to go; each has 5 s for its processes."""
+"""Longest wait until pods are gone; each pod has 5 s to end its processes."""
 
 _AT_ONCE = 16
 
@@ -44,19 +44,19 @@ class CleanupService:
     """Runs cleanup.
 
     Args:
-        stores: Keeps what it reads and removes.
+        stores: The stores that cleanup reads and from which it removes.
         access: Asks sessions' pods.
         states: Moves sessions through their states.
-        jobs: Told when a session's pod is deleted.
-        activity: What looks into pods, of each cluster.
-        inventory: Knows the cluster.
-        audit: Told of every act.
+        jobs: Notes how the jobs of a session end.
+        activity: Each cluster's adapter that looks for processes in pods.
+        inventory: Knows what exists in the cluster.
+        audit: Records every act.
         clock: The time of day.
-        telemetry: Told what each run did.
-        grace: How old an orphan must be.
-        credentials_retention: How long credentials are kept unused.
-        longest_life: After that Kubernetes ends a session's pod.
-        seconds: How long a run may take.
+        telemetry: Gets the counts of each run.
+        grace: Minimum age of an orphan that is deleted.
+        credentials_retention: How long unused credentials are kept.
+        longest_life: Kubernetes ends a session's pod after this time.
+        seconds: Longest time of a run.
     """
 
     def __init__(
@@ -121,13 +121,13 @@ class CleanupService:
         self._telemetry = telemetry
 
     async def run(self, *, dry_run: bool) -> Report:
-        """Does what there is to do, within its time.
+        """Runs all steps, within ``seconds``.
 
         Args:
-            dry_run: Only says what would be done.
+            dry_run: Change nothing, and only report what would be done.
 
         Returns:
-            What was done and what is left. What could not be reached is in it, not raised.
+            What was done and what is left. It includes the errors of the steps; none is raised.
         """
         report = Report(dry_run=dry_run)
         begun = asyncio.get_running_loop().time()
@@ -150,7 +150,7 @@ class CleanupService:
         return report
 
     async def _step(self, what: str, work: Awaitable[None], report: Report, until: float) -> None:
-        """One step; what goes wrong in it is no reason to leave out the others."""
+        """Runs one step. Its failure goes into the report, so that the other steps still run."""
         try:
             async with asyncio.timeout_at(until):
                 await work
@@ -164,7 +164,7 @@ class CleanupService:
             report.faults.append(f"{what}: a fault of ours: see the log")
 
     async def _wait(self, leaving: list[Leaving], report: Report, until: float) -> None:
-        """Waits for pods that were told to go, all at once, and notes which are gone."""
+        """Waits for all pods that are being deleted, and finishes the sessions whose pods are gone."""
         left = max(0.0, until - asyncio.get_running_loop().time())
         gone: set[str] = set()
         try:

@@ -1,4 +1,4 @@
-"""What is in the cluster and in no session, and the sessions of which nothing is there any more."""
+"""Strays: objects in the cluster without a session, and sessions whose pods have ended or are gone."""
 
 from __future__ import annotations
 
@@ -32,7 +32,14 @@ _ONE_SECONDS = 30.0
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Work:
-    """What is to be done about one thing, and whose it is, or of which session."""
+    """The work on one item.
+
+    Attributes:
+        owner: The item's owner, or the id of its session, for taking turns.
+        kind: As in ``Decision``.
+        name: As in ``Decision``.
+        do: Does the work.
+    """
 
     owner: str
     kind: str
@@ -45,15 +52,15 @@ class Strays:
 
     Args:
         sessions: Keeps the sessions.
-        due: Knows which of them are on the cluster.
-        inventory: Knows the cluster.
+        due: Knows which sessions should be on the cluster.
+        inventory: Knows what exists in the cluster.
         access: Asks a session's pod, on its own cluster.
         states: Moves sessions through their states.
-        jobs: Told when a session's pod is gone.
-        elsewhere: Sees to sessions on other clusters.
-        audit: Told of every act.
+        jobs: Notes that the jobs of a failed session are lost.
+        elsewhere: Handles sessions on other clusters.
+        audit: Records every act.
         clock: The time of day.
-        grace: How old an orphan must be: its session may be just in the making.
+        grace: Minimum age of an orphan: the session of a younger object may just be being created.
     """
 
     def __init__(
@@ -85,15 +92,15 @@ class Strays:
         """Goes through the cluster once.
 
         Args:
-            report: Takes what became of what was found.
-            until: Time on the loop's clock after which nothing more is begun.
+            report: Gets the decision about each item.
+            until: Time on the event loop's clock at which the work on the items must be over.
         """
         ended: list[Belonging] = []
         present: dict[str, Belonging] = {}
         async for pod in self._inventory.pods():
             over = pod.status is not None and pod.status.phase is PodPhase.FAILED
             if pod.leaving:
-                continue  # mostly of sessions that were ended a moment ago
+                continue  # mostly pods of sessions that ended a moment ago
             if over or not is_session_id(pod.session_id):
                 ended.append(pod)
             else:
@@ -112,7 +119,7 @@ class Strays:
                 for one in found.missing
             ),
         ]
-        random.shuffle(work)  # nobody remembers which failed last time: those must not be first for ever
+        random.shuffle(work)  # runs do not remember which failed: those must not always come first
         await in_turns(
             ((one.owner, one) for one in work),
             lambda one: self._guarded(one, report, until),
@@ -126,14 +133,14 @@ class Strays:
             await work.do()
 
     async def _ended(self, pod: Belonging, report: Report) -> None:
-        """A pod that runs no more: its session has failed, for Kubernetes' reason."""
+        """Fails the session of a pod that has ended, with Kubernetes' reason, and deletes the pod."""
         session = await self._sessions.get(pod.session_id)
         if session is None or not session.live or session.pod_name != pod.name:
             await self._orphan(pod, report)
             return
         assert pod.status is not None  # it is a pod
         if (await self._pods.look(session)).sight is Sight.ELSEWHERE:
-            # Somebody has made it anew from a copy, say. The session's own pod is not this one.
+            # The session's own pod is another one; somebody may have created this pod from a copy.
             report.note("pod", pod.name, Action.LEFT, "its session is on another cluster")
             return
         failed = await self._fail(session, pod.status, report)
@@ -143,13 +150,16 @@ class Strays:
             await self._jobs.conclude(failed)
 
     async def _missing(self, session: Session, report: Report) -> None:
-        """A session without a pod, as it seemed. It may have been made, or ended, since; or be elsewhere."""
+        """Fails a session whose pod was not found, unless a new look shows that the session is all right.
+
+        Its pod may have been created, or the session may have ended, since; or its cluster is another one.
+        """
         if (await self._pods.look(session)).sight is Sight.ELSEWHERE:
             await self._elsewhere.leave(session, report)
             return
         current = await self._sessions.get(session.id)
         if current is None or current.state is not SessionState.RUNNING:
-            return  # it is looked at when it is due
+            return  # cleanup looks at it when it is due
         session = current
         status = await self._pods.status(session)
         if status.phase is PodPhase.UNSEEN:
@@ -160,7 +170,7 @@ class Strays:
                 await self._jobs.conclude(failed)
 
     async def _fail(self, session: Session, status: PodStatus, report: Report) -> Session | None:
-        """The session that has failed; None where nothing is to be changed."""
+        """Moves the session to failed. Returns the failed session; None if it has not become failed."""
         words = status.reason or "its pod has ended"
         if report.dry_run:
             report.note("session", session.id, Action.FAILED, words)
@@ -177,7 +187,7 @@ class Strays:
             return
         session = await self._sessions.get(belonging.session_id)
         if session is not None and (session.live or session.state is SessionState.DELETING):
-            return  # made meanwhile, or on its way out already; if it is on another cluster, left with it
+            return  # created meanwhile, or being deleted; on another cluster: left
         if not report.dry_run:
             await self._inventory.delete(belonging)
             action = f"{belonging.kind}.delete"

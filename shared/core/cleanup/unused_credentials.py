@@ -1,8 +1,8 @@
-"""Credentials that nobody uses any more: an owner's who has gone, which would open his domain for ever.
+"""Removal of unused credentials: those of an owner who has left would give access to his domain for ever.
 
-They are used when a file is put or refreshed into a session, and while their owner has a session.
-No use is noted for this: the Secret says when it was last changed, and the store when the owner's
-sessions began and ended. A refresh is in the life of a session, so it is before the end of one.
+A use of credentials is to put a file, to refresh a session with them, or to have a session. No use is stored
+for this: the Secret says when it was last changed, and the store says when the owner's sessions began
+and ended. A refresh happens during a session, so the end of the session is a later use.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ from shared.core.clock import Clock
 from shared.core.turns import in_turns
 
 _MOST = 2_000
-"""Of so many owners a run asks the store."""
+"""Maximum number of owners about whom a run asks the store."""
 
 _AT_ONCE = 16
 _ONE_SECONDS = 10.0
 
 
 class UnusedCredentials:
-    """Removes them.
+    """Removes unused credentials.
 
     Args:
         store: Knows when owners had sessions.
-        inventory: Knows the credentials.
-        audit: Told of every act.
+        inventory: Knows the credentials in the cluster.
+        audit: Records every act.
         clock: The time of day.
-        retention: How long they are kept unused.
+        retention: How long unused credentials are kept.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class UnusedCredentials:
         """Goes through all credentials once.
 
         Args:
-            report: Takes what became of those that are unused.
+            report: Gets the decision about each unused Secret.
         """
         before = self._clock.now() - self._retention
         old = [
@@ -63,7 +63,7 @@ class UnusedCredentials:
             async for kept in self._inventory.credentials()
             if kept.changed_at is not None and kept.changed_at <= before
         ]
-        # Nobody remembers which were asked for last time: the same must not be first for ever.
+        # Runs do not remember which owners were asked about: the same must not always come first.
         await in_turns(
             ((kept.owner, kept) for kept in random.sample(old, min(len(old), _MOST))),
             lambda kept: self._guarded(kept, before, report),
@@ -82,9 +82,9 @@ class UnusedCredentials:
             return
         because = f"unused for {self._retention.days} days"
         if not report.dry_run:
-            # A session that is made at this very moment starts without them, and its document may name them.
+            # A session that is created at this moment starts without them, though its document may name them.
             if not await self._inventory.delete_credentials(kept):
-                return  # they were put anew meanwhile, or another run was faster
+                return  # a file was put meanwhile, or another run was faster
             await self._audit.record(
                 None, CLEANUP, "credentials.expire", "deleted", name=kept.name, because=because
             )

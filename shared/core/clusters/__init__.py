@@ -1,1 +1,1 @@
-"""Which cluster something is on, and who sees that cluster."""
+"""Clusters: which cluster a session is on, and whether this instance sees that cluster."""

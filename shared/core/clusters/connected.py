@@ -1,4 +1,4 @@
-"""The clusters that an instance is connected to, by the ids of the connections."""
+"""The clusters to which an instance is connected, by the ids of the connections."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ class ConnectedClusters:
     """A ``ClusterView`` of the clusters behind some connections.
 
     Args:
-        clusters: By the id of the connection.
+        clusters: The clusters, by the id of the connection.
     """
 
     def __init__(self, clusters: Mapping[str, Cluster]) -> None:
         self._clusters = clusters
 
     async def look(self, thing: OnCluster) -> Look:
-        """See ``ClusterView``. What was made by a connection that is not here is elsewhere."""
+        """See ``ClusterView``. A thing that was created by an unknown connection is elsewhere."""
         cluster = self._clusters.get(thing.connection_id)
         if cluster is None:
             return Look(Sight.ELSEWHERE, "", None)
@@ -42,11 +42,11 @@ class ConnectedClusters:
 
 
 class AdaptersOfClusters(Generic[T]):
-    """A ``Clusters``: one set of adapters per connection.
+    """A ``Clusters`` with one set of adapters per connection.
 
     Args:
-        view: Says whether the cluster behind a connection is the one that something is on.
-        adapters: By the id of the connection.
+        view: Says whether the cluster behind a connection is a thing's cluster.
+        adapters: The adapters, by the id of the connection.
     """
 
     def __init__(self, view: ClusterView, adapters: Mapping[str, T]) -> None:

@@ -1,8 +1,8 @@
 """Clusters and how they are told apart.
 
-A connection leads to a cluster, and tomorrow perhaps to another one: what the settings name may change,
-and so may what stands behind an address. So whatever is on a cluster says by which connection it was made,
-and which cluster that was: the uid of a namespace, which Kubernetes gives once and never again.
+A connection may lead to another cluster tomorrow: the settings may change, and so may the cluster behind an
+address. So a thing on a cluster, such as a session, records the connection by which it was created, and the
+cluster's identity: the uid of a namespace, which Kubernetes never assigns twice.
 """
 
 from __future__ import annotations
@@ -14,21 +14,22 @@ from datetime import datetime
 from typing import Final
 
 DEFAULT: Final = "default"
-"""The connection that the settings name."""
+"""Id of the connection that the settings name."""
 
 VIRTUAL: Final = "virtual"
-"""The cluster that executes nothing."""
+"""Id of the connection to the virtual cluster, which executes nothing."""
 
 _KUBE_SYSTEM, _NAMESPACE = "kube-system", "namespace"
 _MOST_MET = 32
-"""So many clusters a connection's document remembers."""
+"""Maximum number of clusters that a connection's document remembers."""
 
 
 class Sight(enum.StrEnum):
-    """What an instance knows of the cluster that something is on.
+    """What an instance knows about the cluster of a thing, such as a session.
 
-    ``HERE``: it sees that cluster; what it does not find there is gone. ``ELSEWHERE``: it sees another one.
-    ``UNKNOWN``: what it finds is there, but of what it does not find it knows nothing.
+    ``HERE``: it sees that cluster; a pod that it does not find there is gone. ``ELSEWHERE``: it sees
+    another cluster. ``UNKNOWN``: it may see that cluster; a pod that it finds exists, but a pod that it
+    does not find may exist on another cluster.
     """
 
     HERE = "here"
@@ -38,11 +39,11 @@ class Sight(enum.StrEnum):
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class ClusterIdentity:
-    """The uids by which a cluster is known, as far as they may be read; empty: not known.
+    """The uids that identify a cluster, as far as this service may read them; empty: not known.
 
     Attributes:
-        kube_system: Of the namespace ``kube-system``: every cluster has one, as long as it exists.
-        namespace: Of the namespace of the sessions. A cluster may have several in turn.
+        kube_system: Uid of the namespace ``kube-system``. It is the same for a cluster's whole life.
+        namespace: Uid of the namespace of the sessions. It changes when the namespace is created anew.
     """
 
     kube_system: str = ""
@@ -50,25 +51,25 @@ class ClusterIdentity:
 
     @property
     def text(self) -> str:
-        """The best of them, with which of the two it is: ``kube-system:UID`` or ``namespace:UID``."""
+        """The best known uid with its kind: ``kube-system:UID`` or ``namespace:UID``; empty: none known."""
         return self.texts[0] if self.texts else ""
 
     @property
     def texts(self) -> tuple[str, ...]:
-        """All that are known, the best first."""
+        """All known uids with their kinds, the best first."""
         known = ((_KUBE_SYSTEM, self.kube_system), (_NAMESPACE, self.namespace))
         return tuple(f"{kind}:{uid}" for kind, uid in known if uid)
 
     def sight(self, recorded: str, met: Iterable[ClusterIdentity] = ()) -> Sight:
-        """Whether this is the cluster that was recorded.
+        """Whether this is the recorded cluster.
 
-        A right that is given or taken away later changes which of the uids is known. So a recorded
-        uid counts also when it was met together with one of these before; and only two uids of the
-        same kind show that there are two clusters.
+        When an access right is granted or taken away, another of the two uids may be known than before. So a
+        recorded uid also counts as this cluster's if it was once met together with one of this cluster's
+        uids. Only two different uids of the same kind show that there are two clusters.
 
         Args:
-            recorded: A ``text``; empty: nothing was recorded.
-            met: All that has ever been met by this connection.
+            recorded: The ``text`` that was recorded; empty: nothing was recorded.
+            met: The identities of all clusters that this connection has met.
         """
         seen = list(met)
         here, there = _linked(set(self.texts), seen), _linked({recorded}, seen)
@@ -78,14 +79,14 @@ class ClusterIdentity:
             return Sight.HERE
         if _has(_KUBE_SYSTEM, here) and _has(_KUBE_SYSTEM, there):
             return Sight.ELSEWHERE
-        # Of a namespace only the one that is there now tells: the cluster may have had others.
+        # Only the present namespace's uid is compared: the cluster may have had other namespaces before.
         if self.namespace and _has(_NAMESPACE, {recorded}):
             return Sight.ELSEWHERE
         return Sight.UNKNOWN
 
 
 def _linked(texts: set[str], met: Sequence[ClusterIdentity]) -> set[str]:
-    """These uids and all that were met together with one of them."""
+    """These uids, and all uids that were met together with them, directly or through others."""
     linked: set[str] = set(texts)
     while True:
         more = {text for one in met if not linked.isdisjoint(one.texts) for text in one.texts}
@@ -103,9 +104,10 @@ class Look:
     """What an instance sees of the cluster of one thing, at one moment.
 
     Attributes:
-        sight: Whether it is the cluster of the thing.
-        identity: ``ClusterIdentity.text`` of the cluster that is seen; empty when it is not known.
-        connection: Another object when the connection was made anew since: perhaps to another cluster.
+        sight: Whether the instance sees the thing's cluster.
+        identity: ``ClusterIdentity.text`` of the cluster that the instance sees; empty when not known.
+        connection: An object that stands for the connection. Two looks with different objects mean that the
+            connection was made anew in between, perhaps to another cluster.
     """
 
     sight: Sight
@@ -115,14 +117,14 @@ class Look:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class KnownConnection:
-    """The document of a connection: what whoever used it has met.
+    """The document of a connection: the clusters that instances have met by it.
 
     Attributes:
-        id: ``default``; later those that users register.
-        cluster: Name of the cluster for people.
+        id: The connection's id: ``default``; later also the ids of connections that users register.
+        cluster: Name of the last met cluster, for people.
         met: The clusters that were met, the last one first.
-        met_at: When the last one was met. It is not noted every time.
-        version: The store's opaque version; empty before it is stored.
+        met_at: When the last cluster was met; not every meeting is noted.
+        version: The store's opaque version; empty before the document is stored.
     """
 
     id: str
@@ -132,7 +134,7 @@ class KnownConnection:
     version: str = ""
 
     def meeting(self, cluster: str, identity: ClusterIdentity, at: datetime) -> KnownConnection:
-        """The document after a cluster was met."""
+        """The document after a cluster was met at ``at``."""
         others = tuple(one for one in self.met if one != identity)
         met = (identity, *others)[:_MOST_MET]
         return dataclasses.replace(self, cluster=cluster, met=met, met_at=at)

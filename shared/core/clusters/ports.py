@@ -1,4 +1,4 @@
-"""What the use cases need to know of clusters, as Protocols. Adapters implement them."""
+"""The ports to clusters, as Protocols. Adapters implement them."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ T_co = TypeVar("T_co", covariant=True)
 
 
 class OnCluster(Protocol):
-    """Something that is on a cluster and says on which."""
+    """A thing on a cluster that records its cluster, such as a session."""
 
     @property
     def id(self) -> str:
-        """Its own id."""
+        """The thing's own id."""
         ...
 
     @property
     def connection_id(self) -> str:
-        """By which connection it was made."""
+        """Id of the connection by which the thing was created."""
         ...
 
     @property
     def cluster_identity(self) -> str:
-        """``ClusterIdentity.text`` of its cluster; empty when that was not noted."""
+        """``ClusterIdentity.text`` of the thing's cluster; empty when that was not recorded."""
         ...
 
 
@@ -32,14 +32,14 @@ class Cluster(Protocol):
     """A cluster that this instance is connected to."""
 
     async def look(self, recorded: str) -> Look:
-        """Says which cluster it is. It is asked once per connection.
+        """Compares this cluster with a recorded identity. It asks the cluster once per connection.
 
         Args:
-            recorded: ``ClusterIdentity.text`` to compare it with.
+            recorded: The ``ClusterIdentity.text`` that was recorded; empty: none.
 
         Raises:
-            ClusterUnavailable: It does not answer.
-            ConnectionFailed: It is not reached.
+            ClusterUnavailable: The cluster does not answer.
+            ConnectionFailed: The cluster is not reached.
             StoreUnavailable: The connection's document cannot be read.
         """
         ...
@@ -49,23 +49,23 @@ class ClusterView(Protocol):
     """Which clusters this instance sees. Errors as in ``Cluster``."""
 
     async def look(self, thing: OnCluster) -> Look:
-        """What can be seen of the cluster of this thing."""
+        """What this instance sees of the thing's cluster."""
         ...
 
     async def require_seen(self, thing: OnCluster) -> Look:
-        """The same, for who needs that cluster.
+        """What ``look`` returns, for a caller that needs the thing's cluster.
 
         Raises:
-            OnAnotherCluster: It is not among those that are seen.
+            OnAnotherCluster: The thing's sight is ``ELSEWHERE``.
         """
         ...
 
 
 class Clusters(Protocol[T_co]):
-    """Gives what talks to the cluster that something is on."""
+    """Returns the adapters that talk to a thing's cluster."""
 
     async def of(self, thing: OnCluster) -> T_co:
-        """The adapters of its cluster. Errors as in ``ClusterView.require_seen``."""
+        """The adapters of the thing's cluster. Errors as in ``ClusterView.require_seen``."""
         ...
 
 
@@ -73,16 +73,16 @@ class ConnectionStore(Protocol):
     """Keeps the documents of connections. Raises ``StoreUnavailable`` when the store does not answer."""
 
     async def get(self, connection_id: str) -> KnownConnection | None:
-        """The document, or None."""
+        """The document; None when there is none."""
         ...
 
     async def put(self, connection: KnownConnection) -> KnownConnection:
-        """Stores the document if there is still the one of ``connection.version`` (empty: none).
+        """Stores the document if the stored version is still ``connection.version`` (empty: none is stored).
 
         Returns:
             The document with its new version.
 
         Raises:
-            VersionConflict: There is another one.
+            VersionConflict: The stored version is another one.
         """
         ...

@@ -1,1 +1,1 @@
-"""GAM's credential files: what a right one looks like, and the use cases."""
+"""GAM's credential files: the checks of their content, and the use cases."""

@@ -1,9 +1,10 @@
-"""Addresses in a credential file: GAM and google-auth send secrets to them, and believe what they answer.
+"""Addresses in a credential file: GAM and google-auth send secrets to them and trust their answers.
 
 google-auth posts the refresh token and the client's secret to ``token_uri``, and a service account's
-signed assertion too (google/oauth2/credentials.py, service_account.py); from ``universe_domain`` it makes
-the names of hosts; legacy files have ``revoke_uri`` and ``token_info_uri``. Whichever a release of theirs
-reads: every field whose name says that it is an address must be one of Google's.
+signed assertion too (google/oauth2/credentials.py, service_account.py). It derives host names from
+``universe_domain``. Legacy files have ``revoke_uri`` and ``token_info_uri``. Releases of GAM and google-auth
+differ in the fields that they read. So every field whose name says that it is an address must hold one of
+Google's.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any
 
 _ADDRESS = re.compile(r"(.*[_-])?(ur[il]s?|endpoint)|universe_domain", re.DOTALL)
 _NOT_READ = frozenset({"redirect_uris"})
-"""Where the browser comes back to: of Google's concern, and GAM has its own."""
+"""Addresses to which the browser returns after consent: Google checks them, and GAM uses its own."""
 
 _GOOGLES = re.compile(
     r"https://(?:accounts\.google\.com(?=/|\Z)"
@@ -22,17 +23,21 @@ _GOOGLES = re.compile(
     r"|www\.googleapis\.com/(?:oauth2|robot)(?=/))"
     r"(?:[A-Za-z0-9._~+=@-]|%40|/(?!\.))*+"
 )
-"""Where Google answers for accounts and tokens. Its other services, and other paths of ``www``, serve or keep
-what anybody has sent there; ``..`` and percent-encoding could lead to those, and a query elsewhere."""
+"""The addresses of Google's account and token services.
+
+Google's other services, and other paths of ``www``, serve or keep content that anybody may have sent there.
+So ``..`` and percent-encoding (except ``%40``) are refused, as they could lead to those, and so are queries,
+which could lead elsewhere.
+"""
 
 _UNIVERSE = "googleapis.com"
 
 
 def foreign_address(file: Mapping[str, Any]) -> str | None:
-    """The first field whose address is not one of Google's, over https.
+    """Finds a field that holds another address than an https address of Google's.
 
     Args:
-        file: The JSON object, however deep.
+        file: The JSON object; objects and arrays in it are searched too, at any depth.
 
     Returns:
         The field's name in lower case, or None.

@@ -1,6 +1,6 @@
-"""GAM's credential files: which there are, what a right one looks like, what of it may be shown.
+"""GAM's credential files: which files there are, how they are checked, which fields may be shown.
 
-Shapes: what GAM 7 reads and writes (gam/__init__.py: getOAuthClientIDAndSecret,
+The expected fields are those that GAM 7 reads and writes (gam/__init__.py: getOAuthClientIDAndSecret,
 getOauth2TxtCredentials, writeClientCredentials, _getSvcAcctData).
 """
 
@@ -18,7 +18,7 @@ from shared.errors import InvalidRequest, NotFound
 from shared.reasons import Reason
 
 MAX_BYTES = 64 * 1024
-"""Longest credential file."""
+"""Maximum size of a credential file."""
 
 _FIELD = re.compile(r"[a-z0-9_]{1,64}")
 _IDENTIFIER = re.compile(r"[\x21-\x7e]{1,256}")
@@ -26,12 +26,12 @@ _IDENTIFIER = re.compile(r"[\x21-\x7e]{1,256}")
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class CredentialFile:
-    """One file. What is in it never appears in a ``repr``.
+    """One credential file. Its content never appears in a ``repr``.
 
     Attributes:
         name: One of ``NAMES``.
         data: The file's bytes, as they were sent.
-        updated_at: When it was last put; None when that is not known.
+        updated_at: When the file was last put; None when that is not known.
     """
 
     name: str
@@ -39,11 +39,11 @@ class CredentialFile:
     updated_at: datetime | None
 
     def identifiers(self) -> Mapping[str, str]:
-        """What of its content is no secret: client_id, project_id, client_email, as far as they are there."""
+        """The fields that are no secrets: client_id, project_id, client_email, as far as they are there."""
         try:
             return _FILES[self.name](_json(self.name, self.data))
         except InvalidRequest:
-            return {}  # somebody else wrote it
+            return {}  # not written by this service
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -51,8 +51,8 @@ class Credentials:
     """All of an owner's files.
 
     Attributes:
-        files: By name.
-        subject: ``Person.subject`` of whose they are; empty when an earlier release stored them.
+        files: The files, by name.
+        subject: ``Person.subject`` of the owner; empty when an earlier release stored the files.
         version: The store's opaque version; empty when nothing is stored. Every change is
             a compare-and-set on it.
     """
@@ -67,7 +67,7 @@ class Credentials:
         return tuple(sorted(self.files))
 
     def only(self, choice: Collection[str] | None) -> Credentials:
-        """Those files of the owner's that a session may have; None: all."""
+        """The credentials with only the files whose names are in ``choice``; None: with all files."""
         if choice is None:
             return self
         files = {name: file for name, file in self.files.items() if name in choice}
@@ -75,10 +75,10 @@ class Credentials:
 
 
 def require_name(name: str) -> str:
-    """The name, if it is one of GAM's credential files.
+    """Returns the name if GAM has a credential file of this name.
 
     Raises:
-        NotFound: It is not.
+        NotFound: GAM has no such file (reason ``CREDENTIALS_FILE_UNKNOWN``).
     """
     if name not in _FILES:
         raise NotFound(f"there are {', '.join(NAMES)}", reason=Reason.CREDENTIALS_FILE_UNKNOWN)
@@ -86,16 +86,16 @@ def require_name(name: str) -> str:
 
 
 def checked_file(name: str, data: bytes, now: datetime) -> CredentialFile:
-    """A file that has the shape GAM expects.
+    """Returns a file after a check that it has the fields that GAM expects.
 
     Args:
         name: One of ``NAMES``.
-        data: Its bytes.
-        now: When it was sent.
+        data: The file's bytes.
+        now: When the file was sent.
 
     Raises:
-        InvalidRequest: Reason ``CREDENTIALS_INVALID``; says in which field of ours the fault
-            is and never what stands there. It has no cause: others' messages quote.
+        InvalidRequest: The file is wrong (reason ``CREDENTIALS_INVALID``). The error names the wrong
+            field, never its value. It has no cause, because other libraries' messages quote values.
     """
     content = _json(name, data)
     _FILES[name](content)
@@ -111,7 +111,7 @@ _Fields: TypeAlias = Mapping[str, Any]
 
 def _json(name: str, data: bytes) -> _Fields:
     try:
-        # As text: of bytes, json takes UTF-16 and a byte order mark too, which GAM does not read.
+        # Decoded first: from bytes, json also accepts UTF-16 and a byte order mark, which GAM does not read.
         value = json.loads(data.decode(), parse_constant=_no_constant)
         json.dumps(value, ensure_ascii=False).encode()
     except (ValueError, RecursionError):
@@ -126,7 +126,7 @@ def _no_constant(name: str) -> None:
 
 
 def _client_secrets(file: _Fields) -> Mapping[str, str]:
-    """GAM reads ``installed`` only: what Google calls a desktop app."""
+    """Checks a client file. GAM reads only its object ``installed``, which Google makes for a desktop app."""
     installed = file.get("installed")
     if not isinstance(installed, dict):
         raise _invalid("installed", "is not an object: GAM needs the client of a desktop app")
@@ -137,7 +137,7 @@ def _client_secrets(file: _Fields) -> Mapping[str, str]:
 def _service_account(file: _Fields) -> Mapping[str, str]:
     if file.get("type") != "service_account":
         raise _invalid("type", 'is not "service_account"')
-    # A key in a YubiKey or kept by Google (signjwt) is not in the file.
+    # Other key types have no private key in the file: a YubiKey or Google (signjwt) keeps it.
     if file.get("key_type", "default") == "default" and "PRIVATE KEY" not in _text(file, "private_key"):
         raise _invalid("private_key", "is not a PEM private key")
     return _shown(file, "", ("client_id", "client_email", "project_id"))
@@ -152,7 +152,7 @@ def _oauth2(file: _Fields) -> Mapping[str, str]:
 def _shown(
     file: _Fields, place: str, required: tuple[str, ...], optional: tuple[str, ...] = ()
 ) -> Mapping[str, str]:
-    """The fields that may be shown, each one word of at most 256 characters."""
+    """The fields that may be shown. Each value must be one word of at most 256 ASCII characters."""
     shown = {field: _text(file, field, place) for field in required}
     shown |= {field: _text(file, field, place) for field in optional if field in file}
     for field, value in shown.items():
@@ -179,4 +179,4 @@ _FILES: Mapping[str, Callable[[_Fields], Mapping[str, str]]] = {
 }
 
 NAMES = tuple(_FILES)
-"""The files that GAM reads its credentials from, sorted."""
+"""Names of the files from which GAM reads its credentials, sorted."""

@@ -1,4 +1,4 @@
-"""Which credential files a new session gets."""
+"""The choice of the credential files that a new session gets."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ log = logging.getLogger(__name__)
 
 
 class NewSessionCredentials:
-    """A ``SessionCredentials`` that looks at what the owner has stored.
+    """A ``SessionCredentials`` that reads the owner's stored credentials.
 
     Args:
         store: Keeps the credentials.
@@ -26,7 +26,7 @@ class NewSessionCredentials:
         try:
             return (await self._store.get(owner)).only(choice).names
         except Conflict:
-            raise  # its owner is to know why he has none
+            raise  # the owner must learn why the session gets none
         except GamguiError:
             log.warning("a new session's credentials cannot be named", exc_info=True)
             return ()

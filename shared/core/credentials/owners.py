@@ -1,7 +1,7 @@
-"""What administrators do when an e-mail address is given to another person.
+"""The use cases of administrators when an e-mail address gets another holder.
 
-What was made under the address stays its first owner's until one of these is called. Each can be
-repeated, and goes on where an earlier call broke off.
+Sessions and credentials that were created under the address belong to the first holder until an
+administrator calls one of these. Each call can be repeated, and goes on where an earlier call broke off.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _T = TypeVar("_T")
 _PAGE = 100
 _AT_ONCE = 16
 _MOST = 500
-"""So many sessions one call passes on."""
+"""Maximum number of sessions that one call passes on."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -35,9 +35,9 @@ class PassedOn:
     """What one call has passed on.
 
     Attributes:
-        sessions: How many sessions.
-        credentials: Names of the files.
-        complete: Nothing is left; else the call is to be repeated.
+        sessions: Number of sessions.
+        credentials: Names of the credential files.
+        complete: Nothing is left. If False, the administrator must repeat the call.
     """
 
     sessions: int
@@ -46,13 +46,13 @@ class PassedOn:
 
 
 class OwnerService:
-    """Removes what is kept under an e-mail address, or passes it on.
+    """Removes the credentials of an e-mail address, or passes its credentials and sessions on.
 
     Args:
         store: Keeps the sessions.
         credentials: Keeps the credentials.
         access: Knows the administrators.
-        audit: Told of every act.
+        audit: Records every act.
     """
 
     def __init__(
@@ -64,17 +64,17 @@ class OwnerService:
         self._audit = audit
 
     async def remove_credentials(self, caller: Person, email: str) -> Sequence[str]:
-        """Removes all credential files of an address, whoever's they are. Running sessions keep their copies.
+        """Removes all credential files of an address, regardless of their owner; sessions keep their copies.
 
         Args:
-            caller: Who asks.
+            caller: The caller.
             email: The address, lower case.
 
         Returns:
-            Names of the files that were there.
+            Names of the removed files.
 
         Raises:
-            PermissionDenied: The caller is no administrator (``NOT_AN_ADMINISTRATOR``).
+            PermissionDenied: The caller is no administrator (reason ``NOT_AN_ADMINISTRATOR``).
             VersionConflict: Too many others change the credentials.
         """
         self._access.require_administrator(caller)
@@ -85,16 +85,20 @@ class OwnerService:
         return removed
 
     async def rebind(self, caller: Person, email: str, subject: str) -> PassedOn:
-        """Passes sessions and credentials of an address on to the person who has it now.
+        """Passes sessions and credentials of an address on to the person who has the address now.
 
         Args:
-            caller: Who asks.
+            caller: The caller.
             email: The address, lower case.
-            subject: ``Person.subject`` of the person.
+            subject: ``Person.subject`` of that person.
+
+        Returns:
+            What was passed on.
 
         Raises:
-            PermissionDenied: The caller is no administrator (``NOT_AN_ADMINISTRATOR``).
-            VersionConflict: Too many others change the credentials or a session. The rest is passed on.
+            PermissionDenied: The caller is no administrator (reason ``NOT_AN_ADMINISTRATOR``).
+            VersionConflict: Too many others change the credentials, and nothing was passed on; or too many
+                others change a session, and the other sessions were passed on.
         """
         self._access.require_administrator(caller)
         detail = {"owner": email, "subject": subject, **AS_ADMINISTRATOR}
@@ -110,7 +114,7 @@ class OwnerService:
                     if await self._pass_on(caller, session, subject):
                         passed.append(session.id)
                 except GamguiError as error:
-                    errors.append(error)  # it holds up no other
+                    errors.append(error)  # the other sessions are still passed on
 
             await in_turns(
                 ((session.id, session) for session in found), pass_on, at_once=_AT_ONCE, of_one_owner=1
@@ -121,7 +125,7 @@ class OwnerService:
             return PassedOn(len(passed), files, complete)
 
     async def _others(self, email: str, subject: str) -> tuple[list[Session], bool]:
-        """The address's sessions that are not this person's, and whether those are all."""
+        """At most ``_MOST`` sessions of the address that are not this person's, and whether these are all."""
         found: list[Session] = []
         after: Cursor | None = None
         while True:
@@ -134,7 +138,7 @@ class OwnerService:
             after = Cursor(page[-1].created_at, page[-1].id)
 
     async def _pass_on(self, caller: Person, session: Session, subject: str) -> bool:
-        """Whether the session is the person's by this call."""
+        """Passes the session on to the person; returns whether this call changed it."""
 
         async def pass_on(current: Session | None) -> bool:
             if current is None or current.subject == subject:
@@ -146,7 +150,7 @@ class OwnerService:
             return True
 
         return await changed(
-            lambda: self._store.get(session.id),  # a list gives no session whole
+            lambda: self._store.get(session.id),  # listed sessions are incomplete
             pass_on,
             tries=TRIES,
             busy="a session is",
@@ -155,7 +159,7 @@ class OwnerService:
 
 
 async def _tried(change: Callable[[], Awaitable[_T]]) -> _T:
-    """The change, which reads by itself, repeated when somebody else was faster."""
+    """Runs a change that reads by itself, and repeats it when another writer was faster."""
 
     async def nothing() -> None:
         return None

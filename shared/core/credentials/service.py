@@ -1,7 +1,7 @@
 """The use cases of credentials: put, list, delete, and copy into a running session.
 
 An owner's credentials are one document that is replaced as a whole: read, change, compare
-and set. A repetition of any of them does the same once more, and nothing else.
+and set. Every use case may be repeated: the repetition has the same result.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from shared.core.sessions.model import Session
 from shared.core.sessions.ports import SessionStore
 
 TRIES = 32
-"""Of many who change at once, one gets through each time."""
+"""Maximum number of attempts: of many writers at once, one succeeds in each round."""
 
 BUSY = "the credentials are"
 
@@ -30,7 +30,7 @@ _Change = Callable[[Mapping[str, CredentialFile]], Mapping[str, CredentialFile]]
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Refreshed:
-    """What was done in a session: names of files."""
+    """What a refresh did in a session: names of the files that it copied and removed."""
 
     copied: Sequence[str]
     removed: Sequence[str]
@@ -41,10 +41,10 @@ class CredentialService:
 
     Args:
         store: Keeps the credentials.
-        runtimes: What brings them into pods, of each cluster.
+        runtimes: Each cluster's adapter that copies credentials into pods.
         sessions: Keeps the sessions.
         access: Finds a caller's sessions.
-        audit: Told of every change.
+        audit: Records every change.
         clock: The time of day.
     """
 
@@ -70,12 +70,12 @@ class CredentialService:
 
         Raises:
             ClusterUnavailable: The store is not reached.
-            Conflict: They are another's who had this e-mail address before (reason ``OWNER_CHANGED``).
+            Conflict: They belong to an earlier holder of this e-mail address (reason ``OWNER_CHANGED``).
         """
         return await self._bound(owner)
 
     async def _bound(self, owner: Person) -> Credentials:
-        """The credentials, which are this person's from now on if it was not stored whose they are."""
+        """Returns the credentials. If stored without a subject, they are bound to this person first."""
 
         async def bind(found: Credentials) -> Credentials:
             if found.subject or not found.version:
@@ -87,11 +87,11 @@ class CredentialService:
         return await changed(lambda: self._store.get(owner), bind, tries=TRIES, busy=BUSY)
 
     async def put(self, owner: Person, name: str, data: bytes) -> CredentialFile:
-        """Keeps a file, in the place of the one with this name if there is one.
+        """Stores a file; it replaces the stored file of this name.
 
         Raises:
             NotFound: GAM has no such file.
-            InvalidRequest: It has not the shape that GAM expects.
+            InvalidRequest: The file does not have the fields that GAM expects.
             VersionConflict: Too many others change the credentials.
             TooManyRequests: The namespace's quota is used up.
         """
@@ -100,10 +100,10 @@ class CredentialService:
         return file
 
     async def delete(self, owner: Person, name: str | None) -> Credentials:
-        """Removes a file, or all. One that is not there is a success: repeating changes nothing.
+        """Removes a file (None: all files). An absent file is a success: a repetition changes nothing.
 
         Returns:
-            What is left.
+            The credentials that are left.
 
         Raises:
             NotFound: GAM has no such file.
@@ -117,16 +117,16 @@ class CredentialService:
         return await self._change(owner, "credentials.delete", gone or "all", without)
 
     async def refresh(self, owner: Person, session_id: str) -> Refreshed:
-        """Copies those credentials into a running session that its creator has chosen for it.
+        """Copies the owner's credential files into a running session, as far as they were chosen for it.
 
-        Files that the session had from the credentials and that are no longer there are
-        removed from it; those that GAM made in the session itself stay.
+        Files that the session got earlier and that the owner has no longer are removed from the session;
+        files that GAM created in the session itself stay.
 
         Raises:
             NotFound: The session is absent, another owner's, or without a running pod.
             Conflict: The session is not running.
-            ClusterUnavailable: It is not known whether they were copied.
-            UnprocessableRequest: The pod could not write them.
+            ClusterUnavailable: It is not known whether the files were copied.
+            UnprocessableRequest: The pod could not write the files.
         """
         session = await self._access.running(owner, session_id)
         async with self._audit.act(session, owner, "credentials.refresh") as act:
@@ -136,7 +136,7 @@ class CredentialService:
             act.detail["files"] = " ".join(copied)
             removed = tuple(name for name in session.credentials if name not in copied)
             runtime = await self._runtimes.of(session)
-            # Before, so that whatever may have got there can be removed by a later refresh.
+            # Noted before the copy: if the copy breaks off, a later refresh can remove what it has written.
             session = await self._note(session, tuple(sorted({*session.credentials, *copied})))
             await runtime.copy(session, credentials, removed)
             await self._note(session, copied)
@@ -156,7 +156,7 @@ class CredentialService:
         return await changed(lambda: self._bound(owner), replace, tries=TRIES, busy=BUSY)
 
     async def _note(self, session: Session, names: tuple[str, ...]) -> Session:
-        """The session says which credentials it has."""
+        """Stores in the session the names of its credential files."""
 
         async def note(current: Session | None) -> Session:
             if current is None or current.credentials == names:

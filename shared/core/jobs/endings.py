@@ -1,7 +1,7 @@
-"""How jobs end with their session: what is noted, and what is asked of a pod before it is deleted.
+"""How jobs end with their session: what the store notes, and what a pod is asked before it is deleted.
 
-A pod is its user's: it may hang, flood or lie. So nothing that it says, or does not say, puts off
-its end for longer than a few seconds.
+A pod is under its user's control: it may hang, send too much, or lie. So no answer of a pod, and no missing
+answer, delays its end by more than a few seconds.
 """
 
 from __future__ import annotations
@@ -23,21 +23,23 @@ from shared.errors import GamguiError
 log = logging.getLogger(__name__)
 
 _LAST_WORD_SECONDS = 3.0
-"""The end of a pod waits so long for what it has to say, and no longer."""
+"""Longest wait for a pod's answer before the pod is deleted."""
 
 _PAGE, _PAGES = 100, 100
 ASKED, _CONCLUDED = 100, 1000
-"""Unfinished jobs of one session that are asked about at once, and that are noted as lost: a pod
-that is not what we made of it may have started any number."""
+"""Maximum number of a session's unfinished jobs that a pod is asked about at once, and that become lost.
+
+A manipulated pod may have let any number of jobs begin.
+"""
 
 
 class JobEnds:
     """Notes how jobs end.
 
     Args:
-        store: Keeps jobs.
-        runtimes: What runs jobs, of each cluster.
-        audit: Told of every end.
+        store: Keeps the jobs.
+        runtimes: Each cluster's runtime of jobs.
+        audit: Records every end.
         clock: The time of day.
     """
 
@@ -50,7 +52,7 @@ class JobEnds:
         self._clock = clock
 
     async def note_ends(self, session: Session) -> None:
-        """Before a pod is deleted: notes which jobs have ended, as far as it says so within seconds."""
+        """Asks a pod before its deletion, for a few seconds, which jobs have ended, and stores that."""
         try:
             await within(_LAST_WORD_SECONDS, self._note_ends(session))
         except (GamguiError, TimeoutError):
@@ -67,16 +69,16 @@ class JobEnds:
                 await self._settled(session, job, reports.get(job.id, job))
 
     async def conclude(self, session: Session) -> None:
-        """After a pod was told to go, which is asked nothing: jobs that are not known to be over are lost.
+        """Stores, after a pod's deletion was requested, that jobs without a known end are lost. Asks no pod.
 
-        Of very many, those that are left out are lost for whoever looks at them.
+        Of very many jobs, the older ones are left out; each of these becomes lost when a caller looks at it.
         """
         now = self._clock.now()
         for job in await self._unfinished(session, _CONCLUDED):
             await self._settled(session, job, lost(session.reason, job, now))
 
     async def _unfinished(self, session: Session, most: int) -> list[Job]:
-        """A session's jobs that are not known to be over, the newest first."""
+        """A session's jobs without a known end, newest first, at most ``most``."""
         after: Cursor | None = None
         found: list[Job] = []
         for _ in range(_PAGES):
@@ -88,7 +90,7 @@ class JobEnds:
         return found[:most]
 
     async def _settled(self, session: Session, job: Job, report: JobReport) -> Job:
-        """The job with what is reported; stored when its state is another one."""
+        """Returns the job with the report's content; stores it if the state changes."""
 
         async def settle(current: Job | None) -> Job:
             if current is None:

@@ -1,7 +1,7 @@
 """A job: a command that outlives the request that started it.
 
-What a job says and how it ends is kept in files in its session's pod. Its document in the
-store says that it exists, and how it ended once somebody has seen that.
+Files in the session's pod keep a job's output and its end. The job's document in the store says that the
+job exists; it says how the job ended as soon as a request has asked the pod.
 """
 
 from __future__ import annotations
@@ -27,19 +27,21 @@ class JobState(enum.StrEnum):
 
     @property
     def over(self) -> bool:
-        """Whether it changes no more."""
+        """Whether the state is final."""
         return self not in (JobState.QUEUED, JobState.RUNNING)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class NewJob:
-    """What a caller asks for, checked.
+    """A caller's request for a job, checked.
 
     Attributes:
-        argv: Program and arguments, never interpreted by a shell of ours.
-        command: The same in the caller's form: a line, or words. Not masked yet.
-        stdin: All of the command's input. Passed on, never stored, like ``env``.
-        timeout_seconds: After this, in whole seconds, the process group is ended; None: never.
+        argv: Program and arguments. This service never passes them through a shell.
+        command: The same in the caller's form: a line, or words. Secrets are not masked yet.
+        env: The job's own variables. They are passed on to the pod and never stored.
+        workdir: Absolute path in the pod; empty: the workspace.
+        stdin: The command's whole input. It is passed on to the pod and never stored.
+        timeout_seconds: The process group is ended after this time, in whole seconds; None: never.
     """
 
     name: str
@@ -56,9 +58,12 @@ class JobReport:
     """What is known of a job's progress.
 
     Attributes:
-        exit_code: The command's own, or 128 + signal; None before, and when nobody knows one.
-        signal: ``SIGKILL`` and the like when ``exit_code`` tells of one.
-        reason: Why there is no ordinary end: it could not start, or was lost.
+        exit_code: The command's own exit code, or 128 + signal number; None before the end, and when it is
+            not known.
+        signal: Name of the signal, such as ``SIGKILL``, when ``exit_code`` stands for a signal.
+        reason: Why the job did not end normally: it could not start, or was lost.
+        stdout_bytes: Bytes that the job has written to standard output.
+        stderr_bytes: Bytes that the job has written to standard error.
     """
 
     state: JobState
@@ -77,9 +82,9 @@ class Job(JobReport):
 
     Attributes:
         id: Random, see ``ids.new_job_id``.
-        command: As it may be stored and shown: in the caller's form, secrets masked.
-        command_masked: Something in it was replaced; None in jobs of an earlier release.
-        command_truncated: It went on; likewise.
+        command: The command in the caller's form with secrets masked, as it may be stored and shown.
+        command_masked: A part of the command was masked; None in jobs of an earlier release.
+        command_truncated: The command was longer and is cut; None in jobs of an earlier release.
         version: As in ``Session``.
     """
 
@@ -95,7 +100,7 @@ class Job(JobReport):
     version: str = ""
 
     def reported(self, report: JobReport) -> Job:
-        """The job with what is known now. An end is final; times do not go back."""
+        """The job with the report's content. A job that is over stays as it is; times do not go back."""
         if self.state.over:
             return self
         values = {field.name: getattr(report, field.name) for field in dataclasses.fields(JobReport)}
@@ -107,11 +112,11 @@ class Job(JobReport):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Gap:
-    """Output that is kept no longer: too much has come since, or the pod's disk was full.
+    """Output that is no longer kept: too much output followed it, or the pod's disk was full.
 
     Attributes:
-        offset: Where it begins in its stream.
-        size: Bytes; None when nobody knows.
+        offset: Position in the stream where the missing output begins.
+        size: Bytes of missing output; None when it is not known.
     """
 
     stream: Stream
@@ -121,7 +126,7 @@ class Gap:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Place:
-    """A place between two records of a job's log: ``size`` bytes into its part number ``part``."""
+    """A position between two records of a job's log: ``size`` bytes into its part number ``part``."""
 
     part: int = 0
     size: int = 0
@@ -129,11 +134,12 @@ class Place:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class JobCursor:
-    """How far somebody has followed a job.
+    """How far a caller has followed a job.
 
     Attributes:
-        place: All before it is delivered, but for what the next two say.
-        stdout: Bytes of standard output that are delivered; the same for standard error.
+        place: Where to go on in the job's log: all records before this place are delivered.
+        stdout: Bytes of standard output that are delivered; some of them may be after ``place``.
+        stderr: Bytes of standard error that are delivered; some of them may be after ``place``.
     """
 
     place: Place = Place()
@@ -142,12 +148,12 @@ class JobCursor:
 
 
 JobEvent: TypeAlias = Started | Output | Gap | Heartbeat | JobReport
-"""What a follower is told; a ``JobReport`` is the end."""
+"""An event that a follower of a job gets; a ``JobReport`` is the job's end."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class JobRecord:
-    """An event of a job with its time, and where its record begins and ends in the log."""
+    """An event of a job with its time, and the places in the log where its record begins and ends."""
 
     event: JobEvent
     at: datetime | None
@@ -156,7 +162,13 @@ class JobRecord:
 
 
 def lost(reason: str | None, job: Job, at: datetime | None = None) -> JobReport:
-    """What was known of a job, and that it is lost; mostly nobody knows when."""
+    """A report with what was known of the job, and the state lost.
+
+    Args:
+        reason: Why the job is lost; None or empty: the session was deleted.
+        job: The job.
+        at: When it ended; None when that is not known, as in most cases.
+    """
     known = {field.name: getattr(job, field.name) for field in dataclasses.fields(JobReport)}
     return JobReport(
         **known | {"state": JobState.LOST, "reason": reason or "the session was deleted", "ended_at": at}
@@ -164,7 +176,7 @@ def lost(reason: str | None, job: Job, at: datetime | None = None) -> JobReport:
 
 
 def afterwards(job: Job, since: JobCursor) -> list[JobRecord]:
-    """What is left to tell of a job when its pod is gone: how much there was to read, and its end."""
+    """The records of a job whose pod is gone: gaps for the output that cannot be read, and the job's end."""
     events: list[JobEvent] = []
     if job.stdout_bytes > since.stdout:
         events.append(Gap("stdout", since.stdout, job.stdout_bytes - since.stdout))

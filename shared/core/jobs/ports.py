@@ -1,4 +1,4 @@
-"""What the use cases of jobs need from the outside, as Protocols. Adapters implement them."""
+"""The ports of the use cases of jobs, as Protocols. Adapters implement them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class JobStore(Protocol):
         ...
 
     async def get_job(self, job_id: str) -> Job | None:
-        """The job, or None."""
+        """The job; None when there is none with this id."""
         ...
 
     async def update_job(self, job: Job) -> Job:
@@ -35,7 +35,7 @@ class JobStore(Protocol):
             The job with its new version.
 
         Raises:
-            VersionConflict: It has another version, or is gone.
+            VersionConflict: The stored job has another version, or is gone.
         """
         ...
 
@@ -44,7 +44,7 @@ class JobStore(Protocol):
         ...
 
     async def list_jobs(self, session_id: str, *, limit: int, after: Cursor | None) -> Sequence[Job]:
-        """The session's jobs, newest first, at most ``limit``, those behind ``after``."""
+        """The session's jobs, newest first, at most ``limit``, those after ``after``."""
         ...
 
 
@@ -52,11 +52,11 @@ class JobRuntime(Protocol):
     """Runs jobs in a session's pod.
 
     Every method raises ``ClusterUnavailable`` when the pod cannot be asked, and ``NotFound``
-    (reason ``POD_NOT_RUNNING``) when it does not run.
+    (reason ``POD_NOT_RUNNING``) when the pod does not run.
     """
 
     async def start(self, session: Session, job: Job, new: NewJob) -> JobReport:
-        """Starts a job, once: a repetition for the same job only reports.
+        """Starts a job once and reports on it; a repetition for the same job only reports.
 
         Raises:
             TooManyRequests: Too many jobs of the session are unfinished.
@@ -64,31 +64,34 @@ class JobRuntime(Protocol):
         ...
 
     async def reports(self, session: Session, job_ids: Sequence[str]) -> Mapping[str, JobReport]:
-        """What the pod knows of these jobs. Of those that it does not know, nothing."""
+        """The pod's reports on these jobs, by job id. Jobs that the pod does not know are left out."""
         ...
 
     async def cancel(self, session: Session, job_id: str) -> JobReport | None:
-        """Ends a job's process group, TERM and after 5 s KILL, and waits for that.
+        """Ends a job's process group with TERM, after 5 s with KILL, and waits for the end.
 
         Returns:
-            How it ended, which may have been before; None when the pod does not know it.
+            How the job ended, possibly before this call; None when the pod does not know the job.
         """
         ...
 
     def follow(
         self, session: Session, job_id: str, since: JobCursor, *, wait: bool
     ) -> AsyncGenerator[JobRecord, None]:
-        """What a job said, from a place on.
+        """Reads a job's output from a place on.
 
         Args:
-            session: Whose pod.
+            session: The pod's session.
             job_id: The job.
             since: Where to begin.
-            wait: Whether to go on as the job does: then the last event is a ``JobReport``,
-                unless the stream had to end before; it can be taken up where it ended.
+            wait: Whether to follow the job until its end. Then the last event is a ``JobReport``, unless
+                the stream had to end earlier; the caller can go on from the place where it ended.
+
+        Yields:
+            The records.
 
         Raises:
             NotFound: The pod does not know the job (reason ``JOB_OUTPUT_GONE``).
-            InvalidRequest: There is no such place in the job's output.
+            InvalidRequest: The job's output has no place ``since``.
         """
         ...

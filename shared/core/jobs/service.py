@@ -1,7 +1,7 @@
 """The use cases of jobs: start, get, list, cancel, follow.
 
-Order of writes on start: the document first (queued), then the pod. What happens then is
-known to the pod alone; the document learns of it when somebody looks.
+Order of writes on start: first the document (queued), then the pod. After that only the pod knows what
+happens with the job; the document is updated when a request asks the pod.
 """
 
 from __future__ import annotations
@@ -30,21 +30,24 @@ from shared.errors import Conflict, GamguiError, NotFound
 from shared.reasons import Reason
 
 _STARTING_SECONDS = 60
-"""Between a job's document and the job lies one exec, which is given up before."""
+"""A queued job that its pod does not know may still be starting within this time after its creation.
+
+Between the job's document and its start there is one exec, which is given up earlier.
+"""
 
 _LONG_CHARACTERS = 1024
-"""To mask a longer command takes so long that others' requests must go on meanwhile."""
+"""A longer command is masked in a thread: it takes so long that other requests must go on meanwhile."""
 
 
 class JobService(JobEnds):
-    """Everything that callers do to jobs. For a caller, others' jobs do not exist.
+    """Everything that callers do to jobs. To a caller, other people's jobs do not exist.
 
     Args:
-        store: Keeps jobs.
-        sessions: Keeps sessions.
+        store: Keeps the jobs.
+        sessions: Keeps the sessions.
         access: Finds a caller's sessions.
-        runtimes: What runs jobs, of each cluster.
-        audit: Told of every act.
+        runtimes: Each cluster's runtime of jobs.
+        audit: Records every act.
         clock: The time of day.
     """
 
@@ -67,9 +70,12 @@ class JobService(JobEnds):
 
         Args:
             owner: The caller.
-            session_id: Where to.
-            new: What is asked for.
-            job_id: Its id. With the id of an earlier request, nothing is started twice.
+            session_id: The session in which the job runs.
+            new: The job that the caller asks for.
+            job_id: The job's id. With the id of an earlier request's job, no second job is started.
+
+        Returns:
+            The job as it is after the start.
 
         Raises:
             NotFound: The session is absent, another owner's, or without a running pod.
@@ -95,15 +101,15 @@ class JobService(JobEnds):
             except GamguiError as error:
                 await act.end(error.reason)
                 if error.status < 500:
-                    await self._store.remove_job(job)  # refused: it has never been
+                    await self._store.remove_job(job)  # the pod refused the job
                 raise
         return await self._settled(session, job, report)
 
     async def get(self, owner: Person, session_id: str, job_id: str) -> Job:
-        """The job, with what its pod says now.
+        """The job with the pod's current report.
 
         Raises:
-            NotFound: Session or job are absent, or another owner's.
+            NotFound: The session or the job is absent, or another owner's.
             ClusterUnavailable: The pod cannot be asked.
         """
         session = await self._access.owned_and_seen(owner, session_id)
@@ -112,7 +118,16 @@ class JobService(JobEnds):
     async def list_jobs(
         self, owner: Person, session_id: str, *, limit: int, after: Cursor | None
     ) -> tuple[Sequence[Job], Cursor | None]:
-        """A page of the session's jobs, newest first, and where the next one begins.
+        """A page of the session's jobs, newest first, and where the next page begins.
+
+        Args:
+            owner: The caller.
+            session_id: The session.
+            limit: Maximum number of jobs.
+            after: Where the previous page ended; None: the first page.
+
+        Returns:
+            The jobs, and the cursor for the next page; None when there are no more jobs.
 
         Raises:
             NotFound: The session is absent, or another owner's.
@@ -125,13 +140,13 @@ class JobService(JobEnds):
         return await self._refreshed(session, page), more
 
     async def cancel(self, owner: Person, session_id: str, job_id: str) -> Job:
-        """Ends a job: TERM to its process group and after 5 s KILL. Repeating it changes nothing.
+        """Ends a job: TERM to its process group, after 5 s KILL. A repetition changes nothing.
 
         Returns:
-            The job as it ended, which may have been before.
+            The job as it ended, possibly before this call.
 
         Raises:
-            NotFound: Session or job are absent, or another owner's.
+            NotFound: The session or the job is absent, or another owner's.
             ClusterUnavailable: The pod cannot be asked.
         """
         session = await self._access.owned_and_seen(owner, session_id)
@@ -149,14 +164,15 @@ class JobService(JobEnds):
     async def output(
         self, owner: Person, session_id: str, job_id: str, since: JobCursor, *, wait: bool
     ) -> AsyncGenerator[JobRecord, None]:
-        """What a job said from a place on; see ``JobRuntime.follow``.
+        """Reads a job's output from a place on; see ``JobRuntime.follow``.
 
         Yields:
-            Records. Once the job is over, the last one holds the job itself.
+            The records. When the job is over, the last record's event is the job itself.
 
         Raises:
-            NotFound: Session or job are absent, or another owner's.
-            InvalidRequest: There is no such place in its output.
+            NotFound: The session or the job is absent, or another owner's.
+            Conflict: The session is not running and the job is not over (reason ``SESSION_NOT_RUNNING``).
+            InvalidRequest: The job's output has no place ``since``.
             ClusterUnavailable: The pod cannot be asked.
         """
         session = await self._access.owned_and_seen(owner, session_id)
@@ -184,27 +200,27 @@ class JobService(JobEnds):
             yield record
 
     async def settle_ended(self, session: Session) -> datetime | None:
-        """Notes how the jobs ended of a session in which nothing runs.
+        """Stores how the unfinished jobs of a session have ended; for a session without processes.
 
         Returns:
-            When the last one ended of those of which nobody knew; None if there was none.
+            The latest end among the jobs whose end was not stored yet; None when there is no such job.
 
         Raises:
             ClusterUnavailable: The pod cannot be asked.
         """
         settled = await self._refreshed(session, await self._unfinished(session, ASKED))
         ends = [job.ended_at for job in settled if job.ended_at is not None]
-        return min(max(ends), self._clock.now()) if ends else None  # a pod may say anything
+        return min(max(ends), self._clock.now()) if ends else None  # a pod may report any time
 
     async def _told(self, session: Session, report: JobReport) -> JobReport:
-        """The session's end is the reason of a job that is lost with its pod, rather than the pod's."""
+        """Returns the report; if the job was lost with its session, with the session's reason for its end."""
         current = await self._sessions.get(session.id) if report.state is JobState.LOST else None
         if current is None or current.live:
             return report
         return dataclasses.replace(report, reason=current.reason or "the session was deleted")
 
     async def _document(self, session: Session, new: NewJob, job_id: str) -> Job:
-        """The stored job: a new one, or that of an earlier request with this id."""
+        """Stores a new job and returns it; returns the stored job if an earlier request created it."""
         shown = await self._masked(new.command)
         job = Job(
             id=job_id,
@@ -236,7 +252,7 @@ class JobService(JobEnds):
         return job
 
     async def _refreshed(self, session: Session, jobs: Sequence[Job]) -> list[Job]:
-        """The jobs with what is known of them now."""
+        """The jobs with the pod's current reports; changes of state are stored."""
         unfinished = [job for job in jobs if not job.state.over]
         reports = await self._reports(session, unfinished) if unfinished else {}
         settled = {job.id: await self._settled(session, job, reports.get(job.id, job)) for job in unfinished}

@@ -1,1 +1,1 @@
-"""The session: what it is, which states it has, who may use it and the use cases."""
+"""The session: what it is, which states it has, who may use it, and the use cases."""

@@ -1,7 +1,7 @@
-"""Which sessions a caller may use: his own, and only those that run for what needs a pod.
+"""Which sessions a caller may use: his own; for work that needs a pod, only those of them that run.
 
-An administrator may look at everybody's, delete them and read their audit records, and no
-more: commands, files, jobs and credentials are their owner's alone.
+An administrator may look at everybody's sessions, delete them and read their audit records, and no
+more: commands, files, jobs and credentials are for the owner alone.
 """
 
 from __future__ import annotations
@@ -26,22 +26,22 @@ from shared.reasons import Reason
 
 EVERYBODY = "*"
 AS_ADMINISTRATOR: Final = {"as": "administrator"}
-"""What a record of an act on somebody else's session says beside its actor."""
+"""What the audit record of an act on another person's session says besides its actor."""
 
 
 class SessionAccess:
-    """Finds sessions for callers. For a caller, others' sessions do not exist.
+    """Finds sessions for callers. To a caller, other people's sessions do not exist.
 
     Attributes:
-        pods: What was given.
+        pods: The argument ``pods``.
 
     Args:
         store: Keeps the sessions.
         pods: Asks sessions' pods.
-        states: Moves them through their states.
+        states: Moves sessions through their states.
         clock: The time of day.
-        audit: Told when a session is bound to its owner.
-        administrators: E-mail addresses of verified identities, lower case.
+        audit: Records that a session is bound to its owner.
+        administrators: The administrators' verified e-mail addresses, lower case.
     """
 
     def __init__(
@@ -62,11 +62,11 @@ class SessionAccess:
         self._administrators = frozenset(administrators)
 
     async def owned(self, owner: Person, session_id: str) -> Session:
-        """The session as it is stored.
+        """The owner's session as it is stored.
 
         Raises:
-            NotFound: Absent, or another owner's.
-            Conflict: Its owner had this e-mail address before (reason ``OWNER_CHANGED``).
+            NotFound: The session is absent, or another owner's.
+            Conflict: The session's owner held this e-mail address earlier (reason ``OWNER_CHANGED``).
         """
         session = await self._stored(session_id)
         if session is None or session.owner != owner.email:
@@ -77,7 +77,8 @@ class SessionAccess:
         """The session as it is stored, for its owner or an administrator to look at or delete.
 
         Raises:
-            NotFound: Absent, or another owner's.
+            NotFound: The session is absent, or another owner's and the caller is no administrator.
+            Conflict: As in ``owned``.
         """
         session = await self._stored(session_id)
         if session is None or (session.owner != caller.email and caller.email not in self._administrators):
@@ -87,7 +88,7 @@ class SessionAccess:
         return await self._bound(session, caller)
 
     async def _bound(self, session: Session, owner: Person) -> Session:
-        """The session, which is this person's from now on if it was stored without saying whose it is."""
+        """Returns the session. If it is stored without a subject, it is bound to this person first."""
 
         async def read() -> Session:
             current = await self._stored(session.id)
@@ -106,18 +107,19 @@ class SessionAccess:
         return await changed(read, bind, first=session, busy="the session is", session=session.id)
 
     def shown(self, session: Session, caller: Person) -> bool:
-        """Whether a list shows the session: not to who has its owner's e-mail address now."""
+        """Whether the caller's list shows the session; a later holder of the address does not see it."""
         return session.of(caller) or caller.email in self._administrators
 
     def require_list(self, caller: Person, owner: str) -> None:
-        """Whose sessions a caller may list: his own, and as an administrator everybody's.
+        """Refuses a list that the caller may not see: he may list his own sessions, administrators all.
 
         Args:
-            caller: Who asks.
-            owner: Whose sessions, by e-mail address, or ``EVERYBODY``.
+            caller: The caller.
+            owner: E-mail address of the sessions' owner, or ``EVERYBODY``.
 
         Raises:
-            PermissionDenied: The caller is no administrator (``NOT_AN_ADMINISTRATOR``).
+            PermissionDenied: The list is not the caller's own, and he is no administrator (reason
+                ``NOT_AN_ADMINISTRATOR``).
         """
         if owner != caller.email and caller.email not in self._administrators:
             raise PermissionDenied(
@@ -127,10 +129,10 @@ class SessionAccess:
             )
 
     def require_administrator(self, caller: Person) -> None:
-        """Refuses who is no administrator.
+        """Refuses a caller who is no administrator.
 
         Raises:
-            PermissionDenied: He is none (``NOT_AN_ADMINISTRATOR``).
+            PermissionDenied: The caller is no administrator (reason ``NOT_AN_ADMINISTRATOR``).
         """
         if caller.email not in self._administrators:
             raise PermissionDenied("only administrators may do this", reason=Reason.NOT_AN_ADMINISTRATOR)
@@ -139,35 +141,35 @@ class SessionAccess:
         return await self._store.get(session_id) if ids.is_session_id(session_id) else None
 
     async def observed(self, session: Session) -> Session:
-        """The session with what its pod says now; where it cannot be asked, as it is stored and why."""
+        """The session with its pod's current status; if the pod cannot be asked, with the reason for that."""
         if session.state is SessionState.FAILED or session.state in ENDED:
             return session
         session, status = await self.pods.shown(session)
         return session if status is None else await self._states.observe(session, status)
 
     async def owned_and_seen(self, owner: Person, session_id: str) -> Session:
-        """As ``owned``, for what is asked of the session's pod.
+        """The session as from ``owned``, for requests about what its pod knows.
 
         Raises:
-            NotFound: Absent, or another owner's.
-            OnAnotherCluster: It is on a cluster that is not seen.
+            NotFound: The session is absent, or another owner's.
+            OnAnotherCluster: The session is live and on a cluster that this instance does not see.
         """
         session = await self.owned(owner, session_id)
         await self.pods.require_not_elsewhere(session)
         return session
 
     async def running(self, owner: Person, session_id: str) -> Session:
-        """The session, to run something in its pod; notes that it is used.
+        """The session, for work in its pod; notes the use in the session.
 
         Cleanup ends an idle session by a compare-and-set on the version that it found idle. So
-        either it finds this note, or this finds the session ended: nothing begins in a pod that
-        is about to be deleted.
+        either cleanup finds this note, or this method finds that the session has ended: no work begins in
+        a pod that is about to be deleted.
 
         Raises:
-            NotFound: Absent, or another owner's.
-            Conflict: It is not running (reason ``SESSION_NOT_RUNNING``).
-            OnAnotherCluster: It is on a cluster that is not seen.
-            ClusterUnavailable: The cluster does not answer, or nobody knows which it is.
+            NotFound: The session is absent, or another owner's.
+            Conflict: The session is not running (reason ``SESSION_NOT_RUNNING``).
+            OnAnotherCluster: The session is on a cluster that this instance does not see.
+            ClusterUnavailable: The cluster does not answer, or it is not known which cluster it is.
         """
 
         async def read() -> Session:
@@ -184,22 +186,22 @@ class SessionAccess:
             try:
                 return await self._store.update(self._used_now(session))
             except VersionConflict:
-                raise  # what changed it may have ended it
+                raise  # the other change may have ended the session
             except GamguiError:
-                return session  # that the note cannot be made is no reason to refuse the work
+                return session  # the work can be done without the note
 
         return await changed(read, use, busy="the session is", session=session_id)
 
     @contextlib.asynccontextmanager
     async def used(self, session: Session) -> AsyncGenerator[None, None]:
-        """What the block does is work until its end."""
+        """A context for work in the session: when it ends, the session's last use is noted."""
         try:
             yield
         finally:
             await self.touch(session)
 
     async def touch(self, session: Session) -> None:
-        """Notes that the session was used until now, unless that is ``noted_lately``."""
+        """Notes that the session was used until now, unless a use is ``noted_lately``. Errors are ignored."""
 
         async def note(current: Session | None) -> None:
             over = current is None or (current is not session and not current.live)

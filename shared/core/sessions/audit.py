@@ -16,9 +16,9 @@ class SessionAudit:
     """Audit records for those who may read them: a session's owner, and administrators.
 
     Args:
-        access: Which sessions a caller may look at.
+        access: Says which sessions a caller may look at.
         store: Keeps the records.
-        audit: Told when an administrator reads them.
+        audit: Records that an administrator read another person's records.
     """
 
     def __init__(self, *, access: SessionAccess, store: AuditStore, audit: Auditor) -> None:
@@ -29,7 +29,16 @@ class SessionAudit:
     async def records(
         self, caller: Person, session_id: str, *, limit: int, after: Cursor | None
     ) -> tuple[Sequence[AuditRecord], Cursor | None]:
-        """A page of the session's records, newest first, and where the next one begins.
+        """A page of the session's records, newest first, and where the next page begins.
+
+        Args:
+            caller: The caller.
+            session_id: The session.
+            limit: Maximum number of records.
+            after: Where the previous page ended; None: the first page.
+
+        Returns:
+            The records, and the cursor for the next page; None when there are no more records.
 
         Raises:
             NotFound: The session is absent, or another owner's.

@@ -1,4 +1,4 @@
-"""How many commands run at once in one session."""
+"""The limit on the commands that run at once in one session."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ _RETRY_SECONDS = 1.0
 
 
 class ExecSlots:
-    """Counts the commands that this instance runs, session by session.
+    """Counts the commands that this instance runs in each session.
 
-    In memory: a count that all instances share would cost two writes of the session's
+    The counts are in memory: a count that all instances share would cost two writes of the session's
     document for each command, and would stay too high when an instance dies.
 
     Args:
-        limit: Most commands at once in one session.
+        limit: Maximum number of commands at once in one session.
     """
 
     def __init__(self, limit: int) -> None:
@@ -28,10 +28,10 @@ class ExecSlots:
 
     @contextlib.contextmanager
     def taken(self, session_id: str) -> Generator[None]:
-        """One slot of the session, for as long as the context lasts.
+        """A context that takes one slot of the session until it ends.
 
         Raises:
-            TooManyRequests: None is free (``TOO_MANY_EXECS``).
+            TooManyRequests: No slot is free (reason ``TOO_MANY_EXECS``).
         """
         if self._running[session_id] >= self._limit:
             raise TooManyRequests(

@@ -1,4 +1,4 @@
-"""The use case of deleting a session: its pod first, and the document says how far that is."""
+"""The use case of deleting a session: the pod goes first, and the document says how far the deletion is."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class SessionDeletion:
     Args:
         access: Finds a caller's sessions.
         states: Moves sessions through their states.
-        jobs: Told when a session's pod is deleted.
-        audit: Told of every act.
+        jobs: Notes how the session's jobs end.
+        audit: Records every act.
     """
 
     def __init__(
@@ -34,21 +34,23 @@ class SessionDeletion:
         self._audit = audit
 
     async def delete(self, caller: Person, session_id: str, *, abandon: bool = False) -> Session:
-        """Deletes the session's pod and waits a while for its end. Repeating it is a success.
+        """Deletes the session's pod and waits a while for its end. A repetition is a success.
 
         Args:
-            caller: Who asks.
+            caller: The caller.
             session_id: The session.
-            abandon: Ends the session also when its cluster cannot be asked: something may be left there.
+            abandon: End the session even when its cluster cannot be asked; things may be left there.
 
         Returns:
             The session: deleted, or deleting when the pod is not gone yet (cleanup finishes it).
 
         Raises:
-            NotFound: Absent, or another owner's and the caller is no administrator.
-            PermissionDenied: Somebody abandons it who is no administrator.
-            OnAnotherCluster: Its cluster is not seen: it stays ``deleting``, and whoever sees it finishes it.
-            ClusterUnavailable: Its cluster does not answer, or is not known; likewise.
+            NotFound: The session is absent, or another owner's and the caller is no administrator.
+            PermissionDenied: ``abandon`` is set and the caller is no administrator.
+            OnAnotherCluster: This instance does not see the session's cluster. The session stays
+                ``deleting``, and an instance that sees the cluster finishes the deletion.
+            ClusterUnavailable: The cluster does not answer, or is not known. The session stays
+                ``deleting`` too.
         """
         session = await self._access.visible(caller, session_id)
         if abandon:
@@ -79,7 +81,7 @@ class SessionDeletion:
         return session
 
     async def _abandon(self, session: Session, error: GamguiError) -> Session:
-        """The session is over; its document says what of it may be left, for whoever sees its cluster."""
+        """Ends the session; its document says what may be left, for an instance that sees its cluster."""
         left = left_of(session)
         words = f"Abandoned: {error.reason}; may be left on its cluster: {', '.join(left)}"
         session = await self._states.move(session, SessionState.DELETED, words, left)

@@ -1,7 +1,7 @@
-"""Idempotency-Key: a repeated request gets the first one's answer, and nothing is done twice.
+"""Idempotency-Key: a repeated request gets the first request's answer, and nothing is done twice.
 
-https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/: another
-request under the same key is 422, a repetition while the first still runs 409.
+The status codes are those of https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/:
+422 for another request under the same key, 409 for a repetition while the first request still runs.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _LEASE_MARGIN_SECONDS = 60
 _KEPT = timedelta(hours=24)
 
 Created: TypeAlias = tuple[int, dict[str, Any]]
-"""HTTP status and JSON object of what was created."""
+"""HTTP status and JSON object of the answer to a create request."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,12 +32,13 @@ class Creation:
     """What a request creates.
 
     Attributes:
-        owner: Whose key it is: keys of different persons never meet.
-        operation: What is created, and where: nor do keys of different operations.
-        seconds: How long it may take: after this and a margin a repetition takes it for dead.
-        new_id: Makes an id.
-        create: Creates it under an id.
-        repeatable: After a failure of ours, ``create`` may be repeated with the same id and
+        owner: The person who sent the key. Equal keys of different persons are different keys.
+        operation: What is created, and where. Equal keys of different operations are different keys.
+        seconds: Longest time that the request may take. After this time and a margin, a repetition takes
+            the first request for dead.
+        new_id: Returns a new id.
+        create: Creates the resource with the id that it gets.
+        repeatable: After a failure of this service, ``create`` may be repeated with the same id and
             does nothing twice. Otherwise a repetition gets another id.
     """
 
@@ -50,7 +51,7 @@ class Creation:
 
 
 class IdempotentRequests:
-    """Keeps what was answered under which key.
+    """Keeps the answer that was given under each key.
 
     Args:
         store: Keeps the records.
@@ -62,23 +63,23 @@ class IdempotentRequests:
         self._clock = clock
 
     async def run(self, key: str | None, body: bytes, creation: Creation) -> tuple[str, Created]:
-        """Creates something, or answers what was answered when it was created.
+        """Creates the resource, or repeats the answer that the first request got.
 
-        A failure that is the request's own, or the state's, is kept and raised again for each
-        repetition. One of ours (500 and above), or of a limit (429), frees the key.
+        A failure for which the request or the resource's state is the cause is kept, and raised again for
+        each repetition. A failure of this service (500 and above) or of a limit (429) frees the key.
 
         Args:
-            key: As the caller sent it; None: each request creates.
-            body: The request; another one under the same key is refused.
-            creation: What to do.
+            key: The key as the caller sent it; None: every request creates a resource.
+            body: The request's body; a request with another body under the same key is refused.
+            creation: What to create, and how.
 
         Returns:
-            The id of what was created, and what ``create`` has returned for it.
+            The id of the resource, and what ``create`` returned for it.
 
         Raises:
             UnprocessableRequest: The key was used for another request.
             Conflict: The first request still runs.
-            GamguiError: What ``create`` raises, or has raised.
+            GamguiError: What ``create`` raised, now or for the first request.
         """
         if key is None:
             new_id = creation.new_id()
@@ -98,7 +99,7 @@ class IdempotentRequests:
         return record.resource_id, (status, members)
 
     async def _begin(self, key: str, body: bytes, creation: Creation) -> RequestRecord:
-        """Claims a key. A record without a response is to be done, under its ``resource_id``."""
+        """Claims a key. If the record has no response, the caller creates the resource ``resource_id``."""
         now = self._clock.now()
         owned = "\0".join((creation.owner.subject, creation.operation, key))
         record = RequestRecord(
@@ -118,7 +119,7 @@ class IdempotentRequests:
         if known.response is not None:
             return known
         if now >= known.lease_until:
-            # The first request died: this one goes on under the same id.
+            # The first request died: this request goes on with the same id.
             taken = dataclasses.replace(record, resource_id=known.resource_id, version=known.version)
             with contextlib.suppress(VersionConflict):
                 return await self._store.update_request(taken)
@@ -129,7 +130,7 @@ class IdempotentRequests:
         )
 
     async def _finish(self, record: RequestRecord, status: int, members: dict[str, Any]) -> None:
-        """Keeps the answer for repetitions."""
+        """Stores the answer for repetitions."""
         with contextlib.suppress(VersionConflict):
             done = dataclasses.replace(record, status=status, response=json.dumps(members))
             await self._store.update_request(done)
@@ -143,10 +144,10 @@ class IdempotentRequests:
 
 
 def _answered(status: int, response: str) -> Created:
-    """The answer that was kept.
+    """The stored answer.
 
     Raises:
-        GamguiError: It is a failure.
+        GamguiError: The stored answer is a failure.
     """
     members: dict[str, Any] = json.loads(response)
     if status >= 400:

@@ -37,35 +37,35 @@ TRANSITIONS: Mapping[SessionState, frozenset[SessionState]] = {
 """The one table of legal transitions."""
 
 ENDED = frozenset({SessionState.DELETED, SessionState.LOST})
-"""The states of which there is no way on: deleted, or over without anybody having seen how."""
+"""The final states: ``deleted``, and ``lost``: the session is over, but nobody saw how."""
 
 
 LIVE = frozenset({SessionState.PENDING, SessionState.RUNNING})
-"""The states in which a session has a pod, or is about to; what an owner's limit counts."""
+"""The states in which a session has a pod or gets one. The limit per owner counts sessions in these."""
 
 _LOOK_AGAIN = timedelta(minutes=1)
 _MOST_DOUBLED = 10
 
 UNFINISHED_SECONDS = 60
-"""What a request has begun it ends or gives up within this; then cleanup goes on with it."""
+"""A request ends or gives up the work that it has begun within this time; then cleanup goes on with it."""
 
 
 class IllegalTransition(Conflict):
-    """The session cannot go from its state to the one asked for."""
+    """The session cannot go from its state to the requested state."""
 
     default_reason = Reason.SESSION_STATE
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Resources:
-    """What a session's container gets, as Kubernetes quantities: requested and limited alike."""
+    """CPU and memory of a session's container, as Kubernetes quantities: both its request and its limit."""
 
     cpu: str
     memory: str
 
 
 def too_many_sessions(limit: int) -> TooManyRequests:
-    """What a create is refused with when its owner has ``limit`` live sessions."""
+    """The error for a create request whose owner has ``limit`` live sessions already."""
     return TooManyRequests(
         f"you have {limit} sessions, which is the most: delete one first",
         reason=Reason.TOO_MANY_SESSIONS,
@@ -85,7 +85,7 @@ class Because(enum.StrEnum):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Cleanup:
-    """What cleanup will do to a session if nothing happens until then: end it, or forget it."""
+    """When and why cleanup will end or forget a session, if nothing else happens until then."""
 
     at: datetime
     because: Because
@@ -93,32 +93,32 @@ class Cleanup:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
-    """One administrator's session. Immutable: a change is a new value with the old version.
+    """A session of one person. Immutable: a change is a new value with the old version.
 
     Attributes:
         id: Random DNS label, see ``ids.new_session_id``.
-        owner: The verified identity that created it (an e-mail address, lower case).
-        subject: ``Person.subject`` of who created it; empty in documents of an earlier release.
-        reason: Why it is not running, in Kubernetes' words (``Reason: message``).
-        cluster: For people: which cluster it is in.
-        version: The store's opaque version of the document that this value was read
-            from; empty before it is stored. Every change is a compare-and-set on it.
-        virtual: It has no pod; commands are answered, not executed.
-        idle_seconds: Time without work after which cleanup may delete it.
-        changed_at: When it came into its state; None means with its creation.
-        purge_at: When a session that has ended may be forgotten.
-        connection: By which connection it was made: ``default``, ``virtual``; empty in documents of an
-            earlier release, see ``connection_id``.
-        cluster_identity: Which cluster it is on, as ``ClusterIdentity.text`` says it; empty when that
-            could not be read, and in documents of an earlier release until it is met.
-        may_be_left: What may still be on a cluster that nobody saw when it ended: ``pod/NAME`` and the like.
-        credentials: Names of the credential files that were there when it was created, or
-            last copied into it; while they are copied, and after a crash, of both.
-        failed_looks: So many looks of cleanup at it in a row have failed.
-        look_after: It is not looked at again before; None when no look has failed.
-        env: Variables of its commands and jobs, which may be secrets: never shown, logged or
-            audited, and forgotten when it ends.
-        credentials_choice: Names of the only files that may ever get into it; None: all.
+        owner: Verified e-mail address of the session's creator, lower case.
+        subject: ``Person.subject`` of the owner; empty in documents of an earlier release.
+        reason: Why the session is not running, in Kubernetes' words (``Reason: message``).
+        cluster: Name of the session's cluster, for people.
+        version: The store's opaque version of the document from which this value was read;
+            empty before the session is stored. Every change is a compare-and-set on it.
+        virtual: The session has no pod; commands are answered, not executed.
+        idle_seconds: Time without work after which cleanup may delete the session.
+        changed_at: When the session entered its state; None: at its creation.
+        purge_at: When cleanup may forget the ended session.
+        connection: Id of the connection by which the session was created: ``default`` or ``virtual``; empty
+            in documents of an earlier release, see ``connection_id``.
+        cluster_identity: ``ClusterIdentity.text`` of the session's cluster; empty when the identity could not
+            be read. Documents of an earlier release have none until the session's pod is met.
+        may_be_left: Objects that may be left on a cluster that nobody saw at the session's end: ``pod/NAME``.
+        credentials: Names of the credential files that the session got at its creation or by the last copy;
+            during a copy, and after a crash in a copy, the names of both.
+        failed_looks: How many looks of cleanup at the session have failed in a row.
+        look_after: Cleanup does not look at the session before this time; None when no look has failed.
+        env: Variables of the session's commands and jobs. They may be secrets: they are never shown, logged
+            or audited, and they are removed when the session ends.
+        credentials_choice: Names of the only credential files that may get into the session; None: all.
     """
 
     id: str
@@ -154,11 +154,11 @@ class Session:
 
     @property
     def connection_id(self) -> str:
-        """By which connection it was made; what an earlier release stored did not say."""
+        """The connection by which the session was created; a default for documents of an earlier release."""
         return self.connection or (VIRTUAL if self.virtual else DEFAULT)
 
     def of(self, person: Person) -> bool:
-        """Whether it is this person's, or was stored before that could be told from the address."""
+        """Whether the session is this person's; without a stored subject, the e-mail address decides."""
         return self.owner == person.email and self.subject in ("", person.subject)
 
     def to(self, state: SessionState, now: datetime, reason: str | None = None) -> Session:
@@ -167,10 +167,10 @@ class Session:
         Args:
             state: The state to go to.
             now: Time of the change; becomes ``ready_at`` or ``deleted_at``.
-            reason: Why, for states other than running; None keeps the known one.
+            reason: Why the session changes, for states other than running; None keeps the present reason.
 
         Raises:
-            IllegalTransition: The table does not allow it.
+            IllegalTransition: ``TRANSITIONS`` does not allow the change.
         """
         if state not in TRANSITIONS[self.state]:
             raise IllegalTransition(
@@ -201,45 +201,45 @@ class Session:
         )
 
     def used(self, at: datetime) -> Session:
-        """The session, used until then."""
+        """The session with ``at`` as the time of its last use."""
         return dataclasses.replace(self, last_used_at=at, failed_looks=0, look_after=None)
 
     def look_failed(self, now: datetime, most: timedelta) -> Session:
-        """The session after a look at it has failed: the next one is later, each time by twice as much.
+        """The session after a failed look of cleanup. The wait for the next look doubles with each failure.
 
         Args:
-            now: Time of the look.
-            most: Longest time to the next one.
+            now: Time of the failed look.
+            most: Longest wait for the next look.
         """
         wait = min(_LOOK_AGAIN * 2 ** min(self.failed_looks, _MOST_DOUBLED), most)
         return dataclasses.replace(self, failed_looks=self.failed_looks + 1, look_after=now + wait)
 
     def latest_end(self, longest_life: timedelta) -> datetime:
-        """When its pod is over whatever happens: Kubernetes ends it after the longest life of a session."""
+        """Time at which the pod has ended in any case: Kubernetes ends it after a session's longest life."""
         return max(self.expires_at, self.created_at + longest_life)
 
     def expired(self, now: datetime) -> bool:
-        """Whether the session is past its hard end, whatever cleanup has done about it."""
+        """Whether ``expires_at`` has passed, no matter whether cleanup has ended the session yet."""
         return now >= self.expires_at
 
     @property
     def live(self) -> bool:
-        """Whether it has a pod, or is about to."""
+        """Whether the session has a pod or is about to get one."""
         return self.state in LIVE
 
     @property
     def on_cluster(self) -> bool:
-        """Whether there ought to be a pod of it in the cluster."""
+        """Whether the cluster should have a pod of the session."""
         return self.live and not self.virtual
 
     @property
     def idle_at(self) -> datetime:
-        """When it has been without work for its idle limit."""
+        """When the session will have been without work for its idle limit."""
         return self.last_used_at + timedelta(seconds=self.idle_seconds)
 
     @property
     def cleanup(self) -> Cleanup | None:
-        """What cleanup will do to it, as far as is known now; None when it stays as it is."""
+        """What cleanup will do to the session, as far as is known now; None: the session stays as it is."""
         if self.state in ENDED:
             return Cleanup(self.purge_at, Because.RETENTION) if self.purge_at else None
         if self.state is SessionState.DELETING:
@@ -251,10 +251,10 @@ class Session:
 
     @property
     def check_at(self) -> datetime | None:
-        """When cleanup looks at it next: what its query goes by.
+        """When cleanup looks at the session next; cleanup's query selects and sorts by this time.
 
-        One that has ended is not looked at, unless something of it may be left on a cluster. Looks that
-        have failed put that off, but never the end of a session beyond its time.
+        Cleanup does not look at an ended session, unless something of it may be left on a cluster. Failed
+        looks delay the next look, but never the end of a session past its ``expires_at``.
         """
         if self.state in ENDED:
             since = self.deleted_at or self.created_at

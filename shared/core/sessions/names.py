@@ -1,4 +1,4 @@
-"""Names and labels: what is random, what derives from what, what Kubernetes accepts.
+"""Names and labels: how they are derived, and what Kubernetes accepts.
 
 Syntax: https://kubernetes.io/docs/concepts/overview/working-with-objects/names/ and
 https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/.
@@ -22,12 +22,12 @@ _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,255}")
 
 
 def pod_name(session_id: str) -> str:
-    """The name of the session's pod. Deterministic, so that a repeated create meets AlreadyExists."""
+    """The name of the session's pod. It is deterministic, so that a repeated create gets AlreadyExists."""
     return f"gam-{session_id}"
 
 
 def owner_hash(owner: str) -> str:
-    """A label value for the owner: e-mail addresses may be too long and hold ``@``.
+    """A label value for the owner, because an e-mail address may be too long for a label and has an ``@``.
 
     Returns:
         The first 128 bits of SHA-256 in hexadecimal (32 characters).
@@ -41,26 +41,26 @@ def credentials_name(owner: str) -> str:
 
 
 def credentials_name_of(owner: str) -> str:
-    """The same from the owner's hash."""
+    """The name of the Secret with the credentials of the owner whose ``owner_hash`` is given."""
     return f"gam-credentials-{owner}"
 
 
 def pod_labels(session_id: str, owner: str) -> dict[str, str]:
-    """Our labels of a session's pod. They win over everybody else's."""
+    """This service's labels of a session's pod. They take precedence over the caller's labels."""
     return {**owner_labels(owner), SESSION_LABEL: session_id}
 
 
 def owner_labels(owner: str) -> dict[str, str]:
-    """Our labels of everything that is one owner's."""
+    """This service's labels of every object that belongs to one owner."""
     return {MANAGED_BY_LABEL: MANAGED_BY, OWNER_LABEL: owner_hash(owner)}
 
 
 def label_fault(labels: Mapping[str, str]) -> str | None:
-    """What is wrong with a caller's labels.
+    """Finds the first fault in a caller's labels.
 
     Returns:
-        One sentence that names the key, or None when Kubernetes would take all of
-        them and none lies in a reserved prefix.
+        One sentence that names the key; None when Kubernetes accepts all labels and no key has a
+        reserved prefix.
     """
     for key, value in labels.items():
         prefix, slash, name = key.rpartition("/")
@@ -74,7 +74,11 @@ def label_fault(labels: Mapping[str, str]) -> str | None:
 
 
 def env_fault(env: Mapping[str, str]) -> str | None:
-    """What is wrong with environment variables: their names, or a NUL in a value."""
+    """Finds the first fault in environment variables: a wrong name, or a NUL character in a value.
+
+    Returns:
+        One sentence that names the variable; None when there is no fault.
+    """
     for name, value in env.items():
         if not _ENV_NAME.fullmatch(name):
             return f"{name!r} is not the name of an environment variable"

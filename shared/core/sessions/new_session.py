@@ -1,4 +1,4 @@
-"""What a caller asks for when he creates a session."""
+"""The request of a caller who creates a session."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ from shared.core.sessions.model import Resources
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class NewSession:
-    """What a caller asks for, checked and with the defaults filled in.
+    """A caller's request for a session, checked and with the defaults filled in.
 
     Attributes:
-        wait_seconds: How long create waits for the pod to become ready.
-        env: Variables of its commands and jobs.
-        credentials: Names of the credential files that it may have; None: all that there are.
+        ttl_seconds: Life of the session from its creation on.
+        idle_seconds: Time without work after which cleanup may delete the session.
+        wait_seconds: How long the create request waits for the pod to become ready.
+        env: Variables of the session's commands and jobs.
+        credentials: Names of the credential files that the session may have; None: all of the owner's.
     """
 
     name: str

@@ -9,9 +9,9 @@ from shared.reasons import Reason
 
 
 class PodPhase(enum.StrEnum):
-    """What a session's pod is to us: less than Kubernetes' phases, and decided.
+    """The phase of a session's pod: fewer distinctions than Kubernetes' phases, and no undecided ones.
 
-    ``UNSEEN``: there is no such pod here, and nobody knows whether the session is on this cluster.
+    ``UNSEEN``: this cluster has no such pod, and it is not known whether it is the session's cluster.
     """
 
     PENDING = "pending"
@@ -26,9 +26,9 @@ class PodStatus:
     """A pod as the use cases see it.
 
     Attributes:
-        phase: ``FAILED`` means it never becomes ready (again); ``PENDING`` that it may.
+        phase: ``FAILED``: the pod will never be ready (again); ``PENDING``: it may become ready.
         reason: Kubernetes' own words, ``Reason: message``.
-        code: UPPER_SNAKE code of a failure, for the problem document.
+        code: Reason code of a failure, for the problem document.
     """
 
     phase: PodPhase
@@ -38,7 +38,7 @@ class PodStatus:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class ConnectionInfo:
-    """How the cluster is reached, for people: the source of the connection and the cluster's name."""
+    """The connection to a cluster, for people: the source of its settings, and the cluster's name."""
 
     method: str
     cluster: str

@@ -1,7 +1,7 @@
-"""The pods of sessions, each on the cluster that its session is on.
+"""The pods of sessions, each on its session's cluster.
 
-That a pod is not there says something only on its session's own cluster: so every answer that makes a
-session fail or end counts only if the same connection leads to that cluster before and after it.
+The absence of a pod is evidence only on the session's own cluster. So an answer that makes a session fail
+or end counts only if the same connection leads to that cluster before and after the answer.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ class SessionPods:
     """Asks the pods of sessions.
 
     Args:
-        clusters: Gives what runs a session's pod.
-        view: Says which clusters are seen.
+        clusters: Returns the runtime of a session's cluster.
+        view: Says which clusters this instance sees.
         store: Keeps the sessions.
     """
 
@@ -46,39 +46,40 @@ class SessionPods:
         self._store = store
 
     async def of(self, session: Session) -> PodRuntime:
-        """What runs the session's pod. Of a pod that is not there it says so, whatever the cluster.
+        """The runtime of the session's pod. It reports an absent pod even on a cluster that may be wrong.
 
         Raises:
-            OnAnotherCluster: The session's cluster is not seen.
-            ClusterUnavailable: It does not answer.
+            OnAnotherCluster: This instance does not see the session's cluster.
+            ClusterUnavailable: The cluster does not answer.
         """
         return await self._clusters.of(session)
 
     async def look(self, session: Session) -> Look:
-        """What is seen of the session's cluster."""
+        """What this instance sees of the session's cluster."""
         return await self._view.look(session)
 
     async def create(self, session: Session) -> str:
         """Creates the pod; see ``PodRuntime.create``.
 
         Raises:
-            OnAnotherCluster: The session's cluster is not seen, or no more: where the pod is, is not known.
+            OnAnotherCluster: This instance does not see the session's cluster, or no longer sees it after
+                the call: then it is not known on which cluster the pod is.
         """
         position = await (await self.of(session)).create(session)
         await self._view.require_seen(session)
         return position
 
     async def status(self, session: Session) -> PodStatus:
-        """What the pod is now; ``UNSEEN`` where nobody knows whether this is its cluster.
+        """The pod's status now; ``UNSEEN`` if there is no pod and this may not be the session's cluster.
 
         Raises:
-            OnAnotherCluster: The session's cluster is not seen.
-            ClusterUnavailable: It does not answer.
+            OnAnotherCluster: This instance does not see the session's cluster.
+            ClusterUnavailable: The cluster does not answer.
         """
         return await self._status(session, None)
 
     async def wait_ready(self, session: Session, timeout_seconds: float, since: str) -> PodStatus:
-        """The same, once the pod is ready, has failed or is gone, or the time is over."""
+        """Returns ``status`` as soon as the pod is ready, has failed or is gone, or the time is over."""
         return await self._status(session, (timeout_seconds, since))
 
     async def _status(self, session: Session, wait: tuple[float, str] | None) -> PodStatus:
@@ -97,12 +98,12 @@ class SessionPods:
         """Deletes the pod; see ``PodRuntime.delete``.
 
         Returns:
-            Whether it is gone: on the session's own cluster, or where it was seen before.
+            Whether the pod is gone from the session's own cluster, or from the cluster where it was found.
 
         Raises:
-            OnAnotherCluster: The session's cluster is not seen.
-            ClusterUnavailable: It does not answer.
-            ClusterNotKnown: There is no such pod, and nobody knows whether this is its cluster.
+            OnAnotherCluster: This instance does not see the session's cluster.
+            ClusterUnavailable: The cluster does not answer.
+            ClusterNotKnown: There is no such pod, and it is not known whether this is the session's cluster.
         """
         for _ in range(_TRIES):
             before = await self._view.require_seen(session)
@@ -121,9 +122,10 @@ class SessionPods:
         raise _renewed(session)
 
     async def met(self, session: Session) -> tuple[Session, PodStatus]:
-        """The pod's status, and the session, which says from now on where its pod was met.
+        """Returns the session and its pod's status; if the pod exists, the session's cluster is stored.
 
-        What an earlier release stored does not say that, nor what was made when it could not be read.
+        A session without a stored cluster identity was created by an earlier release, or when the cluster's
+        identity could not be read.
         """
         for _ in range(_TRIES):
             before = await self._view.look(session)
@@ -137,12 +139,12 @@ class SessionPods:
         raise _renewed(session)
 
     async def usable(self, session: Session) -> Session:
-        """The session, to run something in its pod.
+        """The session, for work in its pod.
 
         Raises:
-            OnAnotherCluster: Its cluster is not seen.
-            ClusterUnavailable: It does not answer.
-            ClusterNotKnown: There is no such pod, and nobody knows whether this is its cluster.
+            OnAnotherCluster: This instance does not see the session's cluster.
+            ClusterUnavailable: The cluster does not answer.
+            ClusterNotKnown: There is no such pod, and it is not known whether this is the session's cluster.
         """
         look = await self._view.require_seen(session)
         if look.sight is Sight.HERE:
@@ -153,9 +155,11 @@ class SessionPods:
         return session
 
     async def shown(self, session: Session) -> tuple[Session, PodStatus | None]:
-        """As ``met``, for who only looks: None when the pod cannot be asked, and then the session says why.
+        """The result of ``met``, for a caller who only looks at the session.
 
-        What it says is not stored.
+        Returns:
+            The session and the pod's status. When the pod cannot be asked, the status is None and the
+            session's ``reason`` says why; that reason is not stored.
         """
         try:
             session, status = await self.met(session)
@@ -166,10 +170,12 @@ class SessionPods:
         return session, status
 
     async def require_not_elsewhere(self, session: Session) -> None:
-        """Refuses a live session on a cluster that is not seen; what does not answer may be its own.
+        """Refuses a live session whose cluster this instance does not see.
+
+        A cluster that does not answer is no reason to refuse: it may be the session's own.
 
         Raises:
-            OnAnotherCluster: It is on one.
+            OnAnotherCluster: This instance does not see the session's cluster.
         """
         if not session.live:
             return
@@ -181,7 +187,7 @@ class SessionPods:
             return
 
     async def _taken_over(self, session: Session, identity: str) -> Session:
-        """The session as it is stored, with the cluster that has its pod."""
+        """Stores which cluster has the session's pod, unless that is stored already."""
 
         async def read() -> Session:
             current = await self._store.get(session.id)
@@ -199,13 +205,13 @@ class SessionPods:
 
 
 def left_of(session: Session) -> tuple[str, ...]:
-    """What of a session may be on its cluster when nobody can look: its pod, and its owner's credentials."""
+    """What may be left of a session on a cluster that nobody sees: its pod and its owner's credentials."""
     pod = f"pod/{session.pod_name}"
     return (pod, f"secret/{credentials_name(session.owner)}") if session.credentials else (pod,)
 
 
 def not_known(session: Session) -> ClusterNotKnown:
-    """That there is no pod of a session here, of which nobody knows on which cluster it is."""
+    """The error for a session without a pod here, when it is not known on which cluster the session is."""
     return ClusterNotKnown(
         "the cluster that this service is connected to has no pod of the session, and it was not noted on "
         "which cluster the session is",

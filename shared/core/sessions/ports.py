@@ -1,4 +1,4 @@
-"""What the use cases need from the outside, as Protocols. Adapters implement them."""
+"""The ports of the use cases of sessions, as Protocols. Adapters implement them."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ class RequestRecord:
 
     Attributes:
         key: Document id; derived from owner, operation and the caller's key.
-        fingerprint: Hash of the request's body; another one under the same key is refused.
-        resource_id: What the first request creates. A request that takes over after a
+        fingerprint: Hash of the request's body; another body under the same key is refused.
+        resource_id: Id of the resource that the first request creates. A request that takes over after a
             crash goes on with this id, so nothing is created twice.
-        lease_until: Until then the first request counts as still running.
-        response: JSON text of the first answer, None while it runs.
+        lease_until: Until this time the first request counts as still running.
+        response: JSON text of the first answer; None while the first request runs.
         status: HTTP status of that answer.
-        expires_at: After this the record counts as absent.
+        expires_at: After this time the record counts as absent.
         version: As in ``Session``.
     """
 
@@ -43,8 +43,8 @@ class RequestRecord:
 class SessionStore(Protocol):
     """Keeps sessions. All changes are compare-and-set.
 
-    Every method raises ``StoreUnavailable`` when the store does not answer. A document that cannot be
-    read is an ``InternalError`` for who asks for it (reason ``DOCUMENT_INVALID``); lists leave it out,
+    Every method raises ``StoreUnavailable`` when the store does not answer. For a document that cannot be
+    read, ``get`` raises ``InternalError`` (reason ``DOCUMENT_INVALID``); lists leave the document out,
     and the log names it.
     """
 
@@ -53,21 +53,21 @@ class SessionStore(Protocol):
 
         Args:
             session: The session, which is live.
-            limit: Its owner may have so many live sessions, this one included; None: any number.
-                That is exact, whoever creates at the same time; a session counts until the very
-                change that makes it something else than live.
+            limit: Maximum number of live sessions of the owner, this one included; None: no limit. The
+                limit is exact, also when several requests create at the same time. A session counts until
+                the change after which its state is not live.
 
         Returns:
             The session with its version.
 
         Raises:
             Conflict: A session with this id exists (reason ``SESSION_EXISTS``).
-            TooManyRequests: The owner has as many (reason ``TOO_MANY_SESSIONS``).
+            TooManyRequests: The owner has ``limit`` live sessions already (reason ``TOO_MANY_SESSIONS``).
         """
         ...
 
     async def get(self, session_id: str) -> Session | None:
-        """The session, or None."""
+        """The session; None when there is none with this id."""
         ...
 
     async def update(self, session: Session) -> Session:
@@ -77,16 +77,16 @@ class SessionStore(Protocol):
             The session with its new version.
 
         Raises:
-            VersionConflict: It has another version, or is gone.
+            VersionConflict: The stored session has another version, or is gone.
         """
         ...
 
     async def list_sessions(
         self, owner: str | None, *, state: SessionState | None, limit: int, after: Cursor | None
     ) -> Sequence[Session]:
-        """The owner's sessions (None: everybody's), newest first, at most ``limit``, behind ``after``.
+        """The owner's sessions (None: everybody's), newest first, at most ``limit``, those after ``after``.
 
-        As in every list they come without ``env``: whoever changes one gets it before.
+        As in every list, they come without ``env``: call ``get`` for a session before you change it.
         """
         ...
 
@@ -95,32 +95,35 @@ class RequestStore(Protocol):
     """Keeps idempotency records. All changes are compare-and-set; errors as in ``SessionStore``."""
 
     async def begin_request(self, record: RequestRecord) -> RequestRecord:
-        """Stores the record if there is none under its key (an expired one counts as none).
+        """Stores the record if there is none under its key; an expired record counts as none.
 
         Returns:
-            The record that is there now, with its version. The request is the first one
-            exactly when that is its own, i.e. has its ``resource_id``.
+            The record that is stored now, with its version. The caller's request is the first one under
+            the key exactly when this record has the ``resource_id`` of the caller's record.
         """
         ...
 
     async def update_request(self, record: RequestRecord) -> RequestRecord:
         """Replaces the stored record if it still has ``record.version``.
 
+        Returns:
+            The record with its new version.
+
         Raises:
-            VersionConflict: It has another version, or is gone.
+            VersionConflict: The stored record has another version, or is gone.
         """
         ...
 
 
 class SessionJobs(Protocol):
-    """Hears of a session's end, for the jobs that run in it."""
+    """Notes how jobs end when their session ends."""
 
     async def note_ends(self, session: Session) -> None:
-        """Asks the pod, within a few seconds, how jobs have ended. Raises nothing."""
+        """Asks the pod, for a few seconds at most, how jobs have ended, and stores that. Raises nothing."""
         ...
 
     async def conclude(self, session: Session) -> None:
-        """Notes of jobs whose end nobody knows that they are lost. Asks no pod."""
+        """Stores that the session's jobs without a known end are lost. Asks no pod."""
         ...
 
 
@@ -128,14 +131,17 @@ class SessionCredentials(Protocol):
     """Knows which credential files a new session gets."""
 
     async def names(self, owner: Person, choice: tuple[str, ...] | None) -> tuple[str, ...]:
-        """The files that the pod mounts: of those that there are, the chosen ones. None when nobody can look.
+        """Names of the credential files that the pod mounts: those of the owner's files that are chosen.
 
         Args:
-            owner: Whose session it is.
-            choice: The only ones that may get into it; None: all.
+            owner: The session's owner.
+            choice: Names of the only files that may get into the session; None: all.
+
+        Returns:
+            The names; empty also when the credentials cannot be read.
 
         Raises:
-            Conflict: They belong to somebody else who had this address (reason ``OWNER_CHANGED``).
+            Conflict: The credentials belong to an earlier holder of this address (reason ``OWNER_CHANGED``).
         """
         ...
 
@@ -143,12 +149,12 @@ class SessionCredentials(Protocol):
 class PodRuntime(Protocol):
     """Runs session pods and commands in them.
 
-    Every method raises ``ClusterUnavailable`` or ``ConnectionFailed`` when the cluster
-    is not reached. The pod's name and namespace are the session's.
+    Every method raises ``ClusterUnavailable`` or ``ConnectionFailed`` when the cluster is not reached. The
+    session has the pod's name and namespace.
     """
 
     async def connect(self) -> ConnectionInfo:
-        """Connects, if that has not happened yet, and says how."""
+        """Connects, unless that has happened already, and returns the connection's description."""
         ...
 
     async def create(self, session: Session) -> str:
@@ -158,7 +164,7 @@ class PodRuntime(Protocol):
             The position (resourceVersion) from which ``wait_ready`` watches.
 
         Raises:
-            SessionStartFailed: Kubernetes refuses the pod (pod security, invalid).
+            SessionStartFailed: Kubernetes refuses the pod (for its pod security, or as invalid).
             TooManyRequests: The namespace's quota is used up.
         """
         ...
@@ -167,22 +173,25 @@ class PodRuntime(Protocol):
         """Watches until the pod is ready, has failed or is gone, or the time is over.
 
         Args:
-            session: Whose pod.
-            timeout_seconds: Longest wait; 0 looks once.
-            since: What ``create`` returned; empty: look first, then watch.
+            session: The pod's session.
+            timeout_seconds: Longest wait; 0: look once.
+            since: The position that ``create`` returned; empty: look first, then watch.
+
+        Returns:
+            The pod's last known status.
         """
         ...
 
     async def status(self, session: Session) -> PodStatus:
-        """What the pod is now."""
+        """The pod's status now."""
         ...
 
     async def delete(self, session: Session, timeout_seconds: float) -> bool:
         """Deletes the pod and watches until it is gone or the time is over.
 
         Args:
-            session: Whose pod.
-            timeout_seconds: Longest wait; with 0 only an absent pod is known to be gone.
+            session: The pod's session.
+            timeout_seconds: Longest wait; with 0, only a pod that was absent before counts as gone.
 
         Returns:
             Whether the pod is gone. An absent pod is gone.

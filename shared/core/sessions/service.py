@@ -1,8 +1,8 @@
 """The use cases of sessions: create, get, list, delete, run a command.
 
-Order of writes on create: the document first (pending, with the pod's name), then the
-pod, then running. A crash between any two leaves a document from which cleanup
-finishes or undoes the work.
+Order of writes on create: first the document (pending, with the pod's name), then the pod, then the
+document again (running). A crash between any two of them leaves a document from which cleanup finishes
+or undoes the work.
 """
 
 from __future__ import annotations
@@ -38,21 +38,21 @@ _UNDO_SECONDS = 3.0
 
 
 class SessionService(SessionDeletion):
-    """Everything that callers do to sessions. For a caller, others' sessions do not exist.
+    """Everything that callers do to sessions. To a caller, other people's sessions do not exist.
 
     Args:
         store: Keeps the sessions.
-        places: Where new sessions may be: ids of connections with what runs pods there. Each but the last
-            is passed over when it does not answer.
+        places: Where new sessions may be: ids of connections, in order of preference, each with the runtime
+            of its pods. A place that does not answer is skipped, except the last one.
         access: Finds a caller's sessions.
         states: Moves sessions through their states.
-        jobs: Told when a session's pod is deleted.
-        credentials: Says which credentials a new session gets at the first of these places.
+        jobs: Notes how the jobs of a deleted session end.
+        credentials: Says which credentials a new session at the first of ``places`` gets.
         clock: The time of day.
-        audit: Told of every act.
+        audit: Records every act.
         namespace: Namespace of new pods.
-        slots: Bounds the commands at once in one session.
-        limit: Most live sessions of one owner.
+        slots: Limits the commands at once in one session.
+        limit: Maximum number of live sessions of one owner.
     """
 
     def __init__(
@@ -80,12 +80,13 @@ class SessionService(SessionDeletion):
         self._limit = limit
 
     async def create(self, owner: Person, new: NewSession, session_id: str | None = None) -> Session:
-        """Creates a session and waits for it.
+        """Creates a session and waits until its pod is ready.
 
         Args:
             owner: The caller.
-            new: What is asked for.
-            session_id: The id to use, when a repeated request goes on with an earlier one's.
+            new: The session that the caller asks for.
+            session_id: The session's id, when a repeated request goes on with an earlier request's; None:
+                a new id.
 
         Returns:
             The session: running, or pending when it is not ready after ``new.wait_seconds``.
@@ -95,7 +96,8 @@ class SessionService(SessionDeletion):
             TooManyRequests: The owner has as many sessions as he may have, or the namespace's quota
                 is used up.
             ClusterUnavailable: The cluster is not reached; nothing is left behind.
-            OnAnotherCluster: An earlier request made it on a cluster that is not seen now.
+            OnAnotherCluster: An earlier request created the session on a cluster that this instance does
+                not see now.
             Conflict: The session was deleted meanwhile.
         """
         try:
@@ -109,14 +111,14 @@ class SessionService(SessionDeletion):
             if session.state is SessionState.FAILED:
                 raise SessionStartFailed(session.reason or "the pod cannot start", session=session.id)
             if session.state is not SessionState.PENDING:
-                # Who created it may have died before he recorded it.
+                # The request that created it may have died before it wrote the audit record.
                 await self._audit.record(session, owner, "session.create", session.state)
                 return session
             position = await self._pods.create(session)
             status = await self._pods.wait_ready(session, new.wait_seconds, position)
             session = await self._states.settle(session, status)
         except GamguiError as error:
-            if not isinstance(error, OnAnotherCluster):  # how it is there, nobody here knows
+            if not isinstance(error, OnAnotherCluster):  # its state there is not known here
                 await self._fail(session, error)
             await self._audit.record(session, owner, "session.create", error.reason)
             raise
@@ -132,16 +134,16 @@ class SessionService(SessionDeletion):
                 session=session.id,
                 state=session.state,
             )
-        # Who deleted it may have looked for the pod before it was made.
+        # The delete request may have looked for the pod before the pod was created.
         raise Conflict(
             "the session was deleted while it started", reason=Reason.SESSION_DELETED, session=session.id
         )
 
     async def get(self, caller: Person, session_id: str) -> Session:
-        """The session, with what its pod says now: for its owner or an administrator.
+        """The session with its pod's current status, for its owner or an administrator.
 
         Raises:
-            NotFound: Absent, or another owner's.
+            NotFound: The session is absent, or another owner's and the caller is no administrator.
         """
         session = await self._access.visible(caller, session_id)
         if not session.of(caller):
@@ -151,18 +153,18 @@ class SessionService(SessionDeletion):
     async def list_sessions(
         self, caller: Person, *, owner: str, state: SessionState | None, limit: int, after: Cursor | None
     ) -> tuple[Sequence[Session], Cursor | None]:
-        """A page of an owner's sessions, newest first, and where the next one begins.
+        """A page of an owner's sessions, newest first, and where the next page begins.
 
         Args:
-            caller: Who asks.
-            owner: E-mail address of whose sessions: the caller's own; as an administrator also another's,
-                or ``EVERYBODY``.
-            state: Only those in this state.
-            limit: Most of them.
-            after: Where the page before ended.
+            caller: The caller.
+            owner: E-mail address of the sessions' owner: the caller's own; for an administrator also
+                another person's, or ``EVERYBODY``.
+            state: Only sessions in this state; None: in any state.
+            limit: Maximum number of sessions.
+            after: Where the previous page ended; None: the first page.
 
         Returns:
-            At most ``limit`` sessions, and None when there are no more.
+            At most ``limit`` sessions, and the cursor for the next page; None when there are no more.
 
         Raises:
             PermissionDenied: The caller is no administrator.
@@ -180,13 +182,16 @@ class SessionService(SessionDeletion):
     async def execute(
         self, owner: Person, session_id: str, command: Command
     ) -> AsyncGenerator[ExecEvent, None]:
-        """Runs a command in the session. The last event is an ``Exit``.
+        """Runs a command in the session.
+
+        Yields:
+            The command's events; the last one is an ``Exit``.
 
         Raises:
-            NotFound: Absent, another owner's, or without a running pod.
+            NotFound: The session is absent, another owner's, or without a running pod.
             Conflict: The session is not running.
             InvalidRequest: The command is too long.
-            TooManyRequests: Too many commands run in it already.
+            TooManyRequests: Too many commands run in the session already.
         """
         session = await self._access.running(owner, session_id)
         variables.require_room(command.argv, command.workdir, command.env)
@@ -211,11 +216,11 @@ class SessionService(SessionDeletion):
                     act.detail |= evidence.of_input()
 
     async def _place(self) -> str:
-        """The connection by which a new session is made."""
+        """The id of the connection by which a new session is created."""
         *preferred, last = self._places
         for connection in preferred:
             try:
-                await self._places[connection].ping()  # to be connected says only that the cluster is known
+                await self._places[connection].ping()  # connect() alone does not show that it answers
             except GamguiError:
                 log.warning(
                     "no cluster is reachable: SESSION_FALLBACK makes a virtual session", exc_info=True
@@ -227,7 +232,7 @@ class SessionService(SessionDeletion):
     async def _document(self, owner: Person, new: NewSession, session_id: str, connection: str) -> Session:
         now = self._clock.now()
         info = await self._places[connection].connect()
-        # A virtual session that stands in for one on a cluster has none: they are on the cluster.
+        # A virtual session that stands in for a session on a cluster has none: the files are on the cluster.
         first = connection == next(iter(self._places))
         has = await self._credentials.names(owner, new.credentials) if first else ()
         session = Session(
@@ -262,7 +267,7 @@ class SessionService(SessionDeletion):
             return existing
 
     async def _fail(self, session: Session, error: GamguiError) -> None:
-        """A create that failed leaves a failed session and no pod, as far as both can be reached."""
+        """After a failed create: fails the session and deletes the pod, as far as both can be reached."""
         with contextlib.suppress(GamguiError):
             await self._states.move(session, SessionState.FAILED, f"{error.reason}: {error.detail}")
         with contextlib.suppress(GamguiError, TimeoutError):

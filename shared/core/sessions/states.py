@@ -1,4 +1,4 @@
-"""Stored sessions change state by compare-and-set, to what their pods say."""
+"""Changes of stored sessions' states: each is a compare-and-set, and most follow what the pod says."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class SessionStates:
     Args:
         store: Keeps the sessions.
         clock: The time of day.
-        retention: How long a deleted session can still be seen.
+        retention: How long a session can still be seen after its end.
     """
 
     def __init__(self, store: SessionStore, clock: Clock, retention: timedelta) -> None:
@@ -28,13 +28,20 @@ class SessionStates:
         self._retention = retention
 
     async def observe(self, session: Session, status: PodStatus) -> Session:
-        """What somebody learns who only looks: a pod may be absent because it is just being made."""
+        """Does what ``settle`` does, but ignores an absent pod that may just be being created.
+
+        It is for callers who only look at a session.
+        """
         if status.phase is PodPhase.GONE and self._may_be_in_the_making(session):
             return session
         return await self.settle(session, status)
 
     async def settle(self, session: Session, status: PodStatus) -> Session:
-        """Brings the stored session to what its pod says."""
+        """Brings the stored session into the state that its pod's status implies.
+
+        Returns:
+            The session. A pending session has the pod's current reason, which is not stored.
+        """
         target = session.state
         if session.state is SessionState.DELETING:
             target = SessionState.DELETED if status.phase is PodPhase.GONE else target
@@ -49,23 +56,23 @@ class SessionStates:
         return await self.move(session, target, status.reason)
 
     def _may_be_in_the_making(self, session: Session) -> bool:
-        """Whether another instance may be between the document and the pod."""
+        """Whether another request may have stored the session and not created its pod yet."""
         age = self._clock.now() - session.created_at
         return session.state is SessionState.PENDING and age.total_seconds() < UNFINISHED_SECONDS
 
     async def move_exactly(
         self, session: Session, state: SessionState, reason: str | None, may_be_left: tuple[str, ...] = ()
     ) -> Session:
-        """A compare-and-set of this very version to another state.
+        """Moves the session to another state if its stored version is still the given one.
 
         Args:
             session: The session.
             state: The state to go to.
             reason: As in ``Session.to``.
-            may_be_left: What of it may still be on a cluster; see ``Session``.
+            may_be_left: Objects that may be left on a cluster; see ``Session``.
 
         Raises:
-            VersionConflict: It was changed meanwhile.
+            VersionConflict: The session was changed meanwhile.
         """
         moved = dataclasses.replace(self._changed(session, state, reason), may_be_left=may_be_left)
         return await self._store.update(moved)
@@ -73,7 +80,11 @@ class SessionStates:
     async def move(
         self, session: Session, state: SessionState, reason: str | None, may_be_left: tuple[str, ...] = ()
     ) -> Session:
-        """As ``move_exactly``, but who was faster wins, and we go on from there."""
+        """Moves the session as ``move_exactly`` does, from the version that is stored now.
+
+        If another writer was faster and the session is in the state already, or can no longer go there,
+        its change stays and the stored session is returned.
+        """
 
         async def read() -> Session:
             current = await self._store.get(session.id)

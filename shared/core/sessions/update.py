@@ -1,4 +1,4 @@
-"""What keeps a session as its owner wants it: a sign of life, another name, a longer time."""
+"""The use cases of changing a live session: a keepalive, another name or labels, another lifetime."""
 
 from __future__ import annotations
 
@@ -21,11 +21,13 @@ from shared.reasons import Reason
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Changes:
-    """What a caller wants otherwise, checked; None stays as it is.
+    """The changes that a caller wants, checked. A field that is None stays as it is.
 
     Attributes:
-        labels: All of them.
+        name: The new name; empty: the session's id.
+        labels: All labels of the session from now on.
         ttl_seconds: Life of the session from its creation on.
+        idle_seconds: Time without work after which cleanup may delete the session.
     """
 
     name: str | None = None
@@ -35,10 +37,10 @@ class Changes:
 
 
 def etag_of(session: Session) -> str:
-    """The entity tag of what of a session can be changed by its owner (RFC 9110, section 8.8.3).
+    """The entity tag of those fields of a session that its owner can change (RFC 9110, section 8.8.3).
 
-    Other things about it - its state, its last use - change by themselves, and do not make a
-    change that was decided on before them a mistake.
+    Other fields, such as its state and its last use, change without the owner. Such a change is no reason
+    to refuse what the owner decided before it.
     """
     facts = [session.name, dict(session.labels), session.expires_at.isoformat(), session.idle_seconds]
     text = json.dumps([session.id, *facts], sort_keys=True, ensure_ascii=False)
@@ -46,12 +48,12 @@ def etag_of(session: Session) -> str:
 
 
 class SessionUpkeep:
-    """Changes live sessions. For a caller, others' sessions do not exist.
+    """Changes live sessions. To a caller, other people's sessions do not exist.
 
     Args:
         store: Keeps the sessions.
         access: Finds a caller's sessions.
-        audit: Told of every change.
+        audit: Records every change, except a keepalive.
         clock: The time of day.
     """
 
@@ -62,11 +64,11 @@ class SessionUpkeep:
         self._clock = clock
 
     async def keepalive(self, owner: Person, session_id: str) -> Session:
-        """Begins the session's idle time anew; its end stays where it is.
+        """Restarts the session's idle time; its ``expires_at`` stays the same.
 
         Raises:
-            NotFound: Absent, or another owner's.
-            Conflict: It is over (reason ``SESSION_NOT_RUNNING``).
+            NotFound: The session is absent, or another owner's.
+            Conflict: The session is over (reason ``SESSION_NOT_RUNNING``).
         """
         return await self._change(owner, session_id, lambda session: session.used(self._clock.now()))
 
@@ -78,14 +80,14 @@ class SessionUpkeep:
         Args:
             owner: The caller.
             session_id: The session.
-            changes: What is to be otherwise.
-            etags: The session must have one of these; none: whatever it is.
+            changes: The changes.
+            etags: Entity tags of which the session must have one; empty: any entity tag is right.
 
         Raises:
-            NotFound: Absent, or another owner's.
-            Conflict: It is over (reason ``SESSION_NOT_RUNNING``).
-            PreconditionFailed: It was changed since the caller saw it (reason ``ETAG_MISMATCH``).
-            InvalidRequest: It would be over at once.
+            NotFound: The session is absent, or another owner's.
+            Conflict: The session is over (reason ``SESSION_NOT_RUNNING``).
+            PreconditionFailed: The session was changed since the caller saw it (reason ``ETAG_MISMATCH``).
+            InvalidRequest: With the new lifetime, the session would be over already.
         """
 
         def wanted(session: Session) -> Session:

@@ -1,7 +1,7 @@
-"""Environment variables: how much of them there may be, and which of them a command gets.
+"""Environment variables: how long they may be, and which of them a command gets.
 
-A session's variables may be secrets, and what is in a pod's spec is in the API server's log. So
-they stay in the session's document and go with each command to its pod, as do a command's own.
+A session's variables may be secrets, and the API server's log shows a pod's spec. So the variables stay in
+the session's document, and each command takes them to the pod together with its own variables.
 """
 
 from __future__ import annotations
@@ -12,21 +12,21 @@ from shared.errors import InvalidRequest
 from shared.reasons import Reason
 
 MAX_SESSION_BYTES = 64 * 1024
-"""Names and values of a session, in UTF-8. A Firestore document may have 1 MiB."""
+"""Maximum size of a session's names and values together, in UTF-8. A Firestore document may have 1 MiB."""
 
 MAX_COMMAND_BYTES = 96 * 1024
-"""A command's arguments, folder and variables of its own, in UTF-8, each with its end.
+"""Maximum size of a command's arguments, folder and own variables together, in UTF-8, each with its NUL byte.
 
-No single one is longer than Linux takes (128 KiB, MAX_ARG_STRLEN, execve(2)). The session's
-variables do not count: whatever a session has, its commands have the same room.
+So no single argument exceeds the limit of Linux (128 KiB, MAX_ARG_STRLEN, execve(2)). The session's
+variables do not count, so that all commands have the same room.
 """
 
 OURS = frozenset({"HOME", "GAMCFGDIR"})
-"""Where a session's credentials are copied to. Only a single command may have others."""
+"""The variables with the folders of a session's credentials. A command may override them, a session not."""
 
 
 def require_session_room(env: Mapping[str, str]) -> None:
-    """Refuses variables of a session that are too many or too long.
+    """Refuses a session's variables if they are too long together.
 
     Raises:
         InvalidRequest: They are longer than ``MAX_SESSION_BYTES`` (reason ``FIELD_TOO_LONG``).
@@ -45,11 +45,11 @@ def require_room(argv: Sequence[str], workdir: str, env: Mapping[str, str]) -> N
 
     Args:
         argv: Program and arguments.
-        workdir: The folder.
-        env: Variables of this command, without its session's.
+        workdir: The folder in which the command runs.
+        env: The command's own variables, without its session's.
 
     Raises:
-        InvalidRequest: They are longer than ``MAX_COMMAND_BYTES`` (reason ``COMMAND_TOO_LONG``).
+        InvalidRequest: These are longer than ``MAX_COMMAND_BYTES`` together (reason ``COMMAND_TOO_LONG``).
     """
     words = (*argv, workdir, *env, *env.values())
     if sum(len(word.encode()) + 1 for word in words) > MAX_COMMAND_BYTES:
@@ -61,5 +61,5 @@ def require_room(argv: Sequence[str], workdir: str, env: Mapping[str, str]) -> N
 
 
 def of_command(session: Mapping[str, str], command: Mapping[str, str]) -> Mapping[str, str]:
-    """The variables of a command: its own win over its session's."""
+    """All variables of a command: its own take precedence over its session's, which never set ``OURS``."""
     return {**{name: value for name, value in session.items() if name not in OURS}, **command}

@@ -274,7 +274,7 @@ class KubeApi:
                 raise self._unreachable(connection, error) from error
 
     def _unreachable(self, connection: Connection, error: Exception) -> ClusterUnavailable:
-        """The error; drops the connection too, as the endpoint or its certificate may have changed."""
+        """Drops the connection, as the endpoint or its certificate may have changed; returns the error."""
         self._connector.invalidate(connection)
         reason = (
             Reason.CLUSTER_CERTIFICATE

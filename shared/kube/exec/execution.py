@@ -163,7 +163,7 @@ class Execution:
     async def _end(self, status: Exit | None, life: SocketLifetime) -> Exit:
         """The one result of the command, made of the status, if there was one, and of what else is known."""
         if life.lost is None and may_be_lost(status) and not (life.timed_out or life.interrupted):
-            # Deletion, eviction and OOM end a command by a signal or without a status; the pod's status tells.
+            # Deletion, eviction and OOM end a command by a signal or without a status: the pod tells it.
             await life.ask_whether_lost()
         return verdict(
             status,

@@ -1,4 +1,4 @@
-"""One exec's WebSocket: it bounds frames, lets other tasks run and closes in time, whatever the peer sends."""
+"""One exec's WebSocket: whatever the peer sends, it bounds frames, lets other tasks run and ends in time."""
 
 from __future__ import annotations
 

@@ -122,7 +122,7 @@ class Entry:
     async def _admit(
         self, connection: HTTPConnection, told: RequestLog
     ) -> tuple[AnyRoute, Mapping[str, str], Person]:
-        """Finds the route, and verifies the caller and the caller's rate; gives route, parameters, caller."""
+        """Finds the route, verifies the caller and checks the rate; returns route, parameters and caller."""
         application = self._app()
         logs.configure(application.platform)
         told.trace(application.telemetry)

@@ -1,7 +1,7 @@
 """Which cluster is behind a connection: the adapter behind ``Cluster``.
 
-A cluster has no name of its own. What stands for it is the uid of its namespace ``kube-system``, and
-where that may not be read, the uid of the namespace of the sessions.
+A cluster has no name of its own. The uid of its namespace ``kube-system`` stands for it; where that
+namespace may not be read, the uid of the sessions' namespace does.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ _UID = re.compile(r"[0-9A-Za-z-]{1,64}")
 _NOT_READABLE = (403, 404)
 _TRIES = 8
 _NOTED_AGAIN = timedelta(days=1)
-"""The document's time is brought up to date so often, by whoever connects."""
+"""A process that connects brings the document's time up to date when it is older than this."""
 
 _ASKED_AGAIN_SECONDS = 60.0
-"""Where neither may be read, somebody may just be about to allow it."""
+"""When to ask again if neither namespace may be read: somebody may just be about to allow it."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Met:
-    """What was learned of the cluster behind one connection."""
+    """What was learned of the cluster behind one connection. ``asked_at`` is the event loop's time."""
 
     connection: Connection
     identity: ClusterIdentity
@@ -43,7 +43,7 @@ class _Met:
     asked_at: float
 
     def stands(self, connection: Connection, now: float) -> bool:
-        """Whether it need not be asked again."""
+        """Whether this still holds for the connection, so that the cluster need not be asked again."""
         lasts = bool(self.identity.texts) or now < self.asked_at + _ASKED_AGAIN_SECONDS
         return self.connection is connection and lasts
 
@@ -52,11 +52,11 @@ class KubernetesCluster:
     """Asks a cluster who it is, once per connection. Belongs to one event loop.
 
     Args:
-        connection_id: Of the connection that ``api`` has.
+        connection_id: Id of the connection that ``api`` has.
         api: The cluster.
-        namespace: Of the sessions.
-        connections: Takes what was met, for those who have no rights in the cluster, and remembers it
-            for the time when other rights show another uid of the same cluster.
+        namespace: Namespace of the sessions.
+        connections: Stores the identities that were met: for processes without rights in the cluster,
+            and for the time when other rights show another uid of the same cluster.
         clock: The time of day.
     """
 
@@ -92,16 +92,16 @@ class KubernetesCluster:
             task = asyncio.create_task(self._ask(connection))
             self._asking = (connection, task)
             task.add_done_callback(self._asked)
-        # Whoever asked first may go away; the others still wait for the answer.
+        # The caller that asked first may go away; the others still wait for the answer.
         self._known = await asyncio.shield(self._asking[1])
         return self._known
 
     async def _ask(self, connection: Connection) -> _Met:
         asked_at = asyncio.get_running_loop().time()
-        # Both are asked, though one would do: who knows both is not at a loss when a right is taken away.
+        # Both are asked, though one would do: with both known, one right can be lost without harm.
         asking = (self._uid("kube-system"), self._uid(self._namespace))
         uids: list[str] = []
-        for answer in await asyncio.gather(*asking, return_exceptions=True):  # none goes on behind the other
+        for answer in await asyncio.gather(*asking, return_exceptions=True):  # neither outlives the other
             if isinstance(answer, BaseException):
                 raise answer
             uids.append(answer)
@@ -127,7 +127,7 @@ class KubernetesCluster:
         return uid
 
     async def _noted(self, cluster: str, identity: ClusterIdentity) -> tuple[ClusterIdentity, ...]:
-        """All that was ever met by this connection; its document holds this cluster from now on."""
+        """Notes the cluster in the connection's document; returns all identities that it ever met."""
 
         async def note(known: KnownConnection | None) -> tuple[ClusterIdentity, ...]:
             now = self._clock.now()
@@ -143,4 +143,4 @@ class KubernetesCluster:
         if self._asking is not None and self._asking[1] is task:
             self._asking = None
         if not task.cancelled():
-            task.exception()  # counts as seen, should every waiter be gone
+            task.exception()  # marks the exception as seen, in case every waiter is gone

@@ -1,4 +1,4 @@
-"""What the main.py of a function is made of."""
+"""The names that the main.py of a function needs."""
 
 from __future__ import annotations
 

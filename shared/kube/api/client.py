@@ -28,9 +28,9 @@ Params: TypeAlias = Sequence[tuple[str, str]]
 
 _CONNECT_SECONDS = 10.0
 _UPGRADE_SECONDS = 20.0
-"""aiohttp's own limit is five minutes."""
+"""Longest time for an upgrade to WebSocket; aiohttp's own limit is five minutes."""
 _RETRY_SECONDS = 6.0
-"""A fault that lasts longer is the caller's to know: people wait for the answer."""
+"""The caller is told of a fault that lasts longer, because people wait for the answer."""
 WATCH_STALL_SECONDS = 10.0
 
 
@@ -42,7 +42,7 @@ class Connector(Protocol):
         ...
 
     def invalidate(self, connection: Connection) -> None:
-        """The connection failed: look it up again next time."""
+        """Drops a connection that failed: it is looked up again next time."""
         ...
 
 
@@ -50,8 +50,8 @@ class KubeApi:
     """Talks to one cluster. Must be used on one event loop.
 
     Args:
-        connector: Gives the connection; told when it fails.
-        telemetry: Told of each request.
+        connector: Gives the connection, and is told when it fails.
+        telemetry: Is told of each request.
     """
 
     def __init__(self, connector: Connector, telemetry: Telemetry = SILENT) -> None:
@@ -79,24 +79,24 @@ class KubeApi:
         idempotent: bool | None = None,
         timeout_seconds: float = 20.0,
     ) -> JsonObject:
-        """One request, repeated while that is safe and of use.
+        """Sends one request, and repeats it while that is safe and of use.
 
         Args:
             method: HTTP method.
             path: Path below the server's URL.
             params: Query parameters.
             body: Object to send.
-            content_type: Of the body; PATCH has several.
-            accept: In what form the answer is preferred, before plain JSON.
+            content_type: Media type of the body; PATCH has several.
+            accept: Media type of the answer that is preferred to plain JSON; empty: none.
             idempotent: Whether a repetition is safe; by default all but POST and PATCH.
-            timeout_seconds: For everything, repetitions and waits included.
+            timeout_seconds: Longest time for everything, repetitions and waits included.
 
         Returns:
             The object answered.
 
         Raises:
-            ApiError: The API refused.
-            ClusterUnavailable: It was not reached in time.
+            ApiError: The API refused the request.
+            ClusterUnavailable: The API did not answer in time.
         """
         safe = idempotent if idempotent is not None else method not in ("POST", "PATCH")
         attempts = stamina.retry_context(
@@ -125,7 +125,7 @@ class KubeApi:
     async def watch(
         self, path: str, *, params: Params, timeout_seconds: float
     ) -> AsyncGenerator[tuple[str, JsonObject], None]:
-        """Events of a watch until the server or the time ends it.
+        """The events of a watch, until the server or the time ends it.
 
         Args:
             path: Path of the collection.
@@ -137,8 +137,8 @@ class KubeApi:
             Type and object of each event. Bookmarks are left out.
 
         Raises:
-            ApiError: Refused, or an ERROR event (410 Expired: start over from a get).
-            ClusterUnavailable: Not reached, or the stream broke.
+            ApiError: The API refused, or sent an ERROR event (410 Expired: start over from a get).
+            ClusterUnavailable: The API was not reached, or the stream broke.
         """
         seconds = max(1, round(timeout_seconds))
         query = [*params, ("watch", "1"), ("timeoutSeconds", str(seconds)), ("allowWatchBookmarks", "true")]
@@ -168,8 +168,8 @@ class KubeApi:
             max_message_bytes: A longer message ends the connection before it is read.
 
         Raises:
-            ApiError: The API refused the upgrade. Its body is not known (aiohttp drops it).
-            ClusterUnavailable: Not reached.
+            ApiError: The API refused the upgrade. The answer's body is not known (aiohttp drops it).
+            ClusterUnavailable: The API was not reached.
         """
         with self._telemetry.kubernetes("GET", path):
             return await self._upgrade(path, params, protocols, max_message_bytes)
@@ -210,8 +210,8 @@ class KubeApi:
     async def _open(self) -> tuple[aiohttp.ClientSession, Connection]:
         connection = await self._connector.connection()
         if self._session is None:
-            # One for all connections, one after the other: address, TLS and proxy are each request's own.
-            # While a cluster is away each try looks a connection up, and streams over old ones may live.
+            # One session serves each connection in turn, as address, TLS and proxy belong to the request:
+            # while a cluster is away each try looks a connection up, and streams over old ones may live.
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=60), auto_decompress=True
             )
@@ -223,7 +223,7 @@ class KubeApi:
         timeout = aiohttp.ClientTimeout(sock_connect=_CONNECT_SECONDS)
         with self._telemetry.kubernetes(method, path):
             answer: Any = None
-            # A broken or foreign answer is no reason: it holds the text, which may be a Secret's.
+            # The error of a broken or foreign answer is dropped: it holds the text, which may be a Secret's.
             with contextlib.suppress(aiohttp.ClientError, ValueError):
                 async with self._send(method, path, params, body, content_type, timeout, accept) as response:
                     answer = await object_of(response)
@@ -245,7 +245,7 @@ class KubeApi:
         session, connection = await self._open()
         data = None if body is None else json.dumps(body).encode()
         for refresh in (False, True):
-            # Not on an upgrade: the exec subresource answers 406 to it.
+            # An upgrade must not have this header: the exec subresource answers 406 to it.
             accepted = ", ".join(part for part in (accept, "application/json") if part)
             headers = {"Accept": accepted, **await _headers(connection, refresh=refresh)}
             if data is not None and content_type:
@@ -274,7 +274,7 @@ class KubeApi:
                 raise self._unreachable(connection, error) from error
 
     def _unreachable(self, connection: Connection, error: Exception) -> ClusterUnavailable:
-        """Has the connection looked up again: the endpoint or its certificate may have changed."""
+        """Drops the connection, as the endpoint or its certificate may have changed; returns the error."""
         self._connector.invalidate(connection)
         reason = (
             Reason.CLUSTER_CERTIFICATE

@@ -11,13 +11,13 @@ class Credentials(Protocol):
     """What to show the API server."""
 
     async def authorization(self, *, refresh: bool = False) -> str | None:
-        """The value of the Authorization header, None when the client certificate says it all.
+        """The value of the Authorization header; None when the client certificate suffices.
 
         Args:
-            refresh: The server refused the last one (401): get a new one.
+            refresh: The server refused the last value (401): get a new one.
 
         Raises:
-            ConnectionFailed: No credentials can be had; says why and what to do.
+            ConnectionFailed: No credentials can be had; the error says why and what to do.
         """
         ...
 
@@ -27,10 +27,11 @@ class Connection:
     """A cluster that can be talked to.
 
     Attributes:
-        method: Source it came from: ``gke``, ``kubeconfig-base64``, ``kubeconfig``,
+        method: Source of the connection: ``gke``, ``kubeconfig-base64``, ``kubeconfig``,
             ``in-cluster`` or ``home-kubeconfig``.
         cluster: Name for people: GKE's resource name or the kubeconfig's cluster name.
         server: Base URL of the API server, without a trailing slash.
+        credentials: What to show the API server.
         ssl_context: Trust and client certificate; None for plain HTTP.
         server_hostname: Name to verify in the server's certificate when it is not the URL's.
         proxy: URL of an HTTP proxy to reach the server by.

@@ -17,17 +17,17 @@ MAX_OBJECT_BYTES = 16 * 1024 * 1024
 TOO_LARGE = Reason.CLUSTER_ANSWER_TOO_LARGE
 
 _MAX_REFUSAL_BYTES = 64 * 1024
-"""A refusal is a Status object, which says in a few KiB why; a proxy's page in its place may be long."""
+"""Most that is read of a refusal: a Status object has a few KiB, but a proxy's page may be long."""
 
 
 async def refusal_of(response: aiohttp.ClientResponse) -> Any:
-    """A refusal's body: decoded JSON, or the beginning of what is no JSON.
+    """A refusal's body: decoded JSON, or the beginning of a text that is not JSON.
 
     Raises:
         aiohttp.ClientError: The connection broke.
     """
     body = bytearray()
-    # Not read(), which gives whatever has come already: a long refusal comes in several pieces.
+    # read() would give only what has come already, and a long refusal comes in several pieces.
     async for chunk in response.content.iter_any():
         body += chunk
         if len(body) >= _MAX_REFUSAL_BYTES:
@@ -43,8 +43,8 @@ async def object_of(response: aiohttp.ClientResponse) -> Any:
     """An answer's body as decoded JSON.
 
     Raises:
-        ClusterUnavailable: It is longer than an object may be; no more of it is read.
-        ValueError: It is no JSON.
+        ClusterUnavailable: The body is longer than an object may be; no more of it is read.
+        ValueError: The body is not JSON.
         aiohttp.ClientError: The connection broke.
     """
     body = bytearray()
@@ -56,9 +56,9 @@ async def object_of(response: aiohttp.ClientResponse) -> Any:
 
 
 async def lines(content: aiohttp.StreamReader) -> AsyncGenerator[bytes, None]:
-    """Lines of any length up to the bound; aiohttp's own iteration stops at 64 KiB.
+    """Lines of up to ``MAX_OBJECT_BYTES``; aiohttp's own iteration stops at 64 KiB.
 
-    Takes time in proportion to what comes, in pieces of whatever size.
+    The time is proportional to the bytes that come, whatever the size of their pieces.
 
     Raises:
         ClusterUnavailable: A line is longer than an object may be; no more of it is read.
@@ -78,7 +78,7 @@ def decoded(text: str | bytes | bytearray) -> Any:
     """JSON as an object.
 
     Raises:
-        ValueError: It is none, or nested too deeply.
+        ValueError: The text is not JSON, or is nested too deeply.
     """
     try:
         return json.loads(text)
@@ -87,7 +87,7 @@ def decoded(text: str | bytes | bytearray) -> Any:
 
 
 def _too_large() -> ClusterUnavailable:
-    """An answer that is none of the Kubernetes API's. To repeat the request would bring the same."""
+    """The error for an answer that cannot be the Kubernetes API's. A repeated request would get the same."""
     return ClusterUnavailable(
         f"the Kubernetes API, or what stands in its place, answered more than {MAX_OBJECT_BYTES >> 20} MiB",
         reason=TOO_LARGE,

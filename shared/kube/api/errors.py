@@ -1,4 +1,4 @@
-"""What the Kubernetes API answered when it did not do what it was asked."""
+"""Refusals of the Kubernetes API, and their messages as callers may see them."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ _MAX_MESSAGE = 500
 
 
 def public_message(message: str) -> str:
-    """A message of Kubernetes as it may leave: without addresses, at most 500 characters."""
+    """A message of Kubernetes as callers may see it: without addresses, at most 500 characters."""
     text = " ".join(_ADDRESS.sub("<address>", message).split())
     return text if len(text) <= _MAX_MESSAGE else text[: _MAX_MESSAGE - 1] + "…"
 
 
 class ApiError(ClusterUnavailable):
-    """An answer with a status of 400 or above, as the ``Status`` object tells it.
+    """An answer with an HTTP status of 300 or above, as its ``Status`` object describes it.
 
-    Where no code of ours expects it, it reaches the caller as 503: something is wrong
-    between us and the cluster, e.g. a missing role.
+    If no code of ours expects the error, it reaches the caller as 503: something is wrong
+    between us and the cluster, e.g. a role is missing.
 
     Attributes:
         code: HTTP status.
         kubernetes_reason: ``Status.reason``: NotFound, AlreadyExists, Forbidden, ...
         message: ``Status.message``, unabridged: for decisions and the log, not for callers.
-        continue_token: With 410, how a list goes on whose pages have expired; mostly empty.
+        continue_token: With 410, the token to go on with in a list whose pages have expired; else empty.
     """
 
     default_reason = Reason.CLUSTER_REFUSED
@@ -52,7 +52,7 @@ class ApiError(ClusterUnavailable):
 
     @classmethod
     def from_answer(cls, code: int, body: Any, headers: Mapping[str, str]) -> ApiError:
-        """Reads a ``Status`` object, or whatever stands in its place.
+        """Reads a ``Status`` object, or what another server answered in its place.
 
         Args:
             code: HTTP status of the answer.

@@ -1,8 +1,8 @@
 """The objects of Kubernetes that we read, as far as we read them.
 
 Every field may be absent, and a list may be null: the API leaves out what is empty
-(https://kubernetes.io/docs/reference/generated/kubernetes-api/v1.36/). Whoever stands in the API's place
-may send anything, so what is decided on is looked at where it is read.
+(https://kubernetes.io/docs/reference/generated/kubernetes-api/v1.36/). A server in the API's place may
+send anything, so code that decides something by a value checks the value where it reads it.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class ObjectList(TypedDict, Generic[_Item], total=False):
 
 
 class Words(TypedDict, total=False):
-    """What Kubernetes says of a state, in the two fields that many objects have for it."""
+    """The two fields in which many objects describe a state."""
 
     reason: str
     message: str
@@ -85,7 +85,7 @@ class PodStatus(Words, total=False):
 
 
 class Pod(Object, total=False):
-    """core/v1 Pod. Its spec is ours and is not read."""
+    """core/v1 Pod. We write its spec ourselves and do not read it."""
 
     status: PodStatus
 
@@ -97,7 +97,7 @@ class Secret(Object, total=False):
 
 
 class PodTemplate(Object, total=False):
-    """core/v1 PodTemplate. What is in it is the operator's and is passed on."""
+    """core/v1 PodTemplate. Its content is the operator's and is passed on."""
 
     template: dict[str, Any] | None
 

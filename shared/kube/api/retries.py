@@ -1,4 +1,4 @@
-"""Which failures of the Kubernetes API pass, and when."""
+"""Which failures of the Kubernetes API are temporary, and when to try again."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _LASTING = (Reason.CLUSTER_CERTIFICATE, TOO_LARGE)
 
 
 def backoff(error: Exception) -> bool | float:
-    """Whether to repeat, and when the server said so: after how many seconds."""
+    """Whether to repeat a request, or after how many seconds if the server said that."""
     if isinstance(error, ApiError):
         if error.code not in _RETRIED:
             return False

@@ -24,7 +24,7 @@ class ClusterConnector:
     Args:
         settings: Where the operator says that the cluster is.
         lookup: Turns settings into a connection.
-        failure_seconds: How long a failure stands.
+        failure_seconds: How long a failure is shared before the next caller tries again.
         clock: Monotonic time in seconds.
     """
 
@@ -58,14 +58,14 @@ class ClusterConnector:
         if self._running is None:
             self._running = asyncio.create_task(self._run())
             self._running.add_done_callback(self._ended)
-        # Whoever started the look-up may go away; the others still wait for it.
+        # The caller that started the look-up may go away; the others still wait for it.
         return await asyncio.shield(self._running)
 
     def invalidate(self, connection: Connection) -> None:
-        """This connection does not work (any more): look it up again when next needed.
+        """Drops a connection that does not work (any more): it is looked up again when next needed.
 
         Args:
-            connection: The one that failed. If it has been replaced meanwhile, nothing happens.
+            connection: The connection that failed. If it has been replaced meanwhile, nothing happens.
         """
         if self._connection is connection:
             self._connection = None
@@ -82,4 +82,4 @@ class ClusterConnector:
     def _ended(self, task: asyncio.Task[Connection]) -> None:
         self._running = None
         if not task.cancelled():
-            task.exception()  # counts as seen, should every waiter be gone
+            task.exception()  # marks the exception as seen, in case every waiter is gone

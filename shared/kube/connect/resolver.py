@@ -1,4 +1,4 @@
-"""From settings to a connected cluster: which source serves, and if none, why each does not."""
+"""From settings to a connected cluster: finds the source that serves, or says why none does."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ async def resolve(settings: ClusterSettings) -> Connection:
         settings: Where the operator says that the cluster is.
 
     Returns:
-        The connection. It was not tried; a GKE cluster was looked up.
+        The connection. It was not tried; only a GKE cluster was looked up, through Google's API.
 
     Raises:
         ConnectionFailed: The configured source does not serve, with a reason of its own;
             or none is configured: then ``detail`` and the field ``sources`` name each
-            and why it does not serve.
+            source and why it does not serve.
     """
     absent: list[str] = []
     for source in (_gke, _kubeconfig_base64, _kubeconfig, _in_cluster, _home_kubeconfig):
@@ -50,7 +50,8 @@ async def resolve(settings: ClusterSettings) -> Connection:
 
 
 # Each source is imported when it is used: Google's libraries take longer to import than
-# a function takes to start. In a thread, as the event loop serves others meanwhile.
+# a function takes to start. They are imported in a thread, so that the event loop can serve
+# others meanwhile.
 
 
 async def _gke(settings: ClusterSettings) -> Connection | str:

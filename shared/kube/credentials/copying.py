@@ -18,16 +18,16 @@ from shared.reasons import Reason
 HOME = "/home/gam"
 GAM_FOLDER = f"{HOME}/.gam"
 MOUNTED = "/var/lib/gamgui/credentials"
-"""Where the owner's Secret is mounted. GAM rewrites oauth2.txt, so it gets copies."""
+"""Where the owner's Secret is mounted, read-only. GAM rewrites oauth2.txt, so it gets copies."""
 
 COPIED = f"{JOBS}/.copied"
-"""Is there when the pod's main process has made the home. Commands wait for it: supervisor.sh."""
+"""The file that the pod's main process creates when it has made the home; supervisor.sh waits for it."""
 
 _MAKE_FOLDER = f"""\
 umask 077
 mkdir -p {GAM_FOLDER} && chmod g-s {GAM_FOLDER} || exit 1
 """
-"""The kubelet sets the bit on a volume with fsGroup, and folders inherit it."""
+"""Without the setgid bit: the kubelet sets it on a volume with fsGroup, and folders inherit it."""
 
 COPY_SCRIPT = f"""\
 {_MAKE_FOLDER}\
@@ -37,7 +37,7 @@ for file in {MOUNTED}/*; do
 done
 : >{COPIED}
 """
-"""The beginning of the pod's main process. By cat, as cp would keep the mode of the mounted files."""
+"""The beginning of the pod's main process. It uses cat, as cp would keep the mode of the mounted files."""
 
 _REFRESH_SCRIPT = f"""\
 {_MAKE_FOLDER}\
@@ -50,15 +50,18 @@ for file in "$new"/*; do
 done
 cd {GAM_FOLDER} && rm -f -- "$@"
 """
-"""Takes the files from standard input, where no process list shows them; GAM sees old or new, never half."""
+"""Takes the files from standard input, where no process list shows them.
+
+It moves each file into place, so that GAM sees the old file or the new one, never half of it.
+"""
 
 _REFRESH_SECONDS = 30.0
 _MAX_SAID_BYTES = 64 * 1024
-"""Of a script that says nothing, but whose programs may complain."""
+"""Most that the script may say: it says nothing itself, but its programs may complain."""
 
 
 class KubernetesCredentials:
-    """Copies credentials into pods by a command, as the kubelet brings a changed Secret a minute late.
+    """Copies credentials into pods by a command, as the kubelet updates a changed Secret a minute late.
 
     Args:
         pods: Runs the command.
@@ -68,7 +71,7 @@ class KubernetesCredentials:
         self._pods = pods
 
     async def copy(self, session: Session, credentials: Credentials, removed: Sequence[str]) -> None:
-        """See ``CredentialRuntime``. What the command says is not read: it could be what it was given."""
+        """See ``CredentialRuntime``. The command's output is not used: it could repeat the credentials."""
         argv = [SHELL, "-c", _REFRESH_SCRIPT, "refresh", *removed]
         command = Command(
             argv=argv, timeout_seconds=_REFRESH_SECONDS, stdin=_archive(credentials), internal=True
@@ -92,7 +95,7 @@ def _check(end: Exit, session: Session) -> None:
 
 
 async def _archive(credentials: Credentials) -> AsyncIterator[bytes]:
-    """The files as a tar."""
+    """The files as a tar archive."""
     content = io.BytesIO()
     with tarfile.open(fileobj=content, mode="w", format=tarfile.USTAR_FORMAT) as archive:
         for file in credentials.files.values():

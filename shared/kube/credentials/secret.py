@@ -17,15 +17,15 @@ from shared.kube.api.objects import ObjectMeta, Secret
 from shared.reasons import Reason
 
 _UPDATED = "gamgui.io/updated-"
-"""Before a file's name: the annotation that says when it was last put."""
+"""Prefix of the annotation that says when a file was last put; the file's name follows."""
 
 _PASSED_ON = f"{_UPDATED}owner"
-"""When the Secret was passed on to another person."""
+"""The annotation that says when the Secret was passed on to another person."""
 
 SUBJECT = "gamgui.io/subject"
-"""The annotation with the hash of whose the Secret is, as a subject may hold an e-mail address.
+"""The annotation with the hash of the owner's subject; the subject itself may hold an e-mail address.
 
-The Secret's name says only which address it was made for.
+The Secret's name says only for which address the Secret was made.
 """
 
 _ANSWER_SECONDS = 10.0
@@ -36,13 +36,13 @@ class KubernetesSecrets:
 
     The Secret is always written whole, with the ``resourceVersion`` that was read: the API
     server refuses it with 409 when somebody else was faster
-    (https://kubernetes.io/docs/reference/using-api/api-concepts/#resource-versions). No
-    field ``immutable``: such a Secret could only be deleted and made anew, and a session
-    made between the two would have no credentials.
+    (https://kubernetes.io/docs/reference/using-api/api-concepts/#resource-versions). The
+    Secret is not ``immutable``: an immutable one could only be deleted and made anew, and
+    a session made between the two would have no credentials.
 
     Args:
         api: The cluster.
-        namespace: Of the sessions.
+        namespace: Namespace of the sessions.
     """
 
     def __init__(self, api: KubeApi, namespace: str) -> None:
@@ -92,7 +92,7 @@ class KubernetesSecrets:
         return _files_of(secret)
 
     async def rebind(self, email: str, subject: str) -> Sequence[str]:
-        """See ``CredentialStore``. All else in the Secret stays."""
+        """See ``CredentialStore``. Everything else in the Secret stays as it is."""
         secret = await self._request("GET", names.credentials_name(email), None, absent={})
         if not secret:
             return ()
@@ -127,7 +127,7 @@ class KubernetesSecrets:
     async def _request(
         self, method: str, name: str, body: Secret | JsonObject | None, absent: Secret | None = None
     ) -> Secret:
-        """One request. What is raised has no cause: what the API server or a webhook says may quote."""
+        """Sends one request. Its errors have no cause, as the API server's or a webhook's words may quote."""
         path = f"/api/v1/namespaces/{self._namespace}/secrets" + (f"/{name}" if name else "")
         try:
             found = await self._api.request(
@@ -145,7 +145,7 @@ class KubernetesSecrets:
 
 
 def _refusal(error: ApiError, *, replaces: bool) -> Exception:
-    """What a refusal means, without a word of Kubernetes'."""
+    """What a refusal means, without quoting any words of Kubernetes."""
     if error.code == 409 or (error.code == 404 and replaces):
         return VersionConflict("the credentials were changed meanwhile")
     if error.code == 403 and "exceeded quota" in error.message:
@@ -168,7 +168,7 @@ def last_change(annotations: Mapping[str, str]) -> datetime | None:
     """When a Secret's files were last put or passed on.
 
     Returns:
-        None when that is not known: no annotation says it, or one is none of ours.
+        None when that is not known: no annotation says it, or we did not write one of them.
     """
     times = [_time(text) for key, text in annotations.items() if key.startswith(_UPDATED)]
     known = [time for time in times if time is not None]
@@ -176,7 +176,7 @@ def last_change(annotations: Mapping[str, str]) -> datetime | None:
 
 
 def _time(text: str | None) -> datetime | None:
-    """The time of an annotation; None when it is absent, or is none of ours."""
+    """The time in an annotation; None when the annotation is absent or we did not write it."""
     try:
         time = datetime.fromisoformat(text or "")
         return None if time.utcoffset() is None else time.astimezone(UTC)

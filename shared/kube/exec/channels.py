@@ -27,10 +27,10 @@ CLOSE_STDIN: Final = b"\xff\x00"
 """v5 only: the end of standard input. v4 has none."""
 
 MAX_STDIN_FRAME: Final = 64 * 1024
-"""The server writes a frame to a pipe before it reads the next: larger ones hold up everything else."""
+"""Larger frames hold up everything else: the server writes a frame to a pipe before it reads the next."""
 
 _MAX_STATUS_BYTES = 64 * 1024
-"""Kubernetes' own are a few hundred bytes long."""
+"""Longest status that is read; those of Kubernetes are a few hundred bytes long."""
 
 _CODE = re.compile(r"[0-9]{1,10}")
 
@@ -45,7 +45,7 @@ def stdin_frames(data: bytes) -> list[bytes]:
 
 
 def read_status(payload: bytes) -> Exit:
-    """What the message on the status channel says of the command's end.
+    """Reads from the message on the status channel how the command ended.
 
     The exit status comes only from here; nothing else (the close code least of all)
     says that a command succeeded.
@@ -80,7 +80,7 @@ def _end_of(status: Any) -> Exit:
 
 
 def ended_with(code: int) -> Exit:
-    """The end that an exit code tells of: by convention 128 + n is signal n."""
+    """The end that an exit code stands for: by convention 128 + n is signal n."""
     if code > 128:
         try:
             name = signal.Signals(code - 128).name

@@ -1,9 +1,9 @@
 """Runs one command in a container over the API server's WebSocket and tells how it ended.
 
-The stream itself ends nothing: a process survives the close of its client's socket
+Closing the stream ends nothing: a process survives the close of its client's socket
 (kubernetes#89031). So the command runs under a supervisor (supervisor.sh) in a process
-group of its own, and whoever gives up here - time over, caller gone, function shutting
-down - ends that group with a second exec. Should this process die first, the supervisor
+group of its own. When the time is over, the caller is gone or the function shuts down,
+this module ends that group with a second exec. If this process dies first, the supervisor
 sees the end of its standard input.
 """
 
@@ -28,13 +28,13 @@ from shared.reasons import Reason
 
 HEARTBEAT_SECONDS = 15.0
 _BEGIN_SECONDS = 5.0
-"""A command whose caller has gone before it began has so long to begin, so that it can be ended."""
+"""How long to wait for a command's begin after its caller has gone: only a begun command can be ended."""
 
 _REFUSED_SECONDS = 5.0
-"""When nothing was started, so long is waited for the status: its exit code is all that it adds."""
+"""How long to wait for the status when nothing was started: it adds only the exit code."""
 
 _PIECE_BYTES = 64 * 1024
-"""Longest piece of output that is passed on: what is done with it takes a moment that others wait."""
+"""Longest piece of output that is passed on: other tasks wait while a piece is handled."""
 
 _FLOOD = "the container said more than a command may that has not begun, or what no command says"
 
@@ -50,7 +50,7 @@ class Execution:
             a pod that is being deleted counts only when its grace period is over.
         background: Runs a coroutine to its end, as a task of its own.
         shutdown: Set when this process is told to end, and the command with it.
-        held: Counts what is held of the command's output.
+        held: Counts the bytes that are held of the command's output; None: nobody asks.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class Execution:
 
         Raises:
             ApiError: The API server refused the exec.
-            ClusterUnavailable: It was not reached.
+            ClusterUnavailable: The API server was not reached.
             InvalidRequest: The command is too long.
             UnprocessableRequest: Input was given, but the server cannot end it.
         """
@@ -92,7 +92,7 @@ class Execution:
         life.attend(self._command.timeout_seconds, self._stop)
         try:
             async for event in self._read(life):
-                # Where nobody knows how it ended, it may still run; all there was to do may be done.
+                # After an unknown result the command may still run, unless a shutdown has told it to end.
                 ended = isinstance(event, Exit) and (
                     event.result is not ExecResult.UNKNOWN or life.interrupted
                 )
@@ -104,8 +104,8 @@ class Execution:
                 self._transcript.close()
                 self._background(socket.close())
             else:
-                # Waited for, as a server that is told to stop waits for its requests only;
-                # shielded, as it must go on when the server gives this request up.
+                # Awaited, because a server that is told to stop waits for its requests only;
+                # shielded, because it must go on when the server gives this request up.
                 await asyncio.shield(self._background(self._abandon(socket)))
 
     async def _connect(self) -> SocketLifetime:
@@ -161,9 +161,9 @@ class Execution:
                 return
 
     async def _end(self, status: Exit | None, life: SocketLifetime) -> Exit:
-        """The one result of the command, from the status, if there was one, and what is known besides."""
+        """The one result of the command, made of the status, if there was one, and of what else is known."""
         if life.lost is None and may_be_lost(status) and not (life.timed_out or life.interrupted):
-            # Deletion, eviction and OOM end a command by signal or without a status; the pod knows.
+            # Deletion, eviction and OOM end a command by a signal or without a status: the pod tells it.
             await life.ask_whether_lost()
         return verdict(
             status,
@@ -179,7 +179,7 @@ class Execution:
         return broken_off(fault, transcript.announced, self._limit_of(life), said=transcript.first_line)
 
     def _limit_of(self, life: SocketLifetime) -> float | None:
-        """The time limit, if the command took longer."""
+        """The time limit in seconds if the command took longer, else None."""
         return self._command.timeout_seconds if life.timed_out else None
 
     async def _feed(self, socket: ExecSocket, header: bytes) -> None:
@@ -192,7 +192,7 @@ class Execution:
             sending = asyncio.create_task(self._send_input(socket, self._command.stdin))
             over = asyncio.create_task(self._transcript.input_over.wait())
             try:
-                # A command may end before its input: what is left is not sent.
+                # A command may end before its input does: then the rest of the input is not sent.
                 await asyncio.wait((sending, over), return_when=asyncio.FIRST_COMPLETED)
             finally:
                 sending.cancel()
@@ -210,7 +210,10 @@ class Execution:
                 await socket.send(frame)
 
     async def _abandon(self, socket: ExecSocket) -> None:
-        """Ends the command, then its connection: to be closed would look to it like input that ended."""
+        """Ends the command, then the connection.
+
+        The order matters: the command would take the close of the connection for the end of its input.
+        """
         if self._command.stdin is not None:
             with contextlib.suppress(TimeoutError, ConnectionError):
                 async with asyncio.timeout(_BEGIN_SECONDS):
@@ -221,7 +224,7 @@ class Execution:
         await socket.close()
 
     async def _until_begun(self, socket: ExecSocket) -> None:
-        """Reads on until it is known which command is to be ended."""
+        """Reads on until the supervisor has said which command is to be ended."""
         while not (self._transcript.begun.is_set() or self._transcript.flooded):
             message = await socket.receive(_BEGIN_SECONDS)
             if message is None:
@@ -229,7 +232,7 @@ class Execution:
             self._transcript.feed(message[0] if message else -1, message[1:])
 
     async def _stop(self) -> None:
-        """Ends the command; where the cluster does not answer, closing the socket is what is left to do."""
+        """Ends the command. If the cluster does not answer, only closing the socket is left to do."""
         announced = self._transcript.announced
         if announced is None or announced.pid is None:
             return  # closing the socket ends the supervisor's input, and with it the command

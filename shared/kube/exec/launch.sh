@@ -2,13 +2,14 @@
 # The last step before a command: with the caller's variables and in the caller's folder, this
 # shell becomes the command, or says why it cannot.
 #
-# Sent as `/bin/sh -c` with, after it, $0: a tag; $1: how many variables there are; $2: the folder;
-# $3: "own" or "system", which folders PATH names first: the container's, or the system's, as the
-# supervisor has it for itself; $4...: the variables, NAME=value; then the command. Standard output,
-# input and error are the command's. Says on descriptor 5 "<tag> <pid of its parent> <pid of the command>", or
-# "<tag> ! <why not>" and exits with 127 (not found) or 126, as shells do.
-# No variable of the caller's is ever set in a shell of ours: there UID may be read-only, PPID and
-# IFS mean something, and LC_ALL makes some say a warning. So env sets them.
+# The supervisor runs this as `/bin/sh -c` with these arguments: $0: a tag; $1: the number of
+# variables; $2: the folder; $3: which folders PATH names first: "own" for those of the container,
+# "system" for those that the supervisor puts first for itself; $4...: the variables, NAME=value;
+# then the command. Standard output, input and error are the command's. This shell writes one line
+# to descriptor 5: "<tag> <pid of its parent> <pid of the command>", or "<tag> ! <why not>". In the
+# second case it exits with 127 (not found) or 126, as shells do.
+# env sets the caller's variables, not this shell: in a shell UID may be read-only, PPID and IFS
+# have a meaning, and LC_ALL makes some shells print a warning.
 # Needs: env, when there are variables.
 
 fail() {
@@ -36,7 +37,7 @@ case "$gamgui_program" in
   if [ ! -x "$gamgui_program" ]; then fail 126 "$gamgui_program: permission denied"; fi
   ;;
 *)
-  # Names that no caller's variable has: an exported one would be changed for the command.
+  # No caller's variable has these names: to assign an exported variable would change it for the command.
   gamgui_found=
   gamgui_ifs=$IFS
   IFS=:
@@ -53,7 +54,7 @@ esac
 case $gamgui_count:$gamgui_program in
 0:*) ;;
 *=*)
-  # env would take such a program for a variable.
+  # env would take a program with such a name for a variable, so here this shell sets the variables.
   while [ "$gamgui_count" != 0 ]; do
     export "${1?}"
     shift
@@ -63,7 +64,7 @@ case $gamgui_count:$gamgui_program in
 *)
   if ! command -v env >/dev/null; then fail 127 "env: executable file not found in \$PATH"; fi
   set -- env "$@"
-  # A container may have no PATH. Then a shell has one for itself, and env must find the program in the same.
+  # A container may have no PATH. Then a shell has a default one, and env must search the same folders.
   export PATH
   ;;
 esac

@@ -13,7 +13,7 @@ from shared.kube.api.client import KubeApi
 from shared.kube.exec.socket import Container, ExecSocket, open_exec
 
 _STATUS_SECONDS = 3.0
-"""After what runs was told to end, its status has so long to come."""
+"""How long the status may take to come after the command was told to end."""
 
 _SHUTDOWN_SECONDS = 8.0
 """Cloud Run kills ten seconds after SIGTERM; the rest is for the answer."""
@@ -31,16 +31,16 @@ class SocketLifetime:
     Begin with ``connect``, then call ``attend``, and ``leave`` before you close the socket.
 
     Args:
-        socket: Just opened.
+        socket: A socket that was just opened.
         pod_lost: Waits until the pod has failed or is gone, then returns how; with True,
             a pod that is being deleted counts only when its grace period is over.
         shutdown: Set when this process is told to end, and the exec with it.
 
     Attributes:
-        socket: As given.
+        socket: The socket as given.
         timed_out: The time limit was reached.
         interrupted: This process was told to end.
-        lost: How the pod ended; None: nobody knows that it did.
+        lost: How the pod ended; None: it is not known to have ended.
     """
 
     def __init__(self, socket: ExecSocket, *, pod_lost: PodLost, shutdown: asyncio.Event) -> None:
@@ -78,11 +78,11 @@ class SocketLifetime:
         return cls(await open_exec(api, container, params), pod_lost=pod_lost, shutdown=shutdown)
 
     def attend(self, timeout_seconds: float, stop: Stop) -> None:
-        """Closes the socket when the time is over, when the pod is lost and when this process is to end.
+        """Closes the socket when the time is over, the pod is lost or this process is told to end.
 
         Args:
-            timeout_seconds: Longest that the exec may take.
-            stop: Ends what runs in the container. Is called when the time is over and at a shutdown,
+            timeout_seconds: Longest time that the exec may take.
+            stop: Ends what runs in the container. It is called when the time is over and at a shutdown,
                 before the socket is closed. It must not raise: nobody is there to catch it.
         """
         self._tasks = [
@@ -91,7 +91,7 @@ class SocketLifetime:
         ]
 
     async def ask_whether_lost(self) -> None:
-        """Gives the cluster a second to say that the pod has ended; ``lost`` has the answer."""
+        """Gives the cluster a second to say that the pod has ended; ``lost`` then holds the answer."""
         with contextlib.suppress(TimeoutError, GamguiError):
             self.lost = await asyncio.wait_for(self._pod_lost(False), _LOST_SECONDS)
 
@@ -101,7 +101,7 @@ class SocketLifetime:
             task.cancel()
 
     async def _limit(self, timeout_seconds: float, stop: Stop) -> None:
-        """Ends the exec when its time or this process's is over; then waits a little for the status."""
+        """Ends the exec at its time limit or at this process's shutdown; waits a little for the status."""
         try:
             async with asyncio.timeout(timeout_seconds):
                 await self._shutdown.wait()
@@ -116,7 +116,7 @@ class SocketLifetime:
         await self.socket.close()
 
     async def _watch(self) -> None:
-        """Ends the stream of a pod that died: such streams may stay open (kubernetes#129144)."""
+        """Closes the stream of a pod that died, because it may stay open (kubernetes#129144)."""
         await asyncio.sleep(_WATCH_AFTER_SECONDS)
         while self.lost is None:
             try:

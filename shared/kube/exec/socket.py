@@ -1,4 +1,4 @@
-"""The WebSocket of one exec, whatever its other end sends: bounded frames, fair turns, an end in time."""
+"""One exec's WebSocket: whatever the peer sends, it bounds frames, lets other tasks run and ends in time."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MAX_FRAME_BYTES = 1024 * 1024
 """Longest message that is read; the kubelet sends 32 KiB at most (io.Copy)."""
 
 _TURN_BYTES = 64 * 1024
-"""After so much of what is there already, everybody else on the event loop has a turn."""
+"""After so many bytes that had arrived already, the event loop's other tasks have a turn."""
 
 _CLOSE_SECONDS = 1.0
 
@@ -44,11 +44,11 @@ class ExecSocket:
     """One connection. Only one task may receive at a time.
 
     Args:
-        socket: As it was upgraded.
+        socket: The upgraded connection.
 
     Attributes:
-        fault: Why the connection ended, when that was for something which its other end sent.
-        patient: Whether closing waits for the other end, throwing away what it still says. Set it to
+        fault: Why the connection ended, if the cause was a message of the other end; else empty.
+        patient: Whether closing waits for the other end and throws away what it still sends. Set it to
             False where that may be much.
     """
 
@@ -91,7 +91,7 @@ class ExecSocket:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + seconds
         try:
-            # Not aiohttp's own limit, which ends before aiohttp closes a socket: and that it does only when
+            # aiohttp's own limit would end before aiohttp closes the socket, which aiohttp does only when
             # the other end has nothing more to say.
             async with asyncio.timeout_at(min(deadline, self._closing or deadline)) as self._receiving:
                 message = await self._socket.receive()
@@ -114,7 +114,7 @@ class ExecSocket:
     async def close(self) -> None:
         """Closes the connection, in a second even if the other end goes on sending."""
         self._closing = asyncio.get_running_loop().time() + (_CLOSE_SECONDS if self.patient else 0)
-        # A wait that is over, though its task does not know yet, has no other end any more.
+        # A wait whose time is over cannot be rescheduled, even if its task does not know that yet.
         if self._receiving is not None and not self._receiving.expired():
             self._receiving.reschedule(self._closing)
         with contextlib.suppress(ConnectionError, ClusterUnavailable, TimeoutError):
@@ -122,7 +122,7 @@ class ExecSocket:
                 await self._socket.close()
 
     async def _give_way(self) -> None:
-        """To receive what is there already lets nobody else run."""
+        """Lets other tasks run now and then: to receive what has arrived already never suspends a task."""
         if self._turn >= _TURN_BYTES:
             self._turn = 0
             await asyncio.sleep(0)
@@ -133,7 +133,7 @@ async def open_exec(api: KubeApi, container: Container, params: Sequence[tuple[s
 
     Args:
         api: The cluster.
-        container: Where.
+        container: Where to run.
         params: Query parameters of the subresource.
 
     Raises:

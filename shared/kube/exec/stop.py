@@ -1,4 +1,4 @@
-"""Ends a command by a second exec, which may find anything in the place of what it starts."""
+"""Ends a command by a second exec. Its answer is bounded, because the container may answer anything."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ _STOP_SECONDS = 10.0
 """The command has five seconds to end after TERM; the rest is for the exec that sends it."""
 
 _ANSWER_BYTES = 64 * 1024
-"""What ends a command has nothing to say but its status."""
+"""Most that is read of the answer: the script that ends a command has only its status to say."""
 
 
 async def stop_command(
     api: KubeApi, container: Container, argv: Sequence[str], background: Background
 ) -> None:
-    """Runs what ends a command, and waits until it has: TERM to the process group, then KILL after 5 s.
+    """Ends a command and waits for the end: TERM to its process group, then KILL after 5 s.
 
     Args:
         api: The cluster.
         container: Where the command runs.
-        argv: See ``supervisor.stop_argv``.
+        argv: What to run for that; see ``supervisor.stop_argv``.
         background: Runs a coroutine to its end, as a task of its own.
 
     Raises:
         ApiError: The API server refused the exec.
-        ClusterUnavailable: It was not reached.
-        TimeoutError: It took too long.
+        ClusterUnavailable: The API server was not reached.
+        TimeoutError: The exec took too long.
     """
     params = [*(("command", word) for word in argv), ("stdout", "true"), ("stderr", "true")]
     async with asyncio.timeout(_STOP_SECONDS):

@@ -15,10 +15,10 @@ from shared.reasons import Reason
 
 WORKSPACE = "/workspace"
 _LIMIT_MARGIN_SECONDS = 10
-"""The supervisor's own limit comes after ours: it is for the case that we are gone."""
+"""How much later than our limit the supervisor's own one comes: it is for the case that we are gone."""
 
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-"""Where scripts of ours look for programs before the container's PATH. The scripts have it too."""
+"""Where our scripts look for programs before the container's PATH. The scripts hold the same list."""
 
 _PID = re.compile("[0-9]{1,10}")
 _SPECIAL = re.compile(r'[\\"$`]|\n(?=([0-9])?)')
@@ -34,18 +34,18 @@ while [ "$i" -lt 5 ] && kill -0 "$1" 2>/dev/null; do sleep 1; i=$((i + 1)); done
 kill -KILL "-$2"
 exit 0
 """
-"""Ends the command of a supervisor that still is the one with this tag (process ids are used again)."""
+"""Ends a supervisor's command if the process still has this tag (process ids are used again)."""
 
 
 @functools.cache
 def script(name: str, package: str = "shared.kube.exec") -> str:
-    """A shell script of a package, without its comments: it crosses the network with every command."""
+    """A shell script of a package, without its comments, as it crosses the network with every command."""
     text = resources.files(package).joinpath(name).read_text()
     return "\n".join(line for line in text.splitlines() if line and not line.lstrip().startswith("#"))
 
 
 def supervisor_argv(tag: str) -> list[str]:
-    """The command of the exec request: constant but for the tag."""
+    """The command of the exec request: only the tag in it varies."""
     return [SHELL, "-c", script("supervisor.sh"), tag, script("launch.sh")]
 
 
@@ -57,8 +57,8 @@ def stop_argv(tag: str, announced: Announcement) -> list[str]:
 def command_line(command: Command) -> bytes:
     """The line of shell code that tells the supervisor what to run.
 
-    It is at most twice as long as what is in it, and as long as that is it may be: a shell reads
-    it, so that no limit of the kernel's is for it but that of each word.
+    The line is at most twice as long as the words in it. It may be of any length, because a shell
+    reads it: the kernel limits only the length of each word.
 
     Raises:
         InvalidRequest: A word is longer than an exec can take, or holds a NUL.
@@ -86,7 +86,7 @@ def command_line(command: Command) -> bytes:
 
 
 def variables(env: Mapping[str, str]) -> list[str]:
-    """Variables as launch.sh takes them: one word each."""
+    """Variables as launch.sh takes them: one word ``NAME=value`` each."""
     return [f"{name}={value}" for name, value in env.items()]
 
 
@@ -96,7 +96,7 @@ def end_of_input(tag: str) -> bytes:
 
 
 def _word(text: str) -> str:
-    """One shell word on one line: a newline becomes the parameter that holds one."""
+    """The text as one shell word on one line: a newline becomes ``$1``, which holds one."""
     return f'"{_SPECIAL.sub(_escaped, text)}"'
 
 
@@ -123,7 +123,7 @@ def read_announcement(tag: str, line: bytes) -> Announcement | None:
         line: The line without its newline.
 
     Returns:
-        None when it is not the supervisor's: the shell itself failed.
+        None when the line is not the supervisor's, which means that the shell itself failed.
     """
     words = line.decode(errors="replace").split(" ", 2)
     if len(words) != 3 or words[0] != tag:

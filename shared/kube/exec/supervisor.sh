@@ -1,28 +1,29 @@
 #!/bin/sh
 # shellcheck disable=SC2034,SC2154 # the first line of input sets and uses variables
-# Runs one command for an exec: in a process group of its own, with the caller's
-# variables and folder, ended when its time is over or when its caller is gone.
+# Runs one command for an exec: in a process group of its own, with the caller's variables and
+# folder. The command is ended when its time is over or when its caller is gone.
 #
-# It is sent whole as `/bin/sh -c` with two arguments after it: $0, a random tag, and $1, the
-# script that becomes the command (launch.sh). What is to be run comes as the first line of
+# The whole script is sent as `/bin/sh -c` with two arguments after it: $0, a random tag, and $1,
+# the script that becomes the command (launch.sh). What to run comes as the first line of
 # standard input, so that no argument or variable of the caller's ever stands in a URL, which
 # the API server writes to its audit log (kubernetes#97795). The line is shell code made by
 # command_line() in supervisor.py:
-#   gamgui_env    how many variables of the caller's there are
+#   gamgui_env    how many variables the caller has given
 #   gamgui_dir    folder to run in
 #   gamgui_path   "own": the command finds programs as the container does; "system": as we do
 #   gamgui_limit  seconds after which the command is ended
-#   gamgui_stdin  "caller": the rest of standard input is the command's own. What it
-#                 does not read must be read by us, or the server waits for ever: at
-#                 its end we say "<tag> ." on standard error and read until the input ends;
-#                 "none": it is a lifeline: its end means that the caller is gone
+#   gamgui_stdin  "caller": the rest of standard input is the command's own. This shell must
+#                 read what the command leaves unread, or the server waits for ever: when the
+#                 command has ended, this shell says "<tag> ." on standard error and reads
+#                 until the input ends;
+#                 "none": standard input is a lifeline: its end means that the caller is gone
 #   $1...         the variables, NAME=value, then the command
-# In it, $1 stands for a newline.
-# The first line on standard error is ours: "<tag> <pid of this shell> <pid of the command>",
-# or "<tag> ! <why the command cannot start>".
+# In that line, $1 stands for a newline.
+# This shell or launch.sh writes the first line on standard error: "<tag> <pid of this shell>
+# <pid of the command>", or "<tag> ! <why the command cannot start>".
 # Needs: /bin/sh, setsid, sleep, kill, cat.
 
-# What we run is the image's, whatever PATH says; launch.sh takes the front off again.
+# The system's folders come first, so that our programs are the image's; launch.sh takes them off again.
 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin${PATH:+:$PATH}
 gamgui_n='
 '
@@ -32,8 +33,8 @@ IFS= read -r gamgui_line || exit 125
 eval "$gamgui_line"
 exec 3<&0 </dev/null
 
-# Sleeps; a TERM to this shell ends the sleep too, so that nothing is left over. By KILL: what has
-# just been forked still has this shell's handlers, and loses a TERM.
+# Sleeps. A TERM to this shell also ends the sleep, so that no process is left over. It does so by
+# KILL: a process that has just been forked still has this shell's handlers and would lose a TERM.
 nap() {
   gamgui_before=$!
   trap '[ "$!" = "$gamgui_before" ] || kill -KILL "$!"; exit 0' TERM
@@ -41,15 +42,15 @@ nap() {
   wait "$!"
 }
 
-# Asks the command to end, and insists after five seconds. At first it has no group yet.
+# Asks the command to end, and kills it after five seconds. Just after its start it has no group yet.
 finish() {
   kill -TERM "-$gamgui_pid" || kill -TERM "$gamgui_pid"
   nap 5
   kill -KILL "-$gamgui_pid"
 }
 
-# Kubernetes calls a pod ready when its main process has been started; credentials.py says when
-# that has made the home. It takes some milliseconds.
+# Kubernetes calls a pod ready when its main process has been started. That process makes the home,
+# which takes some milliseconds, and then creates .copied (see shared/kube/credentials/copying.py).
 gamgui_try=0
 while [ -d /var/lib/gamgui/jobs ] && [ ! -e /var/lib/gamgui/jobs/.copied ] && [ "$gamgui_try" -lt 100 ]; do
   sleep 0.1 2>/dev/null || sleep 1

@@ -1,4 +1,4 @@
-"""From the messages of an exec to what the command said: the supervisor's own lines are taken out."""
+"""Turns the messages of an exec into what the command said: the supervisor's own lines are taken out."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from shared.kube.exec import channels, supervisor
 _MAX_FIRST_LINE = 1024
 
 MAX_UNEXPLAINED_BYTES = 1024 * 1024
-"""Most that may come in a row without adding to what the caller is told.
+"""Most bytes that may come in a row without adding to what the caller is told.
 
-Standard output can overtake the supervisor's first line, as each stream is copied by a thread of its own
-at every hop, and the buffers on the way hold some hundred KiB. What overtakes it by more is no supervisor's.
+Standard output can overtake the supervisor's first line, because at every hop each stream has a thread of
+its own, and the buffers on the way hold some hundred KiB. If more overtakes it, no supervisor is at work.
 """
 
 
@@ -23,16 +23,16 @@ class Transcript:
 
     Args:
         tag: The supervisor's tag, which begins its lines.
-        has_input: Whether the command has input of the caller's: then the supervisor says
-            when it has ended.
+        has_input: Whether the caller gives the command input: then the supervisor says when
+            the command has ended.
         held: Counts the bytes that are kept here; None: nobody asks.
 
     Attributes:
-        announced: The supervisor's first line; None before it, and when there was no supervisor.
-        first_line: Where it ought to be: what a shell said that could not start it.
-        begun: Set with the first line, whoever said it.
+        announced: The supervisor's first line; None before it has come, and when there was no supervisor.
+        first_line: The first line as it came: a failed shell's words if there was no supervisor.
+        begun: Set when the first line has come, whether from the supervisor or from a shell.
         input_over: Set when the command has ended and wants no more input.
-        flooded: More came than may without a meaning: the command is to be ended.
+        flooded: More came without a meaning than is allowed: the command must be ended.
     """
 
     def __init__(self, tag: str, *, has_input: bool, held: Held | None = None) -> None:
@@ -57,18 +57,18 @@ class Transcript:
 
     @property
     def refused(self) -> bool:
-        """Whether the first line says that nothing runs: all that is left to come is the status."""
+        """Whether the first line says that nothing runs: then only the status is still to come."""
         return self.begun.is_set() and not self.running
 
     def feed(self, channel: int, data: bytes) -> list[ExecEvent]:
-        """Takes one message. Takes time and keeps memory in proportion to it, whatever came before.
+        """Takes one message. Time and memory are proportional to its length, whatever came before.
 
         Args:
-            channel: Its first byte.
-            data: The rest.
+            channel: The message's first byte.
+            data: The rest of the message.
 
         Returns:
-            What it adds. Output that overtakes the supervisor's first line is held back.
+            The events that it adds. Output that overtakes the supervisor's first line is held back.
         """
         if self.flooded:
             return []
@@ -84,17 +84,17 @@ class Transcript:
         return events
 
     def end(self) -> list[ExecEvent]:
-        """What was kept back and turned out to be the command's own."""
+        """The output that was kept back, if it turned out to be the command's own."""
         tail, self._tail = self._tail, b""
         return [self._place("stderr", tail)] if tail and self.running else []
 
     def let_go(self) -> None:
-        """Forgets what is held back: nobody will be told of it."""
+        """Forgets the output that is held back: nobody will be told of it."""
         self._early, self._early_bytes, self._tail = [], 0, b""
         self._count.resize(len(self.first_line))
 
     def close(self) -> None:
-        """Nothing is kept any more."""
+        """Forgets the output that is held back, and counts nothing as held any more."""
         self.let_go()
         self._count.resize(0)
 
@@ -114,7 +114,7 @@ class Transcript:
         return [self._place("stdout" if channel == channels.STDOUT else "stderr", data)]
 
     def _begin(self, data: bytes) -> list[ExecEvent]:
-        """Takes the first line, or a part of it: no more of it is read than may be."""
+        """Takes the first line, or a part of it, up to ``_MAX_FIRST_LINE`` bytes."""
         rest = data[_MAX_FIRST_LINE - len(self.first_line) :]
         line, newline, behind = (self.first_line + data[: len(data) - len(rest)]).partition(b"\n")
         self.first_line = line
@@ -130,7 +130,7 @@ class Transcript:
         return [Started(self.announced.pid), *early, *after]
 
     def _without_end_of_input(self, data: bytes) -> bytes:
-        """Takes the supervisor's last line out; keeps back what may be its beginning."""
+        """The data without the supervisor's last line; an end that may begin that line is kept back."""
         before, found, after = (self._tail + data).partition(self._end_of_input)
         self._tail = b""
         if found:

@@ -1,4 +1,4 @@
-"""How a command ended: one result, from the status that came last, if one came, and what is known besides."""
+"""How a command ended: one result, made of the status, if one came, and of what else is known."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _KILLED = (137, 143)
 
 
 def may_be_lost(status: Exit | None) -> bool:
-    """Whether the pod's end can be the reason: that ends a command by a signal, or without a status."""
+    """Whether the pod's end can be the reason: it ends a command by a signal or without a status."""
     return status is None or status.exit_code in _KILLED
 
 
@@ -33,9 +33,9 @@ def verdict(
     Args:
         status: What the status message says; None: the connection ended without one.
         announced: The supervisor's first line; None: there was no supervisor.
-        timed_out: Seconds that the command might take, if it took longer and was told to end; else None.
-        interrupted: This process was told to end, and told the command.
-        lost: How the pod ended; None: nobody knows that it did.
+        timed_out: The time limit in seconds, if the command took longer and was told to end; else None.
+        interrupted: This process was told to end and told the command to end.
+        lost: How the pod ended; None: it is not known to have ended.
         said: What came in place of the supervisor's first line.
     """
     code = status.exit_code if status else None
@@ -55,10 +55,10 @@ def verdict(
 def broken_off(
     fault: str, announced: Announcement | None, timed_out: float | None, *, said: bytes = b""
 ) -> Exit:
-    """The result of a command of which no more is read, for what came is no command's output.
+    """The result of a command that is no longer read, because what came cannot be a command's output.
 
     Args:
-        fault: What came.
+        fault: What came, in words for people.
         announced: See ``verdict``.
         timed_out: See ``verdict``.
         said: See ``verdict``.
@@ -71,7 +71,7 @@ def broken_off(
 
 
 def _not_started(announced: Announcement | None, said: bytes, otherwise: str) -> Exit:
-    """In the words of the supervisor or, in its place, of a shell."""
+    """The result of a command that did not start, in the supervisor's words or those of a failed shell."""
     if announced is not None and announced.failure is not None:
         return Exit(result=ExecResult.START_FAILED, reason=announced.failure)
     words = said.decode(errors="replace").strip() or otherwise

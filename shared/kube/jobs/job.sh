@@ -1,30 +1,33 @@
 #!/bin/sh
-# Runs jobs: commands that outlive the request that started them. All that is to be known of a
-# job stands in files in a folder of its own, so that anybody can follow it and nobody owns it.
+# Runs jobs: commands that outlive the request that started them. Everything about a job stands in
+# files in a folder of its own, so that any request can follow the job and none has to own it.
 #
-# Sent as `/bin/sh -c 'eval "$1"'` with, after it, $0: the job's id, by which its supervisor is known
-# among the pod's processes; $1: this text; $2: the folder of all jobs; $3: what to do (a
-# function at the end of this file); $4...: its arguments.
+# It runs as `/bin/sh -c 'eval "$1"'` with these arguments: $0: the job's id, by which its supervisor
+# is known among the pod's processes; $1: this text; $2: the folder of all jobs; $3: what to do (a
+# function at the end of this file); $4...: the arguments of that function.
 #
 # In a job's folder:
-#   log.N    what the job said, in the order it came; the oldest N are removed when it is too
-#            much. It can be read from the start of any record:
-#              g N O E UP       first line of every log; so many bytes of each stream came before
+#   log.N    what the job said, in the order it came; when it is too much, the logs with the
+#            lowest N are removed. A reader can begin at the start of any record:
+#              g N O E UP       first line of every log: before it came O bytes of standard output
+#                               and E bytes of standard error
 #              s PID UP         the command has started
-#              o AT SIZE UP     SIZE bytes of standard output follow, the stream's from AT on
-#              e AT SIZE UP     likewise standard error
-#              l o|e UP         bytes of a stream were lost, nobody knows how many: the disk is full
+#              o AT SIZE UP     SIZE bytes of standard output follow; the first has the offset AT
+#              e AT SIZE UP     likewise for standard error
+#              l o|e UP         bytes of this stream were lost because the disk was full; how many
+#                               is not known
 #              x RESULT CODE UP O E REASON    the end, with the bytes of each stream; RESULT is
 #                exited, cancelled, timed_out or failed (to start)
 #   state    "N SIZE O E": the newest log, its size, and how much of each stream has come
-#   begun    "EPOCH UP": the time when it was started, in milliseconds, as the caller has it, and
-#            by the pod's clock; UP is always in seconds by the latter (/proc/uptime)
-#   pid      of the supervisor
+#   begun    "EPOCH UP": when the job was started, by the caller's clock in milliseconds and by the
+#            pod's clock; every UP is in seconds by the pod's clock (/proc/uptime)
+#   pid      process id of the supervisor
 #   started  UP when the command started
-#   end      the last record without its x, when all is over
-#   lock     a pipe with one line in it: who has read it may write to the files
+#   end      the last record without its x; it exists when the job is over
+#   lock     a pipe with one line in it: the process that has read the line may write to the files
 #   control  a pipe; a line in it cancels the job
-#   w.P, f.P a follower waits: whoever removes w.P writes a line to the pipe f.P
+#   w.P, f.P the follower with process id P waits: the process that removes w.P writes a line to the
+#            pipe f.P
 # Needs: /bin/sh, setsid, sleep, kill, cat, dd, wc, tail, mkfifo, mkdir, mv, rm, ls, du, grep.
 
 script=$1 root=$2 job=$0
@@ -35,8 +38,8 @@ uptime() {
   { read -r up _ </proc/uptime || up=$(date +%s); } 2>/dev/null
 }
 
-# Whether the supervisor of a job lives. Process ids are used again: it must have the job's id
-# among its arguments, before this text.
+# Whether the supervisor of a job lives. Process ids are used again, so the process must have the
+# job's id among its arguments, before this text.
 alive() {
   {
     read -r pid <"$root/$1/pid" && kill -0 "$pid" || return 1
@@ -47,8 +50,8 @@ alive() {
   return 1
 }
 
-# Sleeps; a TERM to this shell ends the sleep too, so that nothing is left over. By KILL: what has
-# just been forked still has this shell's handlers, and loses a TERM.
+# Sleeps. A TERM to this shell also ends the sleep, so that no process is left over. It does so by
+# KILL: a process that has just been forked still has this shell's handlers and would lose a TERM.
 nap() {
   before=$!
   trap '[ "$!" = "$before" ] || kill -KILL "$!"; exit 0' TERM
@@ -56,7 +59,7 @@ nap() {
   wait "$!"
 }
 
-# The oldest log behind log number $1; nothing when there is none.
+# Sets next to the lowest log number above $1, or to nothing when there is none.
 next_log() {
   next=
   for log in log.*; do
@@ -67,14 +70,14 @@ next_log() {
 
 # --- The supervisor --------------------------------------------------------------------------
 
-# Asks the command to end, and insists after five seconds.
+# Asks the command to end, and kills it after five seconds.
 finish() {
   kill -TERM "-$command" || kill -TERM "$command"
   nap 5
   kill -KILL "-$command"
 }
 
-# Wakes the followers that wait. Opened for reading too, a pipe that nobody reads does not block.
+# Wakes the followers that wait. Opening a pipe for reading too does not block when nobody reads it.
 notify() {
   for waiting in w.*; do
     [ -e "$waiting" ] || return 0
@@ -83,8 +86,9 @@ notify() {
   done
 }
 
-# Adds a record to the newest log: a line and, when $2 is given, a file of $3 bytes. The newest
-# sixteen logs are kept. On a full disk the oldest goes before its time, or the job waits.
+# Adds a record to the newest log: the line $1 and, when $2 is given, the file $2 of $3 bytes. The
+# newest sixteen logs are kept. On a full disk the oldest log is removed earlier; when there is no
+# other log, the job waits.
 record() {
   if [ "$((size + ${3-0}))" -gt "$segment" ]; then
     n=$((n + 1)) size=0
@@ -92,7 +96,7 @@ record() {
     record "g $n $out $err $up"
   fi
   until { echo "$1" && { [ -z "${2-}" ] || cat "$2"; }; } >>"log.$n"; do
-    # What was written of the record is written again: to whoever has read it, nothing changes.
+    # The part of the record that was written is written again, the same: nothing changes for a reader.
     dd if=/dev/null of="log.$n" bs=1 seek="$size"
     [ -e state ] || exit 1 # somebody removed the folder
     next_log -1
@@ -103,14 +107,14 @@ record() {
 
 lock() { read -r _ <&8 && read -r n size out err <state; }
 unlock() {
-  # Of constant length and never cut off: readers do not take the lock.
+  # The line has a constant length and the file is never cut off, as readers do not take the lock.
   printf '%10s %10s %20s %20s\n' "$n" "$size" "$out" "$err" 1<>state
   notify
   echo >&8
 }
 
-# Takes one stream of the command, piece by piece as it comes, to the log. dd says last how many
-# bytes it has copied; where it does not, they are counted.
+# Copies one stream of the command to the log, piece by piece as it comes. The last line of dd says
+# how many bytes it has copied; where it does not, wc counts them.
 take() {
   lost=
   while :; do
@@ -137,7 +141,7 @@ take() {
 }
 
 # supervise BOUND LIMIT LAUNCH COUNT FOLDER VARIABLES... COMMAND...
-# BOUND: bytes that the logs may take; LIMIT: seconds, or 0; the rest is for launch.sh.
+# BOUND: bytes that the logs may take; LIMIT: seconds, 0: no limit; the rest is for launch.sh.
 supervise() {
   segment=$(($1 / 17)) limit=$2 launch=$3 # a seventeenth is left for what is not output
   piece=65536                             # what a pipe holds
@@ -145,7 +149,8 @@ supervise() {
   shift 3
   cd "$root/$job" || exit 1
   exec 7<>control 8<>lock
-  echo "$$" 1<>pid # overwritten, as start wrote its own: a file that is cut off is empty for a moment
+  # Overwrites in place the pid that start wrote: a file that is cut off is empty for a moment.
+  echo "$$" 1<>pid
   take o <out 7>&- &
   takers=$!
   take e <err 7>&- &
@@ -170,7 +175,8 @@ supervise() {
   wait "$command"
   code=$?
   kill -KILL "-$command"
-  # What has left the command's group may keep its output open: it is no part of the job.
+  # A process that has left the command's group may keep its output open. It is no part of the job,
+  # so the copying stops after two seconds.
   { nap 2; : >stop; echo 1<>out; echo 1<>err; } 7>&- 8>&- &
   helpers="$helpers $!"
   for taker in $takers; do wait "$taker"; done
@@ -196,8 +202,9 @@ conclude() {
 
 # --- What is asked of jobs -------------------------------------------------------------------
 
-# status JOB...: one line for each: JOB STATE, and unless it is unknown, O E EPOCH UP STARTED and,
-# when it has ended, what is in the file end. STATE is queued, running, ended, dead or unknown.
+# status JOB...: prints one line for each job: JOB STATE; unless STATE is unknown, O E EPOCH UP
+# STARTED; and when the job has ended, the content of the file end. STATE is queued, running, ended,
+# dead or unknown.
 status() {
   for one; do
     if ! cd "$root/$one" 2>/dev/null; then
@@ -222,7 +229,7 @@ status() {
   done
 }
 
-# Whether one job more may run. Output of the oldest finished jobs goes when it would have no room.
+# Whether one more job may run. When it would have no room, output of the oldest finished jobs goes.
 admit() {
   running=0
   set -- j*
@@ -230,7 +237,7 @@ admit() {
     if [ ! -e "$one/end" ] && alive "$one"; then running=$((running + 1)); fi
   done
   [ "$running" -le "$most" ] || return 1
-  [ "$#" -gt "$most" ] || return 0 # there is room for as many, whatever they say
+  [ "$#" -gt "$most" ] || return 0 # there is room for so many jobs, however much they say
   left=$(((room - running * bound) / 1024))
   # shellcheck disable=SC2046 # job ids are single words; the newest first
   du -sk $(ls -dt j*) | while read -r used one; do
@@ -244,9 +251,10 @@ admit() {
 }
 
 # start BOUND ROOM MOST EPOCH INPUT LIMIT LAUNCH COUNT FOLDER VARIABLES... COMMAND...
-# ROOM: bytes that all jobs may take; MOST: how many may be unfinished; INPUT: size of the
-# command's input, which is ours. Starts the job unless it is there, and tells its status; or
-# "JOB many" when there are too many, "JOB torn" when not all of the input came.
+# ROOM: bytes that all jobs may take; MOST: how many jobs may be unfinished; INPUT: bytes of the
+# command's input, which is this shell's standard input. Starts the job unless its folder exists,
+# and prints its status; or "JOB many" when there are too many jobs, "JOB torn" when not all of the
+# input came.
 start() {
   bound=$1 room=$2 most=$3 epoch=$4 input=$5
   shift 5
@@ -277,7 +285,7 @@ start() {
   fi
 }
 
-# cancel: ends the job, and tells its status when it has ended.
+# cancel: ends the job, and prints its status when the job has ended.
 cancel() {
   cd "$root/$job" 2>/dev/null && while [ ! -e end ] && alive "$job"; do
     echo 1<>control
@@ -286,9 +294,10 @@ cancel() {
   status "$job"
 }
 
-# follow N SIZE once|on: "t EPOCH UP", the file begun; then the logs as they are from that place
-# on, and until the job's end as they grow. What will never end so ends with a record "x dead".
-# Or "unknown", when there is no such job.
+# follow N SIZE once|on: prints "t EPOCH UP" from the file begun; then the logs from byte SIZE of
+# log N on: with once as they are now, with on also as they grow until the job's end. If the
+# supervisor is dead, so that no end will come, it prints a record "x dead". If there is no such
+# job, it prints only "unknown".
 follow() {
   cd "$root/$job" 2>/dev/null || { echo unknown; return; }
   n=$1 skip=$2 mode=$3
@@ -310,7 +319,7 @@ follow() {
     return
   fi
   exec 4<"log.$n"
-  # Reads to the end, and leaves the descriptor there: what comes later is read by the next cat.
+  # tail reads to the end and leaves the descriptor there, so that the next cat reads what comes later.
   tail -c "+$((skip + 1))" <&4
   while :; do
     : >"w.$$"

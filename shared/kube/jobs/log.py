@@ -19,7 +19,7 @@ _MAX_LINE = 4096
 _MAX_REASON = 1000
 _MAX_PIECE = 65536
 _MAX_SILENT_BYTES = 1024 * 1024
-"""Most that may come in a row of records that say nothing new. At a cursor's place there is one at most."""
+"""Most bytes in a row of records that say nothing new. At a cursor's place there is at most one of them."""
 _MAX_DIGITS = 20
 _MAX_EPOCH = 10**14
 """Milliseconds: about the year 5138, far from where times overflow."""
@@ -39,22 +39,22 @@ class PodTime:
     """The pod's clock and ours at the start of the job.
 
     Attributes:
-        epoch: Our time then, in milliseconds since 1970.
-        uptime: The pod's, in seconds.
+        epoch: Our time, in milliseconds since 1970.
+        uptime: The time of the pod's clock, in seconds.
     """
 
     epoch: int
     uptime: float
 
     def at(self, uptime: str) -> datetime:
-        """The time at which the pod's clock showed this."""
+        """Our time at which the pod's clock showed ``uptime`` seconds."""
         return datetime.fromtimestamp(0, UTC) + timedelta(
             milliseconds=self.epoch, seconds=_seconds(uptime) - self.uptime
         )
 
 
 def read_status(line: str) -> tuple[str, JobReport | None]:
-    """A line of ``status``.
+    """Reads a line that job.sh's ``status`` says.
 
     Returns:
         The job's id, and its report; None if the pod does not know the job.
@@ -101,7 +101,7 @@ def _ended(report: JobReport, ending: str, time: PodTime) -> JobReport:
 
 
 class JobLog:
-    """Reads what ``follow`` says, as it comes.
+    """Reads what job.sh's ``follow`` says, as it comes.
 
     Args:
         since: The place that ``follow`` was asked to begin at; output before it is left out.
@@ -124,21 +124,21 @@ class JobLog:
 
     @property
     def place(self) -> Place:
-        """Behind the last whole record."""
+        """The place behind the last whole record."""
         return self._place
 
     def feed(self, data: bytes) -> Iterator[JobRecord]:
         """Takes the next bytes.
 
         Yields:
-            The records that they complete.
+            The records that these bytes complete.
 
         Raises:
-            InvalidRequest: No record begins where we were told to begin.
+            InvalidRequest: No record begins at the cursor's place.
         """
         self._rest += data
         rest, position = self._rest, 0
-        # A record may come in crumbs: no byte of it is looked at twice.
+        # A record may come in tiny pieces: no byte is searched for the newline twice.
         while len(rest) - position >= self._wanted:
             newline = rest.find(b"\n", position + self._looked, position + _MAX_LINE)
             if newline < 0:
@@ -161,7 +161,7 @@ class JobLog:
             raise _no_place()
 
     def _heard(self, words: Sequence[str], data: bytes, length: int) -> Iterator[JobRecord]:
-        """The events of a record; a log that goes on without events is refused."""
+        """The events of a record. A log that goes on for long without events is refused."""
         self._silent += length
         if self._silent > _MAX_SILENT_BYTES:
             raise ValueError("nothing new")
@@ -175,8 +175,8 @@ class JobLog:
             return
         begin = Place(_number(words[1]), 0) if words[0] == "g" else self._place
         self._place = Place(begin.part, begin.size + length)
-        # Only the last of several events leaves the record behind: whoever has seen only the first
-        # comes back to its beginning.
+        # Only the last of several events moves the place behind the record: a reader who has seen only
+        # the first event comes back to the record's beginning.
         events = list(self._events(words, data))
         for number, (event, at) in enumerate(events, 1):
             yield JobRecord(event, at, begin, self._place if number == len(events) else begin)
@@ -211,7 +211,7 @@ class JobLog:
             self._delivered[stream] = offset + len(data)
 
     def _gap(self, stream: Stream, offset: int, at: datetime) -> Iterator[tuple[JobEvent, datetime]]:
-        """What is missing before this offset."""
+        """The gap of the bytes that are missing before this offset, if any are."""
         missing = offset - self._delivered[stream]
         if missing > 0:
             yield Gap(stream, self._delivered[stream], missing), at

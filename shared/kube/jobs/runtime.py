@@ -21,13 +21,13 @@ JOBS = "/var/lib/gamgui/jobs"
 """Folder of all jobs in a pod, on a volume of its own: see manifest.py."""
 
 _ANSWER_SECONDS = 30.0
-"""Cancelling takes five seconds when a command does not end when asked to."""
+"""Cancelling takes five seconds when a command does not end on request."""
 
 _MAX_LINE_BYTES = 8 * 1024
-"""Longest line about one job: numbers, and a reason that job.sh cuts."""
+"""Longest line about one job: it holds numbers, and a reason that job.sh cuts short."""
 
 _MAX_ERRORS_BYTES = 64 * 1024
-"""What the programs of job.sh say on standard error; nobody reads it."""
+"""Most that the programs of job.sh may say on standard error; nobody reads it."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,9 +35,9 @@ class JobLimits:
     """What the operator allows.
 
     Attributes:
-        disk_bytes: Most bytes of one job's output; when there is more, the oldest goes.
-        unfinished: Most jobs of one session at once.
-        follow_seconds: Longest stream of output; it can be taken up where it ended.
+        disk_bytes: Most bytes of one job's output; when there is more, the oldest output is removed.
+        unfinished: Most unfinished jobs that one session may have at once.
+        follow_seconds: Longest time of one stream of output; the next one can go on where it ended.
     """
 
     disk_bytes: int
@@ -56,7 +56,7 @@ class KubernetesJobs:
     Args:
         pods: Runs the commands.
         limits: What the operator allows.
-        held: Counts the bytes of pods' answers that are held; None: nobody wants to know.
+        held: Counts the bytes of pods' answers that are held; None: nobody asks.
     """
 
     def __init__(self, pods: PodRuntime, limits: JobLimits, held: Held | None = None) -> None:
@@ -124,7 +124,7 @@ class KubernetesJobs:
         *,
         answers: int = 1,
     ) -> list[str]:
-        """Runs job.sh and gives the lines of its answer, of which there must be as many as are asked for."""
+        """Runs job.sh and returns the lines of its answer, which must be as many as ``answers`` says."""
         command = Command(argv=argv, timeout_seconds=_ANSWER_SECONDS, stdin=stdin, internal=True)
         said = self._pods.execute(session, command)
         answer, end = await short_answer(
@@ -140,7 +140,7 @@ class KubernetesJobs:
 async def _records(
     log: JobLog, events: AsyncGenerator[ExecEvent, None], buffer: HeldBuffer, job_id: str
 ) -> AsyncGenerator[JobRecord, None]:
-    """The records that ``follow`` says, to the job's end."""
+    """The records that job.sh's ``follow`` says, up to the job's end."""
     async for event in events:
         if isinstance(event, Output) and event.stream == "stdout":
             if event.offset == 0 and event.data.startswith(b"unknown"):

@@ -22,7 +22,7 @@ class KubernetesActivity:
 
     Args:
         pods: Runs the command.
-        held: Counts the bytes of pods' answers that are held; None: nobody wants to know.
+        held: Counts the bytes of pods' answers that are held; None: nobody asks.
     """
 
     def __init__(self, pods: PodRuntime, held: Held | None = None) -> None:

@@ -1,13 +1,14 @@
 # shellcheck shell=sh
-# Says how many processes of the container are neither its main one nor this command's own.
-# Runs as any command does, so its own are all that descend from the supervisor that runs it.
-#   $1  process id 1's own helper: the seconds that it sleeps
-# Others like it that run at the same time are no work either: they have the same $0.
+# Prints how many processes of the container are neither its main process nor this command's own.
+# This script runs as any command does, so its own processes are the supervisor that runs it and all
+# descendants of that. Commands like this one that run at the same time do not count either: they
+# have the same $0.
+#   $1  seconds that the helper of process 1 sleeps: a sleep of that length does not count
 # Needs: /proc, which containers have, and tr.
 
 kernel() { { IFS= read -r line <"/proc/$1/stat"; } 2>/dev/null; }
 
-# Sets parent and state of a process; its name, in brackets, may hold anything.
+# Sets parent and state of a process. The process's name, in brackets before them, may hold anything.
 look() {
   kernel "$1" || return 1
   line=${line##*) }
@@ -16,7 +17,7 @@ look() {
   parent=${line%% *}
 }
 
-# The process over all of those that were started with this one: from outside, or by process 1.
+# Sets above to the topmost ancestor of a process, which process 1 or somebody outside started.
 top() {
   above=$1
   while look "$above" && [ "$parent" -gt 1 ]; do above=$parent; done

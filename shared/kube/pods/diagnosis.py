@@ -1,4 +1,4 @@
-"""Reads a pod's status: ready, may become ready, never will, and why - in Kubernetes' own words.
+"""Reads from a pod's status whether it is, may become or never will be ready, and why in Kubernetes' words.
 
 Source of the reasons: tests/kubernetes-recordings/pod-failures.json and
 https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/.
@@ -47,8 +47,8 @@ def diagnose(pod: Pod) -> PodStatus:
         pod: A core/v1 Pod.
 
     Returns:
-        READY with no reason; PENDING with the reason, if there is one, for what may
-        pass (no node yet, a registry that does not answer); FAILED for what never will.
+        READY without a reason; PENDING, with the reason if there is one, for a state that may
+        pass (no node yet, a registry that does not answer); FAILED for a state that never will.
     """
     status = pod.get("status") or objects.PodStatus()
     if status.get("phase") in ("Failed", "Succeeded"):
@@ -69,7 +69,7 @@ def diagnose(pod: Pod) -> PodStatus:
 
 
 def _ended(status: objects.PodStatus) -> PodStatus:
-    """Why a pod that is over is over; the pod's own reason before its containers'."""
+    """Why a pod has ended: by the pod's own reason, if there is one, else by its containers'."""
     if status.get("reason"):
         code = _POD_REASONS.get(str(status["reason"]), Reason.POD_FAILED)
         return PodStatus(PodPhase.FAILED, _words(status), code)
@@ -85,7 +85,7 @@ def _ended(status: objects.PodStatus) -> PodStatus:
 
 
 def _waiting(container: ContainerStatus) -> PodStatus | None:
-    """A verdict on a container that does not run, None when it says nothing."""
+    """The verdict on the pod by a container that waits; None when the container gives none."""
     waiting: Words | None = (container.get("state") or {}).get("waiting")
     if not waiting:
         return None
@@ -100,6 +100,6 @@ def _waiting(container: ContainerStatus) -> PodStatus | None:
 
 
 def _words(source: Words, otherwise: str = "") -> str:
-    """``Reason: message`` without addresses, as people know it from kubectl describe."""
+    """``Reason: message``, as people know it from kubectl describe, but without addresses."""
     message = str(source.get("message") or otherwise)
     return public_message(": ".join(part for part in (str(source.get("reason") or ""), message) if part))

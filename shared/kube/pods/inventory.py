@@ -1,4 +1,4 @@
-"""What there is in the namespace: the adapter behind ``Inventory``."""
+"""Our pods and Secrets in the namespace: the adapter behind ``Inventory``."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=
 
 _EXPIRED = 410
 _GONE_BEFORE = (404, 409)
-"""An object that is not there, or is another one now (the precondition failed)."""
+"""The object is not there, or another object has its name now (the precondition failed)."""
 
 
 class KubernetesInventory:
@@ -105,7 +105,7 @@ class KubernetesInventory:
                 raise
 
     async def gone(self, sessions: Sequence[Session], timeout_seconds: float) -> set[str]:
-        """See ``Inventory``: one list, and one watch for all, until none is there."""
+        """See ``Inventory``. One list and one watch serve all pods of a namespace."""
         loop = asyncio.get_running_loop()
         end = loop.time() + timeout_seconds
         names: dict[str, set[str]] = {}
@@ -113,7 +113,7 @@ class KubernetesInventory:
             names.setdefault(session.namespace, set()).add(session.pod_name)
         waits = [self._wait_gone(namespace, waited, end) for namespace, waited in names.items()]
         left: dict[str, set[str]] = {}
-        # Waits for all of them: no task goes on when another has failed.
+        # It waits for all of them, so that no task goes on when another has failed.
         answers = await asyncio.gather(*waits, return_exceptions=True)
         for namespace, answer in zip(names, answers, strict=True):
             if isinstance(answer, BaseException):
@@ -122,7 +122,7 @@ class KubernetesInventory:
         return {session.id for session in sessions if session.pod_name not in left[session.namespace]}
 
     async def _wait_gone(self, namespace: str, names: set[str], end: float) -> set[str]:
-        """Which of these pods are still there at the end."""
+        """The pods among ``names`` that are still there at ``end``, a time of the event loop."""
         loop = asyncio.get_running_loop()
         while True:
             present, since = await self._names(namespace)
@@ -164,7 +164,7 @@ class KubernetesInventory:
     async def _list(
         self, kind: str, accept: str = "", selector: str = _SELECTOR
     ) -> AsyncGenerator[Pod, None]:
-        """All objects of one kind. What is no pod has no status."""
+        """All objects of one kind. Only pods have a status."""
         async for page in self._pages(kind, self._namespace, accept, selector):
             for item in page["items"] or ():
                 yield item
@@ -172,7 +172,7 @@ class KubernetesInventory:
     async def _pages(
         self, kind: str, namespace: str, accept: str, selector: str = _SELECTOR
     ) -> AsyncGenerator[ObjectList[Pod], None]:
-        """All pages of one list. Should its continuation expire, the rest comes as it is now."""
+        """All pages of one list. If its continuation expires, the rest comes as it is now."""
         token = ""
         while True:
             params = [("labelSelector", selector), ("limit", str(_PAGE))]

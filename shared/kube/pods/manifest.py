@@ -29,10 +29,10 @@ _DEADLINE_MARGIN_SECONDS = 120
 _LOG_BYTES = 64 * 1024 * 1024
 
 _MOUNTS = {"workspace": WORKSPACE, "home": HOME, "tmp": "/tmp", "jobs": JOBS}  # noqa: S108 - the pod's own
-"""Our volumes and where they are; the root is read-only."""
+"""Our volumes and their mount paths; the root file system is read-only."""
 
 _CREDENTIALS = "credentials"
-"""The volume with the owner's credentials: the one that is read-only."""
+"""The volume with the owner's credentials, the only read-only one."""
 
 NAP_SECONDS = 86400
 
@@ -42,10 +42,10 @@ PATH={SYSTEM_PATH}${{PATH:+:$PATH}}
 {COPY_SCRIPT}\
 while :; do sleep {NAP_SECONDS} & wait "$!"; done
 """
-"""The pod's main process: makes the home, then waits as PID 1. A shell that waits reaps orphans."""
+"""The pod's main process: it makes the home, then waits as PID 1. A shell that waits reaps orphans."""
 
 _KEYS = ("mountPath", "name", "containerPort", "ip")
-"""What names the items of a list; a mount's path before its volume, which may be mounted twice."""
+"""Keys that name the items of a list: a mount's path comes before its volume, mounted perhaps twice."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,14 +61,14 @@ class PodOptions:
 
     @property
     def jobs_volume_bytes(self) -> int:
-        """The jobs' room and a little more: a volume that is overfull ends its pod."""
+        """The jobs' room and a little more, because an overfull volume ends its pod."""
         return self.jobs_disk_bytes * 9 // 8
 
     @property
     def ephemeral_storage_bytes(self) -> int:
-        """What a pod may take of its node's disk: all volumes when they are full, and its log.
+        """Bytes that a pod may take of its node's disk: all its volumes when full, and its log.
 
-        With less the kubelet would evict the pod before a volume meets its own bound
+        With a lower limit the kubelet would evict the pod before a volume meets its own bound
         (https://kubernetes.io/docs/concepts/storage/ephemeral-storage/). GKE Autopilot gives 1 GiB
         to a pod that asks for nothing, and 10 GiB at most
         (https://cloud.google.com/kubernetes-engine/docs/concepts/autopilot-resource-requests).
@@ -82,8 +82,8 @@ class PodOptions:
 
         Args:
             pods: What every pod has.
-            jobs: Say how much disk the jobs of a session may take.
-            max_ttl_seconds: Longest life of a session.
+            jobs: Limits that say how much disk the jobs of a session may take.
+            max_ttl_seconds: Longest life of a session, in seconds.
         """
         return cls(
             service_account=pods.service_account,
@@ -107,9 +107,10 @@ def pod_manifest(
             where we say nothing (labels, node selectors, tolerations, volumes, sidecars);
             our fields win over its.
 
-    The caller's labels are not on the pod: they could make a Service, a NetworkPolicy or a mesh
-    of others take it for one of theirs. Nor are his variables: they may be secrets, and a pod's
-    spec is read by many and logged. Commands get them, see ``sessions/variables.py``.
+    The pod does not carry the caller's labels: with them a Service, a NetworkPolicy or a mesh of
+    others could take it for one of theirs. It does not carry the caller's variables either: they
+    may be secrets, and a pod's spec is read by many and logged. Commands get the variables, see
+    ``sessions/variables.py``.
     """
     ours = {"metadata": _metadata(session), "spec": _spec(session, options)}
     return {"apiVersion": "v1", "kind": "Pod", **merge(_cleaned(template or {}), ours)}
@@ -124,7 +125,7 @@ def _metadata(session: Session) -> JsonObject:
 
 
 def _spec(session: Session, options: PodOptions) -> JsonObject:
-    # Kubernetes lets nobody make it longer for a pod that exists, but a session's life can be made longer.
+    # Kubernetes does not let an existing pod's deadline be raised, but a session's life can be made longer.
     asked = math.ceil((session.expires_at - session.created_at).total_seconds())
     life = max(asked, options.max_ttl_seconds)
     jobs = str(options.jobs_volume_bytes)
@@ -157,11 +158,12 @@ def _spec(session: Session, options: PodOptions) -> JsonObject:
 
 
 def _credentials(session: Session) -> list[JsonObject]:
-    """The owner's Secret, if it is there when the pod starts. Its group is the pod's own: fsGroup.
+    """The volume with the owner's Secret, if the Secret is there when the pod starts.
 
-    Of it only the files that the session's document names: those that its creator has chosen and
-    that were found to be his. What was not looked at may be another's, who had the address before.
-    What comes later, ``CredentialRuntime`` brings.
+    It holds only the files that the session's document names: those that the creator has chosen and
+    that were found to be the creator's. A file that was not checked may belong to another person, who
+    had the address before. ``CredentialRuntime`` brings files that come later. The files' group is the
+    pod's own: fsGroup.
     """
     if not session.credentials:
         return []
@@ -203,7 +205,7 @@ def _container(session: Session, options: PodOptions) -> JsonObject:
 
 
 def _cleaned(template: Mapping[str, Any]) -> JsonObject:
-    """The template less what would undo the isolation: the host's namespaces, and added capabilities."""
+    """The template without what would undo the isolation: the host's namespaces, and added capabilities."""
     spec = {
         key: value
         for key, value in (template.get("spec") or {}).items()
@@ -229,8 +231,8 @@ def merge(under: Any, over: Any) -> Any:
     """Merges two JSON values; ``over`` wins.
 
     Objects merge key by key. Lists of objects that have a name (or ``mountPath`` and the
-    like) merge by it, in ``over``'s order, then what only ``under`` has. Other lists are
-    replaced.
+    like) merge by that key: first the items of ``over``, in their order, then those that only
+    ``under`` has. Other lists are replaced.
     """
     if isinstance(under, Mapping) and isinstance(over, Mapping):
         merged = {key: merge(under[key], over[key]) if key in under else over[key] for key in over}

@@ -35,7 +35,7 @@ from shared.reasons import Reason
 _DRAIN_SECONDS = 8.0
 _TEMPLATE_SECONDS = 60.0
 _BEYOND_LIMIT_RANGE = re.compile(r" usage per (Container|Pod) is | limit to request ratio per ")
-"""What a LimitRange says (kubernetes/plugin/pkg/admission/limitranger), which no reason tells."""
+"""The words of a LimitRange (kubernetes/plugin/pkg/admission/limitranger); no reason names it."""
 
 
 class KubernetesRuntime:
@@ -44,10 +44,10 @@ class KubernetesRuntime:
     Args:
         api: The cluster.
         options: The operator's choices for pods.
-        template_name: Name of the PodTemplate merged under the manifest; empty: none.
-        shutdown: Set when this process is told to end: commands end then.
-        held: Counts the bytes that are held of what commands say; None: nobody asks.
-        cluster: Says which cluster it is; None: nobody can.
+        template_name: Name of the PodTemplate that is merged under the manifest; empty: none.
+        shutdown: Set when this process is told to end; commands then end too.
+        held: Counts the bytes that are held of commands' output; None: nobody asks.
+        cluster: Says which cluster a connection leads to; None: nobody can.
     """
 
     def __init__(
@@ -144,7 +144,7 @@ class KubernetesRuntime:
         await self._api.request("GET", "/version", timeout_seconds=5)
 
     async def close(self) -> None:
-        """Ends the commands of callers that are gone, which still run in the background, then disconnects."""
+        """Waits for the tasks that end the commands of callers that are gone, then disconnects."""
         if self._background:
             await asyncio.wait(self._background, timeout=_DRAIN_SECONDS)
         await self._api.close()
@@ -152,7 +152,10 @@ class KubernetesRuntime:
     async def _wait(
         self, session: Session, timeout_seconds: float, since: str, ends: tuple[PodPhase, ...]
     ) -> PodStatus:
-        """Watches the pod; looks again now and then, as a watch can stall silently (kubespawner#209)."""
+        """Watches the pod until it has one of the phases ``ends`` or the time is over; returns its status.
+
+        It also reads the pod now and then, because a watch can stall silently (kubespawner#209).
+        """
         loop = asyncio.get_running_loop()
         end = loop.time() + timeout_seconds
         status = PodStatus(PodPhase.PENDING)
@@ -178,7 +181,7 @@ class KubernetesRuntime:
     async def _watch(
         self, session: Session, since: str, status: PodStatus, ends: tuple[PodPhase, ...]
     ) -> PodStatus:
-        """Follows the pod's events until one of the ends; the last status when the watch ends first."""
+        """Follows the pod's events until a phase of ``ends`` or the watch's end; returns the last status."""
         params = [("fieldSelector", f"metadata.name={session.pod_name}"), ("resourceVersion", since)]
         watch = self._api.watch(_pods(session), params=params, timeout_seconds=WATCH_STALL_SECONDS)
         try:
@@ -197,11 +200,14 @@ class KubernetesRuntime:
         """Waits until the pod cannot run anything any more.
 
         Args:
-            session: Whose pod.
-            connection: By which the command was begun. Over another one, which may lead to another cluster,
-                the absence of the pod says something only if that is the session's.
-            grace: Commands live on while a pod is being deleted, and what they still say
-                is worth having: wait for its end, not for the deletion to begin.
+            session: The session whose pod it is.
+            grace: Whether to wait for the end of a pod's deletion, not only for its beginning: until
+                then the commands live on, and what they still say is worth having.
+            connection: The connection over which the command was begun. Another one may lead to another
+                cluster: there the absence of the pod counts only if the cluster is the session's.
+
+        Raises:
+            ClusterUnavailable: The connection now leads to another cluster than the session's.
         """
         status = PodStatus(PodPhase.PENDING)
         while status.phase not in (PodPhase.FAILED, PodPhase.GONE):
@@ -218,7 +224,7 @@ class KubernetesRuntime:
         return (await self._cluster.look(session.cluster_identity)).sight is Sight.HERE
 
     async def _no_exec(self, error: ApiError, session: Session) -> Exception:
-        """Why the API server did not start an exec. Most often the pod does not run, or not any more."""
+        """Why the API server did not start an exec: most often the pod does not run, or not any more."""
         if error.kubernetes_reason != "UpgradeRefused" or error.code in (401, 403):
             return error
         status = await self.status(session)

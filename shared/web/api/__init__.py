@@ -1,1 +1,1 @@
-"""One module per resource: JSON and what requests ask for."""
+"""One module per resource: its JSON, and the reading of requests about it."""

@@ -15,7 +15,7 @@ from shared.web.http.paging import Page, page_of, page_token, single_values
 
 
 def record_json(record: AuditRecord) -> dict[str, Any]:
-    """A record as those see it who may read it."""
+    """A record as its readers see it."""
     subject = {"actor_subject": record.actor_subject} if record.actor_subject else {}
     return {
         "id": record.id,
@@ -41,6 +41,6 @@ def audit_query(query: QueryParams) -> Page:
     """Reads ``page_size`` and ``page_token``.
 
     Raises:
-        InvalidRequest: One of them is malformed or given twice, or there is another one.
+        InvalidRequest: One of them is malformed or given twice, or there is another parameter.
     """
     return page_of(single_values(query, ("page_size", "page_token")), ids.is_record_id)

@@ -1,4 +1,4 @@
-"""Who may run cleanup, and what it did as JSON."""
+"""Who may run cleanup, and the report of what it did, as JSON."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from shared.web.http.paging import single_values
 
 
 def require_caller(caller: Person, allowed: Iterable[str]) -> None:
-    """Refuses who is none of ``CLEANUP_CALLERS``.
+    """Refuses a caller who is not among ``CLEANUP_CALLERS``.
 
     Args:
-        caller: Who calls.
-        allowed: E-mail addresses, in whatever case the operator wrote them.
+        caller: The verified caller.
+        allowed: E-mail addresses, upper or lower case, as the operator wrote them.
 
     Raises:
-        PermissionDenied: He is not (reason ``CLEANUP_NOT_ALLOWED``).
+        PermissionDenied: The caller is not among them (reason ``CLEANUP_NOT_ALLOWED``).
     """
     if caller.email not in {lowered(email) for email in allowed}:
         raise PermissionDenied("only CLEANUP_CALLERS may run cleanup", reason=Reason.CLEANUP_NOT_ALLOWED)
@@ -43,7 +43,7 @@ def dry_run(query: QueryParams) -> bool:
 
 
 def report_json(report: Report) -> dict[str, Any]:
-    """What one run did, counted, and each thing by name as far as the report names them."""
+    """What one run did: counts, and the name of each thing that the report names."""
     left = [decision for decision in report.decisions if decision.action is Action.LEFT]
     rest = [decision for decision in report.decisions if decision.action is not Action.LEFT]
     return {

@@ -1,4 +1,4 @@
-"""What requests say of commands, for exec and for jobs."""
+"""The commands in requests, for exec and for jobs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Base64: TypeAlias = Annotated[str, msgspec.Meta(pattern=BASE64)]
 
 
 class CommandFields(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """What to run. A command that is a text is a line for the pod's shell."""
+    """What to run. If ``command`` is a text, it is a line for the pod's shell."""
 
     command: (
         Annotated[str, msgspec.Meta(min_length=1, pattern=NO_NUL)]
@@ -30,7 +30,7 @@ class CommandFields(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     env: EnvMap = {}
 
     def __repr__(self) -> str:
-        """Without what is secret."""
+        """Without the values, which may be secret."""
         return f"{type(self).__name__}(...)"
 
     def argv(self) -> Sequence[str]:
@@ -119,7 +119,7 @@ class JobBody(CommandFields, forbid_unknown_fields=True, frozen=True):
 
 
 def _input(text: str | None, encoded: str | None) -> bytes | None:
-    """The command's input, None when none is given."""
+    """The command's input; None when none is given."""
     if text is not None and encoded is not None:
         raise invalid("stdin", "and stdin_base64 exclude each other")
     if text is not None:

@@ -1,4 +1,4 @@
-"""Credentials as JSON: which files there are, and what of them is no secret."""
+"""Credentials as JSON: which files there are, and the parts of them that are no secret."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ _MEDIA_TYPES = ("application/json", "application/octet-stream", "text/plain")
 
 
 async def file_body(call: Call) -> bytes:
-    """The file that is sent.
+    """The content of the file that is sent.
 
     Raises:
-        UnsupportedMediaType: It is declared as something else, or is compressed.
-        PayloadTooLarge: It is longer than 64 KiB.
+        UnsupportedMediaType: The body has another media type, or is compressed.
+        PayloadTooLarge: The body is longer than 64 KiB.
     """
     return await call.body(MAX_BYTES, *_MEDIA_TYPES)
 
 
 def file_json(file: CredentialFile) -> dict[str, Any]:
-    """A file as its owner sees it: never what is in it. What is not known is left out."""
+    """A file as its owner sees it, never with its secrets. Members that are not known are left out."""
     updated = {"updated_at": rfc3339(file.updated_at)} if file.updated_at else {}
     return {"file": file.name, **updated, **file.identifiers()}
 
@@ -34,5 +34,5 @@ def credentials_json(credentials: Credentials) -> dict[str, Any]:
 
 
 def refreshed_json(refreshed: Refreshed) -> dict[str, Any]:
-    """What was done in a session."""
+    """Which files were copied into a session and which were removed there."""
     return {"copied": list(refreshed.copied), "removed": list(refreshed.removed)}

@@ -1,4 +1,4 @@
-"""The answer to an exec in one object: what is kept of the output, in room that all answers share."""
+"""The answer to an exec as one object; all answers share the room for the output that they keep."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from shared.web.http.events import EventObject
 from shared.web.http.json_pieces import content_pieces
 
 MAX_KEPT_BYTES = 10 * 1024 * 1024
-"""Most that a non-streamed answer keeps of each stream: the first and the last half of it."""
+"""Most that a non-streamed answer keeps of each stream: half from its beginning, half from its end."""
 
 FREE_BYTES = 64 * 1024
-"""So much of each stream is kept even where all answers together have no more room."""
+"""How much of each stream is kept even when all answers together have no more room."""
 
 MAX_ALL_KEPT_BYTES = 128 * 1024 * 1024
-"""A quarter of the 512 MiB that an instance has, which answers need until their callers have read them."""
+"""A quarter of an instance's 512 MiB; an answer occupies its part until its caller has read it."""
 
 _encode = msgspec.json.Encoder().encode
 
@@ -38,11 +38,11 @@ def exit_json(end: Exit, started: float) -> EventObject:
 
 
 class AnswerRoom:
-    """Is shared by all answers of an instance.
+    """The room for kept output that all answers of an instance share.
 
     Args:
         size: Bytes that may be taken.
-        held: Counts what is kept in fact; None: nobody asks.
+        held: Counts the bytes that are really kept; None: nobody asks.
     """
 
     def __init__(self, size: int = MAX_ALL_KEPT_BYTES, held: Held | None = None) -> None:
@@ -50,23 +50,23 @@ class AnswerRoom:
         self._left = size
 
     def take(self, size: int) -> bool:
-        """Takes so many bytes; False: there is no room for them."""
+        """Takes ``size`` bytes of room; returns False when there is not so much."""
         if size > self._left:
             return False
         self._left -= size
         return True
 
     def give(self, size: int) -> None:
-        """Gives bytes back that were taken."""
+        """Gives back ``size`` bytes of room that were taken."""
         self._left += size
 
 
 class Kept:
-    """What a non-streamed answer keeps of one stream: head and tail, and the true count. Close it.
+    """What a non-streamed answer keeps of one stream: head, tail and true length. Close it after use.
 
     Args:
         limit: Most bytes that are kept.
-        room: What all answers of this instance share. Where it has no more, less is kept.
+        room: The room that all answers of this instance share. When it has no more, less is kept.
     """
 
     def __init__(self, limit: int = MAX_KEPT_BYTES, room: AnswerRoom | None = None) -> None:
@@ -101,7 +101,7 @@ class Kept:
 
     @property
     def kept_bytes(self) -> int:
-        """How much is kept."""
+        """How many bytes are kept."""
         return len(self._head) + len(self._tail)
 
     @property
@@ -110,7 +110,7 @@ class Kept:
         return self.total > 2 * (self._size // 2)
 
     def counts(self, stream: Stream) -> EventObject:
-        """The stream's members of the answer beside its content: counts, and what is left out where."""
+        """The stream's members of the answer without its content: its length, and what is left out where."""
         members: EventObject = {f"{stream}_bytes": self.total}
         if self.truncated:
             head, *tail = self.content()
@@ -119,7 +119,7 @@ class Kept:
         return members
 
     def content(self) -> list[memoryview]:
-        """What is kept, in parts, without the characters that the cut divided, if they are text at all."""
+        """What is kept, in parts; if it is text, without the characters that the cut divided."""
         if not self.truncated:
             return [memoryview(self._head)]
         head = memoryview(self._head)
@@ -132,7 +132,7 @@ class Kept:
         return [head, parts[0][of_first:], parts[1][begun - of_first :]]
 
     def _grow(self) -> None:
-        """Raises the bound as long as all is kept, and there is room for more."""
+        """Raises the bound when it would cut the stream, as long as there is room for more."""
         while self.truncated and self._size < self._limit:
             more = min(self._size, self._limit - self._size)
             if not self._room.take(more):
@@ -142,7 +142,7 @@ class Kept:
             self._size += more
 
     def _divide(self) -> None:
-        """From now on something is left out: the head is full, and the tail is written over and over."""
+        """Begins to leave out the middle: the head is full, and new bytes replace the oldest of the tail."""
         half = self._size // 2
         with memoryview(self._head) as whole:
             self._tail = bytearray(whole[-half:])
@@ -157,10 +157,10 @@ class Kept:
 
 
 class Whole:
-    """The answer in one object, of a command that has ended. Close it.
+    """The answer as one object to a command that has ended. Close it after use.
 
     Args:
-        room: What all answers of this instance share.
+        room: The room that all answers of this instance share; None: this one is alone.
     """
 
     def __init__(self, room: AnswerRoom | None = None) -> None:
@@ -171,7 +171,7 @@ class Whole:
     async def collect(self, events: AsyncIterator[ExecEvent], started: float) -> None:
         """Runs a command to its end.
 
-        Nothing is taken behind the ``Exit``: what is left to do then need not be waited for.
+        It returns at the ``Exit``: the work that is left after that need not be waited for.
 
         Args:
             events: From the service.
@@ -186,11 +186,11 @@ class Whole:
 
     @property
     def kept_bytes(self) -> int:
-        """How much is kept of what the command said."""
+        """How many bytes of the command's output are kept."""
         return sum(kept.kept_bytes for kept in self._kept.values())
 
     def pieces(self) -> Iterator[bytes]:
-        """The object, as JSON, in pieces that are no copy of all that is kept."""
+        """The object as JSON, in pieces, so that what is kept is never copied as a whole."""
         members = dict(self._ending)
         for stream, kept in self._kept.items():
             members |= kept.counts(stream)

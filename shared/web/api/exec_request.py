@@ -1,4 +1,4 @@
-"""What a request asks to run: all of it as JSON, or its input as the body and the rest in the query."""
+"""Reads what a request asks to run: all of it as JSON, or the input as body and the rest as query."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ _ONCE = ("timeout_seconds", "workdir")
 
 
 async def read_command(call: Call, body: RequestBody, commands: CommandSettings) -> Command:
-    """Reads the request; a body that is the command's input is left to ``body``.
+    """Reads the request. If its body is the command's input, ``body`` hands it on.
 
     Args:
         call: The request.
-        body: Hands the input on while the request is answered.
-        commands: Default and bound of the time.
+        body: Hands the input on in pieces while the request is answered.
+        commands: Default and upper bound of the time.
 
     Raises:
-        InvalidRequest: A value breaks a rule; names the field.
+        InvalidRequest: A value breaks a rule; the error names the field.
         UnsupportedMediaType: The body is neither JSON nor octets, or is compressed.
-        PayloadTooLarge: It is JSON longer than 1 MiB.
+        PayloadTooLarge: The body is JSON and longer than 1 MiB.
     """
     query: bytes = call.request.scope["query_string"]
     if call.media_type(_JSON, _BYTES) == _BYTES:
@@ -44,10 +44,10 @@ def query_options(query: bytes) -> ExecOptions:
     """Reads the query: ``command`` once for a shell line, several times for program and arguments.
 
     Args:
-        query: As it stands in the URL, percent-encoded UTF-8.
+        query: The query as it stands in the URL, percent-encoded UTF-8.
 
     Raises:
-        InvalidRequest: A parameter is malformed, unknown, missing, or given twice where one is meant.
+        InvalidRequest: A parameter is malformed, unknown, missing, or given twice where once is allowed.
     """
     try:
         pairs = urllib.parse.parse_qsl(query.decode(), keep_blank_values=True, errors="strict")

@@ -1,4 +1,4 @@
-"""Responses that run a command: it ends when its caller goes away."""
+"""Responses that run a command: the command ends when its caller goes away."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from shared.web.http.streaming import NO_BUFFERING, AttendedResponse, EventStrea
 log = logging.getLogger(__name__)
 
 _AT_ONCE_BYTES = 256 * 1024
-"""Of so much, an answer is made as a whole, and says how long it is."""
+"""Up to so many kept bytes, an answer is made as a whole and has a Content-Length."""
 
 _READ_SECONDS = 600.0
-"""So long a caller may take to read an answer in one object: what it is made of is kept in room for all."""
+"""How long a caller may take to read an answer as one object, which occupies room that all share."""
 
 
 class WholeResult(AttendedResponse):
-    """Runs a command to its end and answers in one object.
+    """Runs a command to its end and answers with one object.
 
     Args:
         call: The request.
@@ -66,8 +66,8 @@ class WholeResult(AttendedResponse):
             async with contextlib.aclosing(self._events) as events:
                 response = await self._response(events, whole)
                 response.headers["X-Request-Id"] = self._call.request_id
-                # Before the events are closed, so that nobody waits for what is done then. The server
-                # counts the request as running until this returns.
+                # The answer is sent before the events are closed, so that the caller does not wait for
+                # the work of closing. The server counts the request as running until this returns.
                 async with asyncio.timeout(_READ_SECONDS):
                     await response(scope, receive, send)
         except TimeoutError:
@@ -87,7 +87,7 @@ class WholeResult(AttendedResponse):
 
 
 class _InPieces(Response):
-    """A long object, written while it is sent: encoded it may be six times as long as what is kept."""
+    """A long object, encoded while it is sent: encoded, it may be six times as long as what is kept."""
 
     def __init__(self, whole: Whole) -> None:
         super().__init__(media_type="application/json", headers=NO_BUFFERING)
@@ -95,7 +95,7 @@ class _InPieces(Response):
         self._whole = whole
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Sends it."""
+        """Sends the object."""
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         for piece in self._whole.pieces():
             await send({"type": "http.response.body", "body": piece, "more_body": True})
@@ -123,7 +123,7 @@ async def respond(
     # Several Accept lines are one list (RFC 9110, 5.3).
     form = negotiate(",".join(call.request.headers.getlist("accept")))
     started = time.monotonic()
-    # What fails before the first event is an ordinary error.
+    # A failure before the first event is an ordinary error.
     complete = _complete(after(await anext(events), events))
     if form == "application/json":
         return WholeResult(call, complete, source=events, body=body, started=started, room=room)

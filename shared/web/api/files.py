@@ -30,7 +30,7 @@ _DEFAULT_PAGE = 200
 _TAR = "application/x-tar"
 _UPLOAD_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
-# A browser must not take for a page of ours what somebody has put into a file.
+# A browser must not take a file that somebody has stored for a page of ours.
 _INERT = {
     "Content-Type": "application/octet-stream",
     "Content-Disposition": "attachment",
@@ -40,9 +40,9 @@ _INERT = {
 
 
 async def put_file(call: Call, files: SessionFiles) -> Response:
-    """Stores the body: 201 new, 200 in place of another; 308 when it is a piece and more are to come.
+    """Stores the body: 201 for a new file, 200 for one replaced, 308 for a piece that others must follow.
 
-    A tar for a folder is unpacked.
+    If the path is a folder's, the body is a tar and is unpacked.
     """
     single_values(call.request.query_params, ())
     path = _path(call)
@@ -51,7 +51,7 @@ async def put_file(call: Call, files: SessionFiles) -> Response:
     piece, body = _upload(call)
     result = await files.put(call.caller, call.params["session_id"], path, body, piece)
     if isinstance(result, Progress):
-        # As resumable uploads of Google Cloud Storage have it; 308 there is older than RFC 7538.
+        # Resumable uploads of Google Cloud Storage do so too; their 308 is older than RFC 7538.
         held = {"Range": f"bytes=0-{result.size - 1}"} if result.size else {}
         return Response(status_code=308, headers=held)
     stored = {"path": str(path), "size": result.size, "sha256": result.sha256}
@@ -103,7 +103,7 @@ async def get_file(call: Call, files: SessionFiles) -> Response:
 
 
 async def head_file(call: Call, files: SessionFiles) -> Response:
-    """Says what a file is, without reading it."""
+    """Answers with the headers of a file, without reading its content."""
     single_values(call.request.query_params, ())
     file = await files.open(call.caller, call.params["session_id"], _path(call))
     await file.aclose()
@@ -125,7 +125,7 @@ async def _content(call: Call, file: OpenFile) -> Response:
     if _is_known(call, file):
         await file.aclose()
         return Response(status_code=304, headers=_about(file))
-    # A part is sent only of the file that the caller has the other parts of.
+    # A part is sent only if the file is still the version of which the caller has other parts.
     ranged = headers.get("if-range", facts.etag) == facts.etag
     part = byte_range(headers.get("range", ""), facts.size) if ranged else None
     first, length = part or (0, facts.size)
@@ -137,7 +137,7 @@ async def _content(call: Call, file: OpenFile) -> Response:
 
 
 def _is_known(call: Call, file: OpenFile) -> bool:
-    """Whether the caller has this file already, by If-None-Match."""
+    """Whether If-None-Match says that the caller has this version of the file already."""
     return names_tag(",".join(call.request.headers.getlist("if-none-match")), file.facts.etag)
 
 
@@ -163,7 +163,7 @@ async def _list(call: Call, files: SessionFiles, path: WorkspacePath, query: Map
 
 
 def entry_json(entry: Entry) -> dict[str, Any]:
-    """An entry as callers see it: ``name_base64`` where the name is no UTF-8."""
+    """An entry as callers see it, with ``name_base64`` if its name is not UTF-8."""
     try:
         name: str | bytes = entry.name.decode()
     except UnicodeDecodeError:
@@ -187,11 +187,11 @@ def _after(token: str) -> bytes:
 
 
 def _path(call: Call) -> WorkspacePath:
-    """The path as it was sent: what a server has decoded is ambiguous.
+    """The path as it was sent, because a path that the server has decoded is ambiguous.
 
     Raises:
-        InvalidRequest: It is no path in a workspace.
-        NotFound: The part before it is encoded in another way than ours.
+        InvalidRequest: It is not a path in a workspace.
+        NotFound: The part of the URL before it is encoded in another way than ours.
     """
     raw: bytes = call.request.scope["raw_path"]
     prefix = f"/v1/sessions/{call.params['session_id']}/files/".encode()
@@ -201,7 +201,7 @@ def _path(call: Call) -> WorkspacePath:
 
 
 def _upload(call: Call) -> tuple[Piece | None, Body]:
-    """The body, and which part of a file it is.
+    """The body, and which piece of a file it is; None: the whole file.
 
     Raises:
         InvalidRequest: A header is malformed or missing.
@@ -229,7 +229,7 @@ def _upload(call: Call) -> tuple[Piece | None, Body]:
 
 
 def _digests(call: Call) -> tuple[str, str]:
-    """What the body is to be, and the whole that it may be a piece of; empty where nothing is said.
+    """SHA-256 in hexadecimal that the body, and the whole file, must have; empty where no header says it.
 
     Raises:
         InvalidRequest: A header is malformed.

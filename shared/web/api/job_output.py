@@ -1,4 +1,4 @@
-"""What a job says, as events with cursors: whoever lost the connection goes on with the last one's."""
+"""What a job says, as events with cursors: after a lost connection a caller goes on at the last cursor."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from shared.web.http.streaming import EventStream, after
 class OutputEvents:
     """Makes events of records.
 
-    A cursor is a place in the job's log and how much of each stream is delivered. A character
-    whose end has not come yet is not delivered, so the place stays at its beginning's record.
+    A cursor says a place in the job's log and how much of each stream is delivered. A character
+    whose end has not come yet is not delivered: the place stays at the record in which it begins.
 
     Args:
-        since: Where the caller goes on.
+        since: The cursor at which the caller goes on.
     """
 
     def __init__(self, since: JobCursor) -> None:
@@ -37,7 +37,7 @@ class OutputEvents:
         self._place = since.place
 
     def take(self, record: JobRecord) -> Iterator[EventObject]:
-        """The events of one record. Only the last one leaves it behind."""
+        """The events of one record. Only the cursor of the last one lies behind the record."""
         event, self._place = record.event, record.begin
         if isinstance(event, Gap):
             yield from self._rest(event.stream, record)
@@ -100,8 +100,10 @@ async def as_objects(
 
 
 async def respond(call: Call, service: JobService) -> Response:
-    """Starts to follow a job and makes the response: 204 behind the end, so that a browser
-    which would go on with an event stream does not ask again.
+    """Starts to follow a job and makes the response.
+
+    For the cursor behind the end the response is 204: it keeps a browser, which would go on with an
+    event stream, from asking again.
 
     Args:
         call: The request; its Accept header chooses the format.
@@ -117,6 +119,6 @@ async def respond(call: Call, service: JobService) -> Response:
         await service.get(call.caller, session_id, job_id)
         return Response(status_code=204)
     records = service.output(call.caller, session_id, job_id, since, wait=follow)
-    # What fails before the first event is an ordinary error.
+    # A failure before the first event is an ordinary error.
     objects = as_objects(after(await anext(records, None), records), since)
     return EventStream(call, objects, source=records, body=RequestBody(), form=form)

@@ -1,4 +1,4 @@
-"""Jobs as JSON, and what their requests ask for."""
+"""Jobs as JSON, and the reading of requests about them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _FLAGS = {"true": True, "false": False}
 
 
 def job_json(job: Job) -> dict[str, Any]:
-    """A job as callers see it. What is not known is null."""
+    """A job as callers see it. Members whose value is not known are null."""
     return {
         "job_id": job.id,
         "session_id": job.session_id,
@@ -74,7 +74,7 @@ def end_json(report: JobReport) -> dict[str, Any]:
 
 
 def _result(report: JobReport) -> str:
-    """The end in the words of a command's: see ``ExecResult``."""
+    """How the job ended, in the words for a command's end: see ``ExecResult``."""
     if report.state is JobState.LOST:
         return "pod_lost"
     if report.state is not JobState.EXITED:
@@ -115,11 +115,11 @@ def output_query(query: QueryParams, last_event_id: str | None) -> tuple[JobCurs
     Args:
         query: The request's query.
         last_event_id: The header of a browser that goes on with an event stream
-            (https://html.spec.whatwg.org/multipage/server-sent-events.html): it wins, as
-            the query is still that of its first request.
+            (https://html.spec.whatwg.org/multipage/server-sent-events.html). It wins over the
+            query, because the query is still that of the browser's first request.
 
     Returns:
-        Where to begin, None behind the end, and whether to follow.
+        Where to begin (None: behind the end), and whether to follow the job.
 
     Raises:
         InvalidRequest: One of them is malformed or given twice, or there is another one.
@@ -132,10 +132,10 @@ def output_query(query: QueryParams, last_event_id: str | None) -> tuple[JobCurs
 
 
 def read_cursor(text: str) -> JobCursor | None:
-    """A cursor that ``cursor_text`` made; empty: the beginning, ``end``: None.
+    """Reads a cursor that ``cursor_text`` made; an empty text is the beginning, ``end`` gives None.
 
     Raises:
-        InvalidRequest: It is none of ours.
+        InvalidRequest: The text is not such a cursor.
     """
     if text == END:
         return None

@@ -1,4 +1,4 @@
-"""Whose things an administrator removes or passes on, and what became of them as JSON."""
+"""Reads whose things an administrator removes or passes on, and makes JSON of what became of them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from shared.web.http.schemas import decode, invalid
 
 
 class RebindBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """Who has the address now."""
+    """Body of the request: the person who has the address now."""
 
     subject: Annotated[str, msgspec.Meta(min_length=1, max_length=330)]
 
@@ -22,7 +22,7 @@ def owner_of(params: Mapping[str, str]) -> str:
     """The e-mail address in the path, in the form that identities have.
 
     Raises:
-        InvalidRequest: It is none (reason ``INVALID_FIELD``).
+        InvalidRequest: It is not an e-mail address (reason ``INVALID_FIELD``).
     """
     email = email_address(params["email"])
     if email is None:
@@ -31,10 +31,10 @@ def owner_of(params: Mapping[str, str]) -> str:
 
 
 def subject_of(body: bytes) -> str:
-    """The person in the body, in the normal form.
+    """The subject of the person in the body, in the normal form.
 
     Raises:
-        InvalidRequest: The body has not the shape, or nobody can have this subject.
+        InvalidRequest: The body does not have the right shape, or nobody can have this subject.
     """
     subject = known_subject(decode(body, RebindBody).subject)
     if subject is None:

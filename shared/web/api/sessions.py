@@ -30,7 +30,7 @@ _OWNER = re.compile(r"\*|[!-?A-~]{1,64}@[!-?A-~]{1,255}")
 
 
 def session_json(session: Session) -> dict[str, Any]:
-    """A session as callers see it. What is not known is left out."""
+    """A session as callers see it. Members whose value is not known are left out."""
     values: dict[str, Any] = {
         "id": session.id,
         "name": session.name,
@@ -60,7 +60,7 @@ def session_json(session: Session) -> dict[str, Any]:
 
 
 def abandon(query: QueryParams) -> bool:
-    """Reads ``abandon``: whether a session is to end also when its cluster cannot be asked.
+    """Reads ``abandon``: whether a session is to end even when its cluster cannot be asked.
 
     Raises:
         InvalidRequest: It is neither ``true`` nor ``false``, or there is another parameter.
@@ -77,7 +77,7 @@ def cleanup_json(cleanup: Cleanup | None) -> dict[str, Any] | None:
 
 
 def session_response(session: Session) -> JSONResponse:
-    """A session with the entity tag that a change of it can be made to depend on."""
+    """A session, with its entity tag; callers can make a change depend on that."""
     return JSONResponse(session_json(session), headers={"ETag": etag_of(session)})
 
 
@@ -121,11 +121,11 @@ def listing_of(query: QueryParams, caller: Person) -> Listing:
     """Reads ``owner``, ``state``, ``page_size`` and ``page_token``.
 
     Args:
-        query: The request's.
-        caller: Whose sessions are meant when it does not say.
+        query: The request's query.
+        caller: The caller, whose sessions are meant when the query names no owner.
 
     Raises:
-        InvalidRequest: One of them is malformed or given twice, or there is another one.
+        InvalidRequest: One of them is malformed or given twice, or there is another parameter.
     """
     values = single_values(query, ("owner", "state", "page_size", "page_token"))
     named = values.get("owner")

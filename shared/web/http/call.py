@@ -18,7 +18,7 @@ class Call:
     """One request to a handler.
 
     Attributes:
-        request: As Starlette has it.
+        request: Starlette's request.
         caller: The verified caller; ``NOBODY`` where no identity is asked for.
         request_id: Taken from X-Request-Id or made.
         params: Values of the path's parameters.
@@ -30,10 +30,10 @@ class Call:
     params: Mapping[str, str]
 
     def media_type(self, *accepted: str) -> str:
-        """What the body is declared as: one of those accepted.
+        """The declared media type of the body, which is one of those accepted.
 
         Raises:
-            UnsupportedMediaType: It is none of them, or is compressed.
+            UnsupportedMediaType: It is not one of them, or the body is compressed.
         """
         media_type = self.request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if media_type not in accepted:
@@ -50,11 +50,11 @@ class Call:
         return await self.body(MAX_JSON_BYTES, "application/json")
 
     async def body(self, max_bytes: int, *accepted: str) -> bytes:
-        """The whole body, bounded.
+        """The whole body, of at most ``max_bytes``.
 
         Raises:
-            UnsupportedMediaType: It is declared as none of those accepted, or is compressed.
-            PayloadTooLarge: It is longer than ``max_bytes``.
+            UnsupportedMediaType: Its declared type is not one of those accepted, or it is compressed.
+            PayloadTooLarge: The body is longer than ``max_bytes``.
         """
         self.media_type(*accepted)
         body = bytearray()

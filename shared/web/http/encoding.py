@@ -1,4 +1,4 @@
-"""Bytes of a stream and times as JSON can carry them: UTF-8 as text, other bytes as base64."""
+"""Encodes bytes of a stream and times for JSON: UTF-8 as text, other bytes as base64."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from datetime import UTC, datetime
 from typing import TypeAlias
 
 Piece: TypeAlias = tuple[int, str | bytes]
-"""Offset in the stream, and text or bytes that are no text."""
+"""Offset in the stream, in bytes, and text, or bytes that are no text."""
 
 _LONGEST_CHARACTER = 4
 
 
 class TextSplitter:
-    """Splits one stream into pieces. A character never stands in two of them.
+    """Splits one stream into pieces. No character is divided between two pieces.
 
     An incomplete character at the end of what has come is kept until the rest comes.
 
     Args:
-        offset: Where the stream begins for us.
+        offset: Offset in the stream, in bytes, at which the data begins.
 
     Attributes:
-        offset: Where the next piece begins.
+        offset: Offset at which the next piece begins.
     """
 
     def __init__(self, offset: int = 0) -> None:
@@ -34,14 +34,14 @@ class TextSplitter:
         return bool(self._kept)
 
     def skip(self, size: int) -> None:
-        """Says that so many bytes are missing in the stream, after ``end``."""
+        """Says that the next ``size`` bytes of the stream are missing. Call ``end`` before it."""
         self.offset += size
 
     def feed(self, data: bytes) -> Piece | None:
         """Takes the next bytes of the stream.
 
         Returns:
-            The next piece; None when all there is is the beginning of a character.
+            The next piece; None when there is only the beginning of a character.
         """
         data = self._kept + data if self._kept else data
         begun = incomplete_at_end(data)
@@ -68,7 +68,7 @@ def incomplete_at_end(data: bytes) -> int:
     """How many of the last bytes begin a character that more bytes may make whole."""
     for length in range(1, min(_LONGEST_CHARACTER, len(data) + 1)):
         if data[-length] & 0xC0 == 0x80:
-            continue  # inside a character: its first byte stands further in front
+            continue  # inside a character: its first byte comes earlier
         try:
             data[-length:].decode()
         except UnicodeDecodeError as error:

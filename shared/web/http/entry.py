@@ -1,4 +1,4 @@
-"""The one way in, for HTTP and WebSocket alike: request id, identity, rate, problem, span, log line."""
+"""The one entry for HTTP and WebSocket requests: request id, identity, rate, problem, span, log line."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _MAX_ID = 100
 
 
 class Application(Protocol):
-    """What every endpoint needs of the composition root."""
+    """What every endpoint needs from the composition root."""
 
     @property
     def platform(self) -> PlatformSettings:
@@ -41,12 +41,12 @@ class Application(Protocol):
 
     @property
     def verifier(self) -> IdentityVerifier:
-        """Who finds out who calls."""
+        """Finds out who calls."""
         ...
 
     @property
     def rates(self) -> RequestRates:
-        """How many requests one owner may make."""
+        """Limits how many requests one owner may make."""
         ...
 
     @property
@@ -56,11 +56,11 @@ class Application(Protocol):
 
 
 class Entry:
-    """An ASGI application that lets requests in and tells how they ended.
+    """An ASGI application that admits requests, has them served, and logs how they ended.
 
     Args:
-        app: Gives the composition root; may fail when the settings are wrong.
-        routes: What is served.
+        app: Gives the composition root; it may raise when the settings are wrong.
+        routes: The routes that are served.
         name: The function's name, for the log.
     """
 
@@ -70,7 +70,7 @@ class Entry:
         self._name = name
 
     def function(self) -> Callable[[Request], Awaitable[Response]]:
-        """The entry as functions-framework takes it, which insists on a plain function."""
+        """The entry as a plain function, because functions-framework takes nothing else."""
 
         async def serve(request: Request) -> Response:
             return await self.respond(request)
@@ -89,8 +89,8 @@ class Entry:
         """Answers an HTTP request.
 
         Returns:
-            The handler's response, or a problem document. Nothing is raised. The log line is written
-            when the response has been sent.
+            The handler's response, or a problem document. No exception is raised. The log line is
+            written when the response has been sent.
         """
         told = RequestLog(request, self._name, _request_id(request))
         try:
@@ -104,7 +104,7 @@ class Entry:
         return told.recorded(response)
 
     async def _socket(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serves a WebSocket until its end; what is raised becomes its close code and reason."""
+        """Serves a WebSocket until its end; an exception becomes its close code and reason."""
         connection = HTTPConnection(scope)
         told = RequestLog(connection, self._name, _request_id(connection))
         with told.recorded_socket(scope, receive, send) as socket:
@@ -122,7 +122,7 @@ class Entry:
     async def _admit(
         self, connection: HTTPConnection, told: RequestLog
     ) -> tuple[AnyRoute, Mapping[str, str], Person]:
-        """Finds the route, and asks who calls and whether he may call now."""
+        """Finds the route, verifies the caller and checks the rate; returns route, parameters and caller."""
         application = self._app()
         logs.configure(application.platform)
         told.trace(application.telemetry)

@@ -24,10 +24,10 @@ def negotiate(accept: str, formats: Sequence[Format] = FORMATS) -> Format:
 
     Args:
         accept: The Accept header (RFC 9110, 12.5.1).
-        formats: What there is.
+        formats: The formats on offer.
 
     Raises:
-        NotAcceptable: It takes none of ours.
+        NotAcceptable: The caller takes none of them.
     """
     qualities: dict[str, float] = {}
     for entry in accept.split(",") if accept.strip() else ["*/*"]:
@@ -42,7 +42,7 @@ def negotiate(accept: str, formats: Sequence[Format] = FORMATS) -> Format:
         ranges = (offered, offered.partition("/")[0] + "/*", "*/*")
         for wideness, covering in enumerate(ranges):
             if covering in qualities:
-                # Of formats as welcome as each other: the one named, then the one named first.
+                # Among equally welcome formats a named one wins over a wildcard, then the one named first.
                 ranked.append((-qualities[covering], wideness, asked.index(covering), offered))
                 break
     quality, _, _, chosen = min(ranked, default=(0.0, 0, 0, formats[0]), key=lambda rank: rank[:3])
@@ -57,6 +57,6 @@ def ndjson(event: EventObject) -> bytes:
 
 
 def server_sent(event: EventObject) -> bytes:
-    """One event as https://html.spec.whatwg.org/multipage/server-sent-events.html has it."""
+    """One server-sent event (https://html.spec.whatwg.org/multipage/server-sent-events.html)."""
     cursor = b"id: %b\n" % event["cursor"].encode() if "cursor" in event else b""
     return b"event: %b\n%bdata: %b\n\n" % (str(event["type"]).encode(), cursor, _encode(event))

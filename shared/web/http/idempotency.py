@@ -20,12 +20,12 @@ async def answer_once(call: Call, body: bytes, requests: IdempotentRequests, cre
 
     Args:
         call: The request.
-        body: Its body: what a repetition must equal.
-        requests: Idempotency keys.
-        creation: What to do.
+        body: The request's body, which the body of a repetition must equal.
+        requests: Keeps the idempotency keys.
+        creation: What to create, and how.
 
     Raises:
-        InvalidRequest: The header is malformed, or there are several.
+        InvalidRequest: The header is malformed, or is sent more than once.
         GamguiError: What ``IdempotentRequests.run`` raises.
     """
     resource_id, (status, members) = await requests.run(_key(call), body, creation)

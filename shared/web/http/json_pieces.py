@@ -1,4 +1,4 @@
-"""A long member of a JSON object, written in pieces: none is much longer than the bytes it is made of."""
+"""A long member of a JSON object, encoded in pieces so that its encoding is never in memory as a whole."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _encode = msgspec.json.Encoder().encode
 
 
 def content_pieces(content: Sequence[memoryview], name: str, binary: str) -> Iterator[bytes]:
-    """A stream as a member: ``"name":"text"``, or ``"binary":"base64"`` when it is no text.
+    """A stream as a member: ``"name":"text"``, or ``"binary":"base64"`` when it is not UTF-8.
 
     Args:
         content: The stream, in parts.
-        name: Of the member that is text.
-        binary: Of the member that is base64.
+        name: Name of the member if it is text.
+        binary: Name of the member if it is base64.
     """
     text = _is_text(content)
     yield _encode(name if text else binary) + b':"'

@@ -28,16 +28,16 @@ _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029]")
 
 @dataclasses.dataclass(slots=True)
 class RequestContext:
-    """What is known of a request, for all that is logged while it is answered.
+    """What is known of a request, for all log entries that are made while it is answered.
 
     Attributes:
-        request_id: Its id.
+        request_id: The request's id.
         trace: W3C trace id; empty: none.
-        span: The span in it that the entries belong to.
+        span: Id of the trace's span to which the entries belong.
         sampled: Whether the trace is recorded.
-        session: Id of the session that it is about.
-        reason: Of the error that it met.
-        broken: The error came when the answer had begun.
+        session: Id of the session that the request is about; empty: none.
+        reason: Reason of the error that the request met; empty: none.
+        broken: Whether the error came after the answer had begun.
     """
 
     request_id: str = ""
@@ -53,14 +53,14 @@ _context: contextvars.ContextVar[RequestContext | None] = contextvars.ContextVar
 
 
 def bind(request_id: str, traceparent: str) -> RequestContext:
-    """Log entries made from here on, in this task and those that it starts, belong to this request.
+    """Makes later log entries, of this task and of those that it starts, belong to this request.
 
     Args:
         request_id: The request's id.
-        traceparent: W3C trace context (https://www.w3.org/TR/trace-context/), may be empty or garbage.
+        traceparent: W3C trace context (https://www.w3.org/TR/trace-context/); it may be empty or malformed.
 
     Returns:
-        What is known of the request; those who learn more add it.
+        What is known of the request; code that learns more adds it.
     """
     found = _TRACEPARENT.fullmatch(traceparent)
     context = RequestContext(request_id)
@@ -81,15 +81,15 @@ def failed(reason: str, *, midway: bool = False) -> None:
     """Says why the request at hand fails.
 
     Args:
-        reason: Of the error.
-        midway: The answer had begun, so its status does not tell.
+        reason: Reason of the error.
+        midway: Whether the answer had begun, so that its status does not tell the failure.
     """
     if (context := _context.get()) is not None:
         context.reason, context.broken = reason, midway
 
 
 class CloudFormatter(logging.Formatter):
-    """One JSON object a line, with severity and trace."""
+    """Makes one line of JSON from each log record, with severity and trace."""
 
     def __init__(self, project: str) -> None:
         super().__init__()
@@ -115,19 +115,19 @@ class CloudFormatter(logging.Formatter):
 
 
 class TerminalFormatter(logging.Formatter):
-    """A line for people. What others chose cannot begin a line of its own or steer the terminal."""
+    """Makes a line for people. Text that others chose cannot begin a new line or control the terminal."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
-        """The line without a stack trace, its control characters as escapes."""
+        """The line without a stack trace; control characters in it are escaped."""
         return _CONTROL.sub(lambda found: repr(found[0])[1:-1], super().formatMessage(record))
 
 
 @functools.cache
 def configure(platform: PlatformSettings) -> None:
-    """Sends log entries to stderr, once per process: ours from INFO on, of libraries from WARNING on.
+    """Sends log entries to stderr, set up once per process: ours from INFO, those of libraries from WARNING.
 
     Args:
-        platform: Says whether this is Cloud Run, and the project of traces.
+        platform: Says whether this is Cloud Run, and to which project traces belong.
     """
     handler = logging.StreamHandler(sys.stderr)
     if platform.on_cloud_run:

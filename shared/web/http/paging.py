@@ -24,17 +24,17 @@ _MAX_SHOWN = 100
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Page:
-    """Which page is asked for: at most ``size`` items, those behind ``after``."""
+    """Which page is asked for: at most ``size`` items that follow ``after``."""
 
     size: int
     after: Cursor | None
 
 
 def single_values(query: QueryParams, known: Collection[str]) -> Mapping[str, str]:
-    """The query's parameters, each of which may be given once.
+    """The query's parameters. Each may be given once.
 
     Raises:
-        InvalidRequest: One is given twice, or is not among ``known``.
+        InvalidRequest: A parameter is given twice, or is not among ``known``.
     """
     unknown = set(query) - set(known)
     if unknown:
@@ -54,7 +54,7 @@ def page_of(values: Mapping[str, str], is_id: Callable[[str], bool]) -> Page:
         is_id: Whether a text could be an id of what is listed.
 
     Raises:
-        InvalidRequest: One of them is malformed.
+        InvalidRequest: One of the two is malformed.
     """
     token = values.get("page_token")
     return Page(page_size(values), _cursor(token, is_id) if token else None)
@@ -64,7 +64,7 @@ def page_size(values: Mapping[str, str], default: int = _DEFAULT_PAGE, most: int
     """Reads ``page_size``.
 
     Raises:
-        InvalidRequest: It is not 1 to ``most``.
+        InvalidRequest: It is not a number from 1 to ``most``.
     """
     size = values.get("page_size", str(default))
     if not (_PAGE_SIZE.fullmatch(size) and 1 <= int(size) <= most):
@@ -83,7 +83,7 @@ def _cursor(token: str, is_id: Callable[[str], bool]) -> Cursor:
     try:
         created_at, item_id = json.loads(base64.urlsafe_b64decode(token))
         cursor = Cursor(datetime.fromisoformat(created_at), item_id)
-        # What we never gave out - a time without a zone, an odd id - is nothing for a store.
+        # A token that we never gave out (a time without a zone, an odd id) must not reach a store.
         ours = is_id(item_id) and page_token(cursor) == token
     except (ValueError, TypeError, OverflowError, RecursionError, binascii.Error) as error:
         raise fault from error

@@ -1,4 +1,4 @@
-"""Which session a caller wants to change: the header If-Match."""
+"""Which version of a session a caller wants to change: the header If-Match."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def if_match(headers: Headers) -> frozenset[str]:
     """The entity tags of If-Match, which compare strongly (RFC 9110, section 13.1.1).
 
     Returns:
-        Empty when there is no condition. A header without a strong tag is one that nothing meets.
+        The tags; empty when there is no condition. If the header has no strong tag, a tag that nothing has.
     """
     if "if-match" not in headers:
         return frozenset()

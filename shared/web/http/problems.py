@@ -1,4 +1,4 @@
-"""Errors as RFC 9457 problem documents. The only place that maps errors to responses."""
+"""Errors as RFC 9457 problem documents. Only this module maps errors to responses."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class ProblemResponse(JSONResponse):
 
 
 def as_known(error: Exception) -> GamguiError:
-    """The error itself when it was raised on purpose; otherwise one that tells nothing, and a log entry."""
+    """The error itself if it was raised on purpose; else an error that tells nothing, and a log entry."""
     if isinstance(error, GamguiError):
         return error
     log.error("unexpected error", exc_info=error)
@@ -36,8 +36,8 @@ def as_known(error: Exception) -> GamguiError:
 def instance_of(request: HTTPConnection) -> str:
     """The path of a request as a URI reference, for problem documents and the log.
 
-    From the scope: ``request.url`` drops line breaks from a path and fails on a query
-    that is not ASCII.
+    It comes from the scope, because ``request.url`` drops line breaks from a path and fails
+    on a query that is not ASCII.
     """
     return urllib.parse.quote(request.scope["path"], errors="replace")
 
@@ -48,7 +48,7 @@ def problem(error: GamguiError, *, instance: str, request_id: str) -> dict[str, 
     Args:
         error: What happened.
         instance: Path of the request.
-        request_id: Under which the log has it.
+        request_id: The id under which the log has the error.
     """
     return {
         **members_of(error),

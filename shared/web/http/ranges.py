@@ -36,7 +36,7 @@ def content_range(header: str) -> ContentRange:
     """Reads a Content-Range.
 
     Raises:
-        InvalidRequest: It is not ``bytes FIRST-LAST/TOTAL`` or ``bytes */TOTAL``, or no such bytes can be.
+        InvalidRequest: It is not ``bytes FIRST-LAST/TOTAL`` or ``bytes */TOTAL``, or such bytes cannot exist.
     """
     found = _CONTENT_RANGE.fullmatch(header)
     if found is None:
@@ -53,15 +53,15 @@ def byte_range(header: str, size: int) -> tuple[int, int] | None:
     """Where a Range begins in a file, and how long it is.
 
     Args:
-        header: The Range header; several ranges, other units and what is malformed are ignored,
-            as RFC 9110, 14.2 allows or demands.
-        size: Of the file.
+        header: The Range header. It is ignored if it has several ranges or another unit or is
+            malformed, as RFC 9110, 14.2 allows or demands.
+        size: Size of the file in bytes.
 
     Returns:
-        First byte and length; None: send all.
+        Offset of the first byte, and length; None: send the whole file.
 
     Raises:
-        RangeNotSatisfiable: None of the bytes are there.
+        RangeNotSatisfiable: The file has none of these bytes.
     """
     found = _ONE_RANGE.fullmatch(header)
     if found is None:
@@ -84,15 +84,15 @@ def names_tag(header: str, etag: str) -> bool:
 
 
 def sha256_of(header: str, field: str) -> str:
-    """The SHA-256 of a Content-Digest or Repr-Digest, in hexadecimal; empty if it has none.
+    """The SHA-256 of a Content-Digest or Repr-Digest, in hexadecimal; empty if there is none.
 
     Args:
-        header: A dictionary of byte sequences (RFC 8941, 3.2 and 3.3.5); algorithms that we do not
-            know are passed over, of a repeated one the last counts.
+        header: A dictionary of byte sequences (RFC 8941, 3.2 and 3.3.5). Algorithms that we do not
+            know are passed over; if an algorithm is repeated, the last one counts.
         field: The header's name, for messages.
 
     Raises:
-        InvalidRequest: It is malformed.
+        InvalidRequest: The header is malformed.
     """
     digest = ""
     for member in header.split(",") if header.strip() else []:
@@ -114,7 +114,7 @@ def digest_header(sha256: str) -> str:
     """The value of a Content-Digest or Repr-Digest.
 
     Args:
-        sha256: In hexadecimal.
+        sha256: The digest in hexadecimal.
     """
     return f"sha-256=:{base64.b64encode(bytes.fromhex(sha256)).decode()}:"
 

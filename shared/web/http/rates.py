@@ -1,8 +1,8 @@
 """How many requests one owner may make: a token bucket for each owner and function, in memory.
 
-A count that all instances share would cost a write of the store a request. So each instance
-has its own, and N instances let through N times as much: it keeps one caller's loop from
-crowding out the others, and is no quota.
+A count that all instances share would cost one write to the store for each request. So each
+instance has its own count, and N instances let through N times as much: the count keeps one
+caller's loop from crowding out the others, and is no quota.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Callable
 from shared.errors import TooManyRequests
 
 MAX_BUCKETS = 10_000
-"""Most that are kept, at some 200 bytes each; of more, those go that were used longest ago."""
+"""Most buckets that are kept, at some 200 bytes each; beyond that, the least recently used go."""
 
 _MINUTE = 60_000_000_000
 _SECOND = 1_000_000_000
@@ -24,13 +24,13 @@ _SECOND = 1_000_000_000
 class RequestRates:
     """Refuses requests that come too fast.
 
-    The generic cell rate algorithm (ITU-T I.371): of a bucket nothing is kept but the moment
-    at which it will be full again. In whole nanoseconds, so that nothing is rounded.
+    It uses the generic cell rate algorithm (ITU-T I.371): of each bucket only the moment is kept
+    at which it will be full again. Times are whole nanoseconds, so that nothing is rounded.
 
     Args:
         per_minute: Requests that a bucket gets back in a minute.
         burst: Requests that a full bucket holds.
-        clock: Monotonic, in nanoseconds.
+        clock: Monotonic time in nanoseconds.
     """
 
     def __init__(self, *, per_minute: int, burst: int, clock: Callable[[], int] = time.monotonic_ns) -> None:
@@ -40,14 +40,14 @@ class RequestRates:
         self._full_at: OrderedDict[tuple[str, str], int] = OrderedDict()
 
     def take(self, owner: str, function: str) -> None:
-        """Takes one request out of the bucket. One that is refused takes nothing.
+        """Takes one request out of the bucket. A refused request takes nothing.
 
         Args:
             owner: Subject of the verified caller.
             function: Name of the function that is called.
 
         Raises:
-            TooManyRequests: The bucket is empty; says when it is no more.
+            TooManyRequests: The bucket is empty; the error says after how many seconds to try again.
         """
         key, now = (owner, function), self._clock()
         full_at = max(self._full_at.get(key, now), now)

@@ -1,4 +1,4 @@
-"""The body of a request, handed on while it comes: bounded in memory, and a break is not an end."""
+"""The body of a request, handed on while it comes: its memory is bounded, and a break is not an end."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from starlette.types import Receive
 from shared.errors import InvalidRequest
 
 READ_AHEAD_BYTES = 256 * 1024
-"""From so many bytes on, the caller is made to wait until some are taken."""
+"""When so many bytes are held, the caller has to wait until some are taken."""
 
 _LOOK_SECONDS = 0.5
 
 
 class RequestBody:
-    """What a caller sends, between the connection and whoever takes it.
+    """A buffer between the connection that brings the body and the task that takes it.
 
     The same messages carry the body and tell that the caller has gone, so one task reads
     them all, for as long as the request is answered.
@@ -36,7 +36,7 @@ class RequestBody:
         """Takes in what the caller sends; returns when the caller has closed the connection.
 
         Args:
-            receive: The connection's messages (ASGI). Nobody else may read them meanwhile.
+            receive: The connection's messages (ASGI). No other task may read them meanwhile.
         """
         limit = READ_AHEAD_BYTES
         while True:
@@ -78,13 +78,13 @@ class RequestBody:
             self._held += len(piece)
 
     async def _room(self) -> None:
-        """Waits until less than ``READ_AHEAD_BYTES`` is held, or a while.
+        """Waits until less than ``READ_AHEAD_BYTES`` is held, or for a limited time.
 
-        A server that is not asked for more does not read the connection, and so does not see
-        that it was closed: whoever leaves a command that reads no input would never be missed.
-        So a little more is taken now and then, the later the more is held already. In t seconds
-        that makes ``READ_AHEAD_BYTES`` times the square root of 4 t at most, and a command's
-        time is limited: 30 MiB in an hour, if it reads nothing at all.
+        A server that is not asked for more does not read the connection, and so does not see that
+        it was closed: if a command reads no input, its caller's going would never be noticed. So a
+        little more is taken now and then; the more is held already, the longer the wait. In t
+        seconds that makes ``READ_AHEAD_BYTES`` times the square root of 4 t at most. A command's
+        time is limited: a command that reads nothing at all makes 30 MiB in an hour.
         """
         self._taken.clear()
         with contextlib.suppress(TimeoutError):

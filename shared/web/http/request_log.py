@@ -1,4 +1,4 @@
-"""The one line that is logged of a request, HTTP or WebSocket, when its answer has ended."""
+"""The one log line of a request, HTTP or WebSocket: it is written when the answer has ended."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from shared.web.http.problems import instance_of
 End: TypeAlias = Literal["completed", "client_gone", "failed"]
 
 CLIENT_CLOSED = 499
-"""Logged where the caller went away before there was a status; nginx made it up, Cloud Logging knows it."""
+"""Status that is logged when the caller left before there was one: nginx's own, known to Cloud Logging."""
 
 _WEBSOCKET = "WEBSOCKET"
-"""Stands for the method of a WebSocket."""
+"""Stands in place of a method for a WebSocket."""
 
 _MAX_TEXT = 500
 _MAX_DIGITS = 15
 _SWITCHED = 101
 _PROBLEMS = 4000
-"""Close codes of problems: this and an HTTP status; see ``shared.web.websocket.closing``."""
+"""A problem's close code is this plus its HTTP status; see ``shared.web.websocket.closing``."""
 
 _GOODBYES = (1000, 1001)
 
@@ -41,12 +41,12 @@ _served = False
 
 
 class RequestLog:
-    """One request. Its line is written when its answer has ended, however that comes.
+    """One request. Its line is written when its answer has ended, however it ended.
 
     Args:
         request: The request.
         function: Name of the function that serves it.
-        request_id: Its id.
+        request_id: The request's id.
 
     Attributes:
         owner: E-mail address of the verified caller, once it is known.
@@ -62,8 +62,8 @@ class RequestLog:
         self._started = time.monotonic()
         self._started_ns = time.time_ns()
         self._traceparent = request.headers.get("traceparent", "")
-        # For good: a server gives each request a context of its own, and what is streamed
-        # after the handler has returned belongs to the request too.
+        # This is never undone: a server gives each request a context of its own, and what is
+        # streamed after the handler has returned belongs to the request too.
         self._context = logs.bind(request_id, self._traceparent)
         self._span: RequestSpan = SILENT.request("", "", "", 0)
         self.request_id = request_id
@@ -77,12 +77,12 @@ class RequestLog:
             self._context = logs.bind(self.request_id, self._span.traceparent)
 
     def recorded(self, response: Response) -> Response:
-        """The response, which writes the line and ends the span when it has ended."""
+        """The response, wrapped so that its end writes the line and ends the span."""
         return _Recorded(response, self._ended)
 
     @contextlib.contextmanager
     def recorded_socket(self, scope: Scope, receive: Receive, send: Send) -> Iterator[WebSocket]:
-        """A WebSocket, watched: the line is written, and the span ends, with the block."""
+        """A watched WebSocket: at the end of the block the line is written and the span ends."""
         sent = _Sent()
         try:
             yield WebSocket(scope, _watched_receive(receive, sent), _watched_send(send, sent))
@@ -123,10 +123,10 @@ class RequestLog:
         return "client_gone" if sent.gone else "failed"
 
     def _http_request(self, path: str, status: int, size: int, seconds: float) -> dict[str, Any]:
-        """As https://cloud.google.com/logging/docs/reference/v2/rest/v2/LogEntry#HttpRequest has it.
+        """https://cloud.google.com/logging/docs/reference/v2/rest/v2/LogEntry#HttpRequest of this request.
 
-        Without the query, which may hold a command, and without the caller's address: Cloud
-        Run's own entry of the request has it, in the same trace.
+        It leaves out the query, which may hold a command, and the caller's address, which Cloud
+        Run's own entry of the request has, in the same trace.
         """
         headers = self._request.headers
         fields = {
@@ -148,10 +148,10 @@ class _Sent:
     """What became of a response.
 
     Attributes:
-        status: That was sent; 0: none.
-        size: Bytes of the body.
-        complete: The body's end was sent.
-        gone: The caller was seen to go away.
+        status: HTTP status that was sent; 0: none.
+        size: Bytes of the body that were sent.
+        complete: Whether the body's end was sent.
+        gone: Whether the caller was seen to go away.
     """
 
     status: int = 0
@@ -165,7 +165,7 @@ class _Recorded(Response):
 
     Args:
         response: The response.
-        ended: Called once.
+        ended: Called once, when the response has ended.
     """
 
     def __init__(self, response: Response, ended: Callable[[_Sent], None]) -> None:
@@ -175,7 +175,7 @@ class _Recorded(Response):
         self.raw_headers = response.raw_headers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Sends it."""
+        """Sends the response."""
         sent = _Sent()
 
         async def sending(message: Message) -> None:
@@ -201,7 +201,7 @@ def _watched_receive(receive: Receive, sent: _Sent) -> Receive:
     async def receiving() -> Message:
         message = await receive()
         if message["type"] == "websocket.disconnect":
-            # Uvicorn says 1005 of a connection that broke: the client's own word counts (RFC 6455, 7.4.1).
+            # Uvicorn gives 1005 for a broken connection: only the client's own code counts (RFC 6455, 7.4.1).
             sent.gone, sent.complete = True, message.get("code") in _GOODBYES
         return message
 

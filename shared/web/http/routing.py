@@ -1,4 +1,4 @@
-"""Which handler serves a method and a path: Starlette's routing, with what ours say besides."""
+"""Which handler serves a method and a path: Starlette's routes, which here also say who may call."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SocketHandler: TypeAlias = "Callable[[SocketCall], Awaitable[None]]"
 
 
 class _RestConvertor(Convertor[str]):
-    """All the rest of a path, which may be empty: slashes, and unlike Starlette's ``path`` line breaks."""
+    """The whole rest of a path, maybe empty; unlike Starlette's ``path`` it may hold line breaks too."""
 
     regex = r"[\s\S]*"
 
@@ -88,14 +88,14 @@ def find(routes: Iterable[AnyRoute], scope: Scope) -> tuple[AnyRoute, dict[str, 
 
     Args:
         routes: In order; the first that matches serves.
-        scope: Of an HTTP request or a WebSocket.
+        scope: ASGI scope of an HTTP request or a WebSocket.
 
     Raises:
         NotFound: No route has this path.
-        MethodNotAllowed: Those that have it take other methods.
+        MethodNotAllowed: The routes that have this path take other methods.
     """
     allowed: set[str] = set()
-    asked = {**scope, "path_params": {}}  # a framework around this has parameters of its own in them
+    asked = {**scope, "path_params": {}}  # a framework around this may have put its own there
     for route in routes:
         match, child = route.matches(asked)
         if match is Match.FULL:

@@ -23,11 +23,11 @@ from shared.settings.images import ImageSettings
 from shared.settings.sessions import SessionSettings
 
 # msgspec 0.22.0 crashes when its classes are collected at the interpreter's end (TypeNode_Free).
-# What is frozen is not collected.
+# Frozen objects are not collected.
 atexit.register(gc.freeze)
 
-# Patterns are ECMA 262's, as openapi.yaml has them: what Python's ``$`` would let pass, a line
-# break at the end, the look-ahead refuses in both.
+# Patterns are ECMA 262's, as openapi.yaml has them. Python's ``$`` would let a line break at the
+# end pass; the look-ahead refuses it in both languages.
 _END = r"$(?!\n)"
 _NAME = r"^[^\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ufeff]*" + _END
 _IMAGE = r"^[a-zA-Z0-9][-a-zA-Z0-9._/:@]{0,511}" + _END
@@ -81,11 +81,11 @@ class CreateSessionBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True)
 
         Args:
             sessions: Defaults and bounds.
-            images: Which image there is by default, and which are allowed.
+            images: The default image, and which images are allowed.
 
         Raises:
-            InvalidRequest: A value breaks a rule; names the field.
-            PermissionDenied: The image is not an allowed one.
+            InvalidRequest: A value breaks a rule; the error names the field.
+            PermissionDenied: The image is not allowed.
         """
         refuse("labels", names.label_fault(self.labels), Reason.INVALID_LABEL)
         refuse("env", names.env_fault(self.env))
@@ -111,7 +111,7 @@ class CreateSessionBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True)
         )
 
     def __repr__(self) -> str:
-        """Without what is secret."""
+        """Without the values, which may be secret."""
         return "CreateSessionBody(...)"
 
     def _credentials(self) -> tuple[str, ...] | None:
@@ -134,7 +134,7 @@ class CreateSessionBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True)
 
 
 class ChangeSessionBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """Body of ``PATCH /v1/sessions/{session_id}``; what is not in it stays as it is."""
+    """Body of ``PATCH /v1/sessions/{session_id}``; a field that is not in it stays as it is."""
 
     name: Name | UnsetType = UNSET
     labels: LabelMap | UnsetType = UNSET
@@ -145,7 +145,7 @@ class ChangeSessionBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True)
         """Checks what the shape alone does not say.
 
         Raises:
-            InvalidRequest: A value breaks a rule, or there is none.
+            InvalidRequest: A value breaks a rule, or the body has no field.
         """
         given = {
             name: value for name in self.__struct_fields__ if (value := getattr(self, name)) is not UNSET
@@ -167,7 +167,7 @@ def decode(body: bytes, shape: type[_Body]) -> _Body:
 
     Raises:
         InvalidRequest: ``INVALID_JSON``, ``UNKNOWN_FIELD``, ``MISSING_FIELD``, ``WRONG_TYPE``,
-            ``FIELD_TOO_LONG``, ``INVALID_LABEL`` or ``INVALID_FIELD``; says where.
+            ``FIELD_TOO_LONG``, ``INVALID_LABEL`` or ``INVALID_FIELD``; the error says where.
     """
     try:
         return msgspec.json.decode(body, type=shape)
@@ -180,7 +180,7 @@ def decode(body: bytes, shape: type[_Body]) -> _Body:
 
 
 def checked(fields: Mapping[str, object], shape: type[_Body]) -> _Body:
-    """What came in another way than as JSON, held to the same rules.
+    """Checks fields that did not come as JSON, by the same rules.
 
     Args:
         fields: Each field's value.
@@ -198,13 +198,14 @@ def checked(fields: Mapping[str, object], shape: type[_Body]) -> _Body:
 def image_allowed(image: str, images: ImageSettings) -> bool:
     """Whether a session may use the image: the operator's own, and those of ``ALLOWED_IMAGES``.
 
-    Where that is not set, any on a laptop, and no other in production.
+    If ``ALLOWED_IMAGES`` is not set, any image is allowed on a laptop, and in production only the
+    operator's own.
     """
     return image == images.default or images.any_allowed or is_listed(image, images.allowed)
 
 
 def _shape_fault(text: str) -> InvalidRequest:
-    """What msgspec says, bounded, with the field that it names: ``... - at `$.resources.cpu```."""
+    """The error for a message of msgspec, cut, with the field it names: ``... - at `$.resources.cpu```."""
     place = _PLACE.search(text)
     field = place["path"] if place else ""
     unknown = _UNKNOWN.match(text)
@@ -238,7 +239,7 @@ def refuse(field: str, fault: str | None, reason: Reason = Reason.INVALID_FIELD)
     """Refuses a field's value if there is a fault.
 
     Raises:
-        InvalidRequest: There is.
+        InvalidRequest: There is a fault.
     """
     if fault is not None:
         raise InvalidRequest(fault, reason=reason, field=field)

@@ -1,4 +1,4 @@
-"""Responses that last, of bytes or of events: sent as they come, and ended when the caller goes."""
+"""Responses that last: their bytes or events are sent as they come, until the end or the caller goes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from shared.web.http.request_body import RequestBody
 NO_BUFFERING = {"Cache-Control": "no-cache, no-store", "X-Accel-Buffering": "no"}
 
 MAX_WAITING_BYTES = 256 * 1024
-"""From so many bytes on, whoever puts more waits until they are taken."""
+"""When so many bytes wait to be sent, the task that puts more waits until they are taken."""
 
 Gone: TypeAlias = Callable[[Receive], Coroutine[None, None, None]]
 _Item = TypeVar("_Item")
@@ -33,14 +33,14 @@ log = logging.getLogger(__name__)
 
 
 class AttendedResponse(Response, abc.ABC):
-    """A response that somebody must be waiting for.
+    """A response that ends when nobody waits for it any more.
 
     Args:
-        source: What it is made of: closed when the response ends, however it does.
+        source: What the response is made of; it is closed when the response ends, however it ends.
         gone: Returns when the caller has closed the connection.
-        status_code: As usual.
-        headers: Sent as they are.
-        media_type: As usual.
+        status_code: HTTP status.
+        headers: Headers, sent as they are.
+        media_type: Media type of the body.
     """
 
     def __init__(
@@ -74,20 +74,20 @@ class AttendedResponse(Response, abc.ABC):
 
     @abc.abstractmethod
     async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Sends it all."""
+        """Sends the whole response."""
 
 
 class StreamedResponse(AttendedResponse):
     """Sends bytes.
 
-    What fails in their midst cannot be told in the status any more: the response then ends without
-    its end, and the server closes the connection. A Content-Length that is not reached, or chunks
-    without the last one, are how HTTP says that a message is incomplete (RFC 9112, 8).
+    A failure in mid-stream cannot change the status any more: the response then breaks off, and the
+    server closes the connection. A Content-Length that is not reached, or chunks without the last
+    one, are how HTTP says that a message is incomplete (RFC 9112, 8).
 
     Args:
-        body: The bytes; closed in the end, whatever happens.
-        status_code: As usual.
-        headers: Sent as they are.
+        body: The bytes; it is closed in the end, whatever happens.
+        status_code: HTTP status.
+        headers: Headers, sent as they are.
     """
 
     def __init__(
@@ -103,7 +103,7 @@ class StreamedResponse(AttendedResponse):
             await send({"type": "http.response.body", "body": b""})
 
     async def _fill(self, outbox: Outbox) -> bool:
-        """Takes the bytes; whether they came to their end."""
+        """Puts the bytes into the outbox; returns whether they came to their end."""
         try:
             async for data in self._body:
                 await outbox.put(data)
@@ -121,12 +121,12 @@ class StreamedResponse(AttendedResponse):
 
 
 class EventStream(AttendedResponse):
-    """Sends events in one of the streamed formats. A fault of ours in mid-stream becomes the last one.
+    """Sends events in one of the streamed formats. A failure in mid-stream becomes the last event.
 
     Args:
         call: The request.
         objects: The events.
-        source: What they are made of.
+        source: What the events are made of.
         body: The request's body.
         form: The format to send.
         held: Counts the bytes that wait to be sent; None: nobody asks.
@@ -173,11 +173,11 @@ class EventStream(AttendedResponse):
 
 
 class Outbox:
-    """Between one task that puts pieces and one that takes them.
+    """A buffer between one task that puts pieces and one that takes them.
 
-    A long output comes in many small pieces, and sending each by itself takes more time than
-    all else that is done to them. Nothing is held back for it: what is put while nobody is
-    sending is taken in the next turn of the event loop.
+    A long output comes in many small pieces, and sending each by itself takes more time than all
+    other work on them. So the pieces that wait are sent together. This delays none: a piece that
+    is put while nobody is sending is taken in the next turn of the event loop.
 
     Args:
         held: Counts the bytes that wait here; None: nobody asks.
@@ -212,10 +212,10 @@ class Outbox:
         self._count.resize(0)
 
     async def take(self) -> bytes:
-        """All that is there, in the order it was put; waits while there is nothing.
+        """Takes all pieces, joined in the order in which they were put; waits while there are none.
 
         Returns:
-            Nothing only when all is taken and no more comes.
+            The bytes; empty only when all were taken and no more come.
         """
         while not self._pieces and not self._ended:
             self._changed.clear()
@@ -229,11 +229,11 @@ class Outbox:
 async def send_pieces(
     fill: Callable[[Outbox], Coroutine[None, None, _T]], send: Send, held: Held | None = None
 ) -> _T:
-    """Sends what comes, as it comes.
+    """Sends pieces as they come.
 
     Args:
-        fill: Puts pieces into the outbox and ends it. It has ended when this returns, come what may.
-        send: Of the response, which has been started.
+        fill: Puts pieces into the outbox and ends it. It has ended when this function returns or raises.
+        send: ASGI's function; the response has been started with it.
         held: Counts the bytes that wait to be sent; None: nobody asks.
 
     Returns:
@@ -246,7 +246,7 @@ async def send_pieces(
             await send({"type": "http.response.body", "body": body, "more_body": True})
         return await filling
     finally:
-        # The source of the pieces is closed only when nobody is waiting for one.
+        # The caller closes the source of the pieces, which is possible only when no task waits for one.
         filling.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await filling
@@ -254,13 +254,13 @@ async def send_pieces(
 
 
 async def disconnected(receive: Receive) -> None:
-    """Returns when the caller has closed the connection; the request's body is read, or not wanted."""
+    """Returns when the caller has closed the connection; throws away what is left of the request's body."""
     while (await receive())["type"] != "http.disconnect":
         continue
 
 
 async def after(first: _Item | None, rest: AsyncIterator[_Item]) -> AsyncGenerator[_Item, None]:
-    """An item that was taken already, if there is one, and those that follow it."""
+    """An item that was taken already, if there is one, and then the items that follow it."""
     if first is not None:
         yield first
     async for item in rest:

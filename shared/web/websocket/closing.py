@@ -1,6 +1,6 @@
-"""How a WebSocket is told why it ends: a close code and a reason for each problem.
+"""Tells a WebSocket's caller why it ends: by a close code and a reason for each problem.
 
-The code is 4000 and the HTTP status of the same problem: RFC 6455, 7.4.2, leaves 4000-4999 to applications.
+The code is 4000 plus the HTTP status of the same problem: RFC 6455, 7.4.2, leaves 4000-4999 to applications.
 The reason is the stable word of the problem document, such as ``SESSION_NOT_FOUND``.
 """
 
@@ -20,11 +20,11 @@ _MAX_REASON_BYTES = 123
 async def close_with(socket: WebSocket, error: GamguiError) -> None:
     """Ends a WebSocket for an error.
 
-    A socket that is not accepted yet is accepted first: who closes before that answers the upgrade with
-    403, and a browser shows neither code nor reason to its page.
+    A socket that is not accepted yet is accepted first: to close it before that would answer the upgrade
+    with 403, and a browser would show neither code nor reason to its page.
 
     Args:
-        socket: In any state.
+        socket: The WebSocket, in any state.
         error: What happened.
     """
     with contextlib.suppress(RuntimeError, OSError, WebSocketDisconnect):  # the other side has gone meanwhile

@@ -1,1 +1,1 @@
-"""What every way to a cluster is made of: trust, authorization, its renewal, and addresses."""
+"""The parts of every connection to a cluster: trust, authorization, its renewal, and addresses."""

@@ -1,4 +1,4 @@
-"""Credentials that need nobody's help: fixed values, and tokens that somebody else keeps in a file."""
+"""Credentials that are at hand: fixed values, and tokens that another program keeps in a file."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ _REREAD_SECONDS = 60.0
 
 
 class FixedAuthorization:
-    """The same header for ever. ``None`` when a client certificate says it all, or nobody asks.
+    """An Authorization header that never changes.
 
     Args:
-        value: Value of the Authorization header.
+        value: Value of the header; None: none is sent, because a client certificate suffices or the
+            server asks for nothing.
     """
 
     def __init__(self, value: str | None = None) -> None:
@@ -37,20 +38,20 @@ class FixedAuthorization:
         return cls("Basic " + base64.b64encode(f"{username}:{password}".encode()).decode())
 
     async def authorization(self, *, refresh: bool = False) -> str | None:
-        """The value; there is no other one to get."""
+        """The value, also when it was refused: there is no other one to get."""
         del refresh
         return self._value
 
 
 class TokenFile:
-    """A bearer token in a file that somebody else renews, as the kubelet does.
+    """A bearer token in a file that another program renews, as the kubelet does.
 
-    Read again every minute, which is how client-go does it, and when it was refused. As
-    long as the last token was not refused, it serves even if the file cannot be read.
+    The file is read again every minute, as client-go does, and when the server refused the
+    token. As long as the last token was not refused, it serves even if the file cannot be read.
 
     Args:
         path: The file.
-        where: Which file this is, for people.
+        where: Which file this is, in words for people.
         now: The time of day, in seconds since the epoch.
     """
 

@@ -1,4 +1,4 @@
-"""A value with a limited life, renewed ahead of time and once for all who wait."""
+"""A value with a limited life: it is renewed ahead of time, and only once for all callers that wait."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
 _PAUSE_SECONDS = 5.0
-"""Between a failed early renewal and the next try, while the old value still serves."""
+"""Pause between a failed early renewal and the next try, while the old value still serves."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,10 +25,10 @@ class Lease(Generic[_T]):
 
     Attributes:
         value: What was obtained.
-        renew_at: From then on it is renewed before it is handed out, in seconds since the
-            epoch. Wall time, since expiry is one and a paused instance's monotonic clock
-            may stand still.
-        expires_at: From then on it is of no use.
+        renew_at: From this time on the value is renewed before it is handed out, in seconds
+            since the epoch. It is wall time, because expiry is given in wall time and a paused
+            instance's monotonic clock may stand still.
+        expires_at: From this time on the value is of no use, in seconds since the epoch.
     """
 
     value: _T = dataclasses.field(repr=False)
@@ -41,9 +41,9 @@ def lease_until(value: _T, expires_at: float | None, *, margin_seconds: float, n
 
     Args:
         value: What was obtained.
-        expires_at: End of its life in seconds since the epoch; None: unknown.
+        expires_at: End of the value's life in seconds since the epoch; None: unknown.
         margin_seconds: How long before the end to renew.
-        now: The time of day.
+        now: The time of day, in seconds since the epoch.
     """
     if expires_at is None:
         return Lease(value=value)
@@ -52,16 +52,16 @@ def lease_until(value: _T, expires_at: float | None, *, margin_seconds: float, n
 
 
 class Renewal(Generic[_T]):
-    """Hands out a value, renews it when its life ends or when it was refused.
+    """Hands out a value, and renews it when its life ends or when it was refused.
 
     Belongs to one event loop. A renewal goes on when the caller that started it is
-    cancelled: others wait for it.
+    cancelled, because others wait for it.
 
     Args:
         fetch: Obtains a new lease.
         what: Name of the value, for the log.
-        grace_seconds: A refusal reported this soon after a renewal is taken for one of
-            the value before, so requests that were under way do not renew once more each.
+        grace_seconds: A refusal reported this soon after a renewal is taken for a refusal of
+            the value before, so that requests that were under way do not each renew again.
         now: The time of day, in seconds since the epoch.
     """
 
@@ -89,7 +89,7 @@ class Renewal(Generic[_T]):
             refused: The last value was refused: get another one.
 
         Raises:
-            ConnectionFailed: It cannot be had, and the last one does not serve any more.
+            ConnectionFailed: No new value can be had, and the last one does not serve any more.
         """
         lease, now = self._lease, self._now()
         if lease is None or now >= lease.expires_at:
@@ -123,4 +123,4 @@ class Renewal(Generic[_T]):
     def _ended(self, task: asyncio.Task[Lease[_T]]) -> None:
         self._running = None
         if not task.cancelled():
-            task.exception()  # counts as seen, should every waiter be gone
+            task.exception()  # marks the exception as seen, in case every waiter is gone

@@ -18,15 +18,15 @@ def public_trust() -> ssl.SSLContext:
 def private_trust(authorities: bytes) -> ssl.SSLContext:
     """Verifies against these authorities and no others.
 
-    As kubectl does, an intermediate authority may be the anchor, and an authority is
-    not refused for extensions that RFC 5280 demands but cluster authorities lack
-    (Python 3.13 does so by default, ``ssl.VERIFY_X509_STRICT``).
+    As in kubectl, an intermediate authority may be the anchor, and an authority may lack
+    extensions that RFC 5280 demands, as cluster authorities do (by default Python 3.13
+    refuses it, ``ssl.VERIFY_X509_STRICT``).
 
     Args:
         authorities: One or more certificates, PEM.
 
     Raises:
-        ValueError: There is no certificate in it.
+        ValueError: ``authorities`` holds no certificate.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
@@ -55,7 +55,7 @@ def load_client_certificate(context: ssl.SSLContext, certificate: bytes, key: by
         key: Its private key, PEM, not encrypted.
 
     Raises:
-        ValueError: They are no PEM, do not belong together, or the key is encrypted.
+        ValueError: Certificate and key are not PEM or do not belong together, or the key is encrypted.
     """
     try:
         with _as_file(certificate + b"\n" + key) as path:
@@ -73,7 +73,7 @@ def _no_password() -> str:
 def _as_file(content: bytes) -> Iterator[str]:
     """A path under which the content can be read for a moment: ``ssl`` takes keys from files only.
 
-    On Linux that is memory (memfd_create(2)), elsewhere a 0600 file, removed at once.
+    On Linux it names memory (memfd_create(2)), elsewhere a file of mode 0600 that is removed afterwards.
     """
     if hasattr(os, "memfd_create"):
         descriptor = os.memfd_create("client-certificate", os.MFD_CLOEXEC)

@@ -1,4 +1,4 @@
-"""Recognising addresses that others wrote: URLs, host names, IP addresses."""
+"""Checks addresses that others wrote: URLs, host names, IP addresses."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _URL_CHARACTERS = re.compile(r"[!-~]+")
 
 
 def is_base_url(url: str, schemes: tuple[str, ...]) -> bool:
-    """Whether this is an absolute URL of such a scheme, without query and fragment."""
+    """Whether this is an absolute URL of one of the schemes, without query and fragment."""
     if not _URL_CHARACTERS.fullmatch(url) or not url.startswith(tuple(f"{scheme}://" for scheme in schemes)):
         return False
     try:

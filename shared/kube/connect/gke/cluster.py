@@ -1,4 +1,4 @@
-"""Names a GKE cluster, and the errors on the way to it."""
+"""The identity of a GKE cluster, and errors that name it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class ClusterId:
 
     @property
     def path(self) -> str:
-        """Google's resource name."""
+        """Google's resource name of the cluster."""
         return f"projects/{self.project}/locations/{self.location}/clusters/{self.name}"
 
     def failed(
@@ -27,7 +27,7 @@ class ClusterId:
         """An error that names the cluster.
 
         Args:
-            reason: Which of the faults of a cluster it is.
+            reason: The stable reason of the error.
             problem: What is the matter with the cluster and what to do, as the rest of
                 a sentence.
             retry_after_seconds: When a repetition may succeed, if that is known.

@@ -1,4 +1,4 @@
-"""The connection to a GKE cluster, without kubeconfig and gcloud: as on Cloud Run."""
+"""The connection to a GKE cluster without kubeconfig and gcloud, as Cloud Run needs it."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ _PROVISIONING_SECONDS = 60.0
 
 
 async def from_gke(settings: ClusterSettings) -> Connection:
-    """Looks the cluster up and connects as Google's credentials of this process.
+    """Looks the cluster up and connects with this process's Google credentials.
 
     Args:
-        settings: Cluster, location, project, endpoint.
+        settings: Name the cluster, its location, project and endpoint.
 
     Raises:
         ConnectionFailed: There are no credentials, the cluster is missing or may not be
@@ -76,10 +76,10 @@ def _identify(settings: ClusterSettings, credentials: GoogleCredentials) -> Clus
 
 
 def _check_status(cluster: Cluster, identity: ClusterId) -> None:
-    """Refuses a cluster that has no API server (any more)."""
+    """Refuses a cluster that has no API server yet or any more, or is in state ERROR."""
     status = cluster.status
     if status in (Cluster.Status.ERROR, Cluster.Status.DEGRADED):
-        # Google's words may hold addresses, so they go to the log only.
+        # Google's message may hold addresses, so it goes to the log only.
         _log.warning("the GKE cluster %s is %s: %s", identity.path, status.name, cluster.status_message)
     if status == Cluster.Status.PROVISIONING:
         raise identity.failed(

@@ -1,8 +1,8 @@
 """Which of a GKE cluster's control-plane endpoints to use.
 
-https://cloud.google.com/kubernetes-engine/docs/concepts/network-isolation. The
-API tells it in two ways: ``control_plane_endpoints_config``, and for older clusters
-``endpoint`` with ``private_cluster_config``.
+https://cloud.google.com/kubernetes-engine/docs/concepts/network-isolation. The API
+describes the endpoints in two ways: in ``control_plane_endpoints_config``, and for older
+clusters in ``endpoint`` with ``private_cluster_config``.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ class Endpoint:
     """An address of the control plane.
 
     Attributes:
-        url: Base URL.
-        public_certificate: Whether its certificate is signed by a public authority: so
-            for names (``*.gke.goog``), where the cluster's own CA would not verify;
-            addresses have one of the cluster's CA.
+        url: Base URL of the API server.
+        public_certificate: Whether a public authority has signed its certificate. That is so
+            for names (``*.gke.goog``), which the cluster's own CA would not verify; for IP
+            addresses the cluster's CA has signed it.
     """
 
     url: str
@@ -34,12 +34,12 @@ class Endpoint:
 
 
 def choose_endpoint(cluster: Cluster, wanted: GkeEndpoint, identity: ClusterId) -> Endpoint:
-    """The endpoint to use: with ``auto`` DNS, else the public address, else the private one.
+    """The endpoint to use: ``auto`` takes the DNS endpoint, else the public address, else the private one.
 
     Args:
-        cluster: As GKE describes it.
-        wanted: What the operator wants.
-        identity: For the error.
+        cluster: The cluster as GKE describes it.
+        wanted: The endpoint that the operator wants.
+        identity: The cluster's identity, for the error.
 
     Raises:
         ConnectionFailed: The cluster has no such endpoint, or does not let users in there.
@@ -63,7 +63,7 @@ def _dns(cluster: Cluster) -> str:
 
 
 def _addresses(cluster: Cluster) -> tuple[str, str]:
-    """The public and the private address, each empty when there is none or it is off."""
+    """The public and the private address; each is empty when it does not exist or is off."""
     addresses = cluster.control_plane_endpoints_config.ip_endpoints_config
     legacy = cluster.private_cluster_config
     if "enabled" in addresses and not addresses.enabled:

@@ -1,7 +1,7 @@
 """Google's access tokens, from wherever google-auth finds credentials.
 
-On Cloud Run that is the service's own account through the metadata server, elsewhere
-what ``gcloud auth application-default login`` or GOOGLE_APPLICATION_CREDENTIALS left
+On Cloud Run these are the service's own account, through the metadata server; elsewhere they
+are those of ``gcloud auth application-default login`` or GOOGLE_APPLICATION_CREDENTIALS
 (https://cloud.google.com/docs/authentication/application-default-credentials).
 """
 
@@ -38,7 +38,7 @@ _MARGIN_SECONDS = 225.0
 _GRACE_SECONDS = 5.0
 _TIMEOUT_SECONDS = 20.0
 
-# Malformed files and answers come through google-auth as what its parsing runs into.
+# google-auth passes on the errors that its parsing of malformed files and answers runs into.
 _FAILURES = (
     google.auth.exceptions.GoogleAuthError,
     OSError,
@@ -52,14 +52,14 @@ _FAILURES = (
 class GoogleCredentials:
     """Access tokens of one Google identity.
 
-    google-auth blocks, so it runs in a thread; a token is renewed before it ends, and
-    once however many requests wait for it. As a refused token is not named, refusals
-    within 5 s of a renewal count as the old token's.
+    google-auth blocks, so it runs in a thread. A token is renewed before it ends, and only
+    once, however many requests wait for it. A refusal does not name the token, so refusals
+    within 5 s of a renewal count as refusals of the old token.
 
     Args:
         credentials: google-auth's credentials, with ``SCOPES``.
-        project: The project that they belong to, if known.
-        timeout_seconds: Time to get a token.
+        project: The project that the credentials belong to, if known.
+        timeout_seconds: Longest time to get a token.
         now: The time of day, in seconds since the epoch.
     """
 
@@ -81,14 +81,14 @@ class GoogleCredentials:
 
     @classmethod
     async def default(cls, *, timeout_seconds: float = _TIMEOUT_SECONDS) -> GoogleCredentials:
-        """The credentials of this process's surroundings.
+        """Finds the credentials in this process's environment.
 
         Args:
-            timeout_seconds: Time to find them, and later to get a token.
+            timeout_seconds: Longest time to find them, and later to get a token.
 
         Raises:
-            ConnectionFailed: There are none (reason ``GOOGLE_CREDENTIALS_MISSING``), or
-                they are malformed.
+            ConnectionFailed: There are none, or they are malformed (reason
+                ``GOOGLE_CREDENTIALS_MISSING``).
         """
         try:
             credentials, project = await _in_thread(_find, timeout_seconds)
@@ -111,7 +111,7 @@ class GoogleCredentials:
         return "Bearer " + await self._token.get(refused=refresh)
 
     async def metadata(self, *, refresh: bool = False) -> list[tuple[str, str]]:
-        """What a call of a Google API over gRPC carries: the token, and whose quota it uses.
+        """The metadata of a gRPC call to a Google API: the token, and the project whose quota it uses.
 
         Args:
             refresh: The API refused the last token.
@@ -148,7 +148,7 @@ def _find() -> tuple[Any, str | None]:
 
 
 async def _in_thread(call: Callable[[], _T], timeout_seconds: float) -> _T:
-    """Runs a blocking call. Nothing can stop it, but nobody waits longer than this."""
+    """Runs a blocking call. Nothing can stop it, but the wait for it ends after ``timeout_seconds``."""
     async with asyncio.timeout(timeout_seconds):
         return await asyncio.to_thread(call)
 

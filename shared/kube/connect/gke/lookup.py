@@ -40,13 +40,13 @@ async def get_cluster(
 
     Args:
         identity: The cluster.
-        credentials: Who asks.
-        endpoint: Other address of the API, see ``Settings.gke_api_endpoint``.
-        timeout_seconds: For all repetitions with one token.
+        credentials: The identity that asks.
+        endpoint: Another address of the API, see ``Settings.gke_api_endpoint``; empty: Google's.
+        timeout_seconds: Longest time for all repetitions with one token.
 
     Raises:
-        ConnectionFailed: It does not exist, may not be seen, or the API does not answer;
-            each with a reason of its own.
+        ConnectionFailed: The cluster does not exist or may not be seen, or the API does not
+            answer; each with a reason of its own.
     """
     channel = _channel(endpoint or DEFAULT_ENDPOINT)
     client = ClusterManagerAsyncClient(transport=ClusterManagerGrpcAsyncIOTransport(channel=channel))

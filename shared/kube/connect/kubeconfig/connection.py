@@ -28,10 +28,10 @@ async def from_base64(text: str, *, setting: str = "KUBECONFIG_BASE64") -> Conne
 
     Args:
         text: The file, base64-encoded; line breaks are allowed.
-        setting: The setting's name, for people.
+        setting: The setting's name, for messages.
 
     Raises:
-        ConnectionFailed: It is malformed or incomplete, or refers to files by relative paths.
+        ConnectionFailed: The kubeconfig is malformed or incomplete, or names files by relative paths.
     """
     return await asyncio.to_thread(_from_base64, text, setting)
 
@@ -41,7 +41,7 @@ async def from_paths(paths: str, *, method: str = "kubeconfig") -> Connection:
 
     Args:
         paths: Paths joined by ``os.pathsep``, as kubectl reads KUBECONFIG: files that do
-            not exist are left out, as long as there is one.
+            not exist are left out, as long as one of them exists.
         method: The connection's ``method``.
 
     Raises:
@@ -83,14 +83,14 @@ def _from_paths(paths: str, method: str) -> Connection:
 
 
 def connect(config: Kubeconfig, *, method: str) -> Connection:
-    """Connects as the current context says. Reads files: call it in a thread.
+    """Connects as the current context says. It reads files and so blocks: call it in a thread.
 
     Args:
         config: One file, or several merged.
         method: The connection's ``method``.
 
     Raises:
-        ConnectionFailed: Something is missing or malformed; names file, context and entry.
+        ConnectionFailed: Something is missing or malformed; the error names file, context and entry.
     """
     context = _current(config)
     cluster = config.clusters.get(context.cluster)
@@ -150,7 +150,7 @@ def _incomplete(context: Context, problem: str) -> ConnectionFailed:
 
 
 def _trust(cluster: Cluster) -> ssl.SSLContext | None:
-    """Whom to believe to be this cluster. Nobody checks less than the file says."""
+    """Trust in the cluster's authorities, never weaker than the file says; None for plain HTTP."""
     if cluster.server.startswith("http://"):
         return None
     authority = cluster.certificate_authority_data

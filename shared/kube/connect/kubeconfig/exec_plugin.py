@@ -34,14 +34,14 @@ _TIMEOUT_SECONDS = 30.0
 class ExecPlugin:
     """Credentials from a plugin, kept until they expire or are refused.
 
-    The plugin has no terminal: one that must ask somebody fails.
+    The plugin has no terminal: a plugin that must ask a person fails.
 
     Args:
-        user: The entry that names it, for people.
-        config: How to run it.
+        user: The user entry that names the plugin, for messages.
+        config: How to run the plugin.
         cluster: The cluster, described to plugins that ask for it.
-        trust: TLS context that a client certificate is loaded into.
-        timeout_seconds: Time that the plugin may take.
+        trust: TLS context that a client certificate is loaded into; None: no TLS.
+        timeout_seconds: Longest time that the plugin may take.
         now: The time of day, in seconds since the epoch.
 
     Raises:
@@ -77,7 +77,7 @@ class ExecPlugin:
         )
 
     async def authorization(self, *, refresh: bool = False) -> str | None:
-        """The plugin's token; None when it gave a client certificate only.
+        """The header with the plugin's token; None when the plugin gave a client certificate only.
 
         Raises:
             ConnectionFailed: The plugin is missing, fails, hangs or prints something else.
@@ -145,7 +145,7 @@ class ExecPlugin:
             raise self._failed("has an environment variable without a valid name")
 
     def _path_of(self, command: str) -> str:
-        """A bare name is looked up in PATH, a relative path from the kubeconfig's folder."""
+        """A bare name as it is, for a look-up in PATH; a path starts from the kubeconfig's folder."""
         if os.sep not in command:
             return command
         return str(resolve_path(command, self._user.origin, f"exec command of user {self._user.name!r}"))

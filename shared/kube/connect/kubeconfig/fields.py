@@ -1,4 +1,4 @@
-"""Reading YAML with the types that a kubeconfig's fields must have.
+"""Reads YAML with the types that a kubeconfig's fields must have.
 
 An error names the file and the place, never the text there, which may be a secret.
 """
@@ -22,11 +22,11 @@ from shared.reasons import Reason
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Origin:
-    """Where an entry stands.
+    """Where an entry comes from.
 
     Attributes:
-        label: The file's path, or the setting that held it: for people.
-        folder: What relative paths are relative to; None when there is no file.
+        label: The file's path, or the name of the setting that held it, for messages.
+        folder: The folder from which relative paths start; None when there is no file.
     """
 
     label: str
@@ -44,20 +44,22 @@ _DECIMAL = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)
 
 
 _MAX_NODES = 1024 * 1024
-"""More are in no file of 1 MiB, which is the longest."""
+"""Most YAML nodes of a file, aliases expanded: without aliases, no file of up to 1 MiB has more."""
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML as kubectl reads it: which plain words are no strings is up to go-yaml v2 (resolve.go).
+    """YAML as kubectl reads it: go-yaml v2 (resolve.go) decides which plain words are not strings.
 
-    Other than in PyYAML, dates and ``12:30`` are strings, ``y`` is a boolean and ``1e3`` a number.
+    Unlike in PyYAML, dates and ``12:30`` are strings, ``y`` is a boolean and ``1e3`` a number.
     """
 
     bool_values: ClassVar[dict[str, bool]] = {**yaml.SafeLoader.bool_values, "y": True, "n": False}
 
     def resolve(self, kind: Any, value: Any, implicit: Any) -> Any:
-        """The tag of a plain word. In what begins as a number underscores do not count, behind a point
-        only those between two digits do not; a number that no 64 bits hold is text.
+        """The tag of a plain word.
+
+        In a word that begins like a number, underscores are ignored; if it begins with a point, only
+        underscores between two digits are. A number too large for 64 bits is text.
         """
         if kind is not yaml.ScalarNode or not implicit[0] or value[:1] not in _BEGIN_NUMBERS:
             return super().resolve(kind, value, implicit)  # type: ignore[no-untyped-call] # PyYAML has no annotations there
@@ -81,10 +83,10 @@ for _kind, _first, _words in (
 
 
 def load(content: bytes, origin: Origin) -> object:
-    """The first YAML document, with plain types only.
+    """The first YAML document of ``content``, with plain types only.
 
     Raises:
-        ConnectionFailed: It is not valid YAML.
+        ConnectionFailed: The content is not valid YAML, or its aliases stand for too much.
     """
     loader = None
     try:
@@ -106,14 +108,15 @@ def load(content: bytes, origin: Origin) -> object:
 
 
 def _expanded(node: yaml.Node, known: dict[int, int]) -> int:
-    """How many nodes there are when each alias is what it stands for; one in itself is without end.
+    """How many nodes there are when each alias is replaced by what it stands for.
 
-    Merged mappings (``<<``) and whoever writes the content anew as JSON write all of them.
+    An alias within its own node has no end and counts as too many. Merged mappings (``<<``), and
+    programs that write the content anew as JSON, really make all these nodes.
     """
     size = known.get(id(node))
     if size is not None:
         return size
-    known[id(node)] = _MAX_NODES + 1  # found again below itself
+    known[id(node)] = _MAX_NODES + 1  # what an alias finds that stands below this very node
     size = 1
     if isinstance(node, yaml.SequenceNode):
         size += sum(_expanded(inner, known) for inner in node.value)
@@ -134,7 +137,7 @@ class Fields:
         self.origin = origin
 
     def has(self, key: str) -> bool:
-        """Whether there is anything but null or an empty value."""
+        """Whether the field holds anything but null or an empty value."""
         return bool(self._values.get(key))
 
     def raw(self, key: str) -> object:
@@ -142,31 +145,31 @@ class Fields:
         return self._values.get(key)
 
     def text(self, key: str) -> str:
-        """A string, empty when it is absent."""
+        """A string; empty when the field is absent."""
         return self._checked(key, self._typed(key, str, "a string (quote it)") or "")
 
     def flag(self, key: str) -> bool:
-        """A boolean, False when it is absent."""
+        """A boolean; False when the field is absent."""
         return self._typed(key, bool, "true or false") or False
 
     def fields(self, key: str) -> Fields:
-        """A mapping, empty when it is absent."""
+        """A mapping; empty when the field is absent."""
         return Fields(self._values.get(key), self.origin, self._below(key))
 
     def items(self, key: str) -> Iterator[Fields]:
-        """A list of mappings."""
+        """The mappings of a list; none when the field is absent."""
         for index, value in enumerate(self._typed(key, list, "a list") or []):
             yield Fields(value, self.origin, f"{self._below(key)}[{index}]")
 
     def texts(self, key: str) -> tuple[str, ...]:
-        """A list of strings."""
+        """A list of strings; empty when the field is absent."""
         values = self._typed(key, list, "a list") or []
         if not all(isinstance(value, str) for value in values):
             raise self.invalid(key, "must be a list of strings (quote them)")
         return tuple(self._checked(key, value) for value in values)
 
     def data(self, key: str) -> bytes | None:
-        """Bytes that are written as base64, None when they are absent."""
+        """Bytes that are written as base64; None when the field is absent or empty."""
         text = "".join(self.text(key).split())
         if not text:
             return None

@@ -1,4 +1,4 @@
-"""Reads kubeconfig files and the files that they name. It blocks: call it in a thread."""
+"""Reads kubeconfig files and the files that they name. The functions block: call them in a thread."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ _MAX_BYTES = 1024 * 1024
 
 
 def read_file(name: str) -> bytes | None:
-    """A kubeconfig file's content, None if there is no such file.
+    """A kubeconfig file's content; None if there is no such file.
 
     Raises:
-        ConnectionFailed: It exists, but cannot be read, or is larger than 1 MiB.
+        ConnectionFailed: The file exists, but cannot be read or is larger than 1 MiB.
     """
     try:
         return _read(Path(name))
@@ -31,15 +31,15 @@ def read_file(name: str) -> bytes | None:
 
 
 def read_reference(path: str, origin: Origin, what: str) -> bytes:
-    """Content of a file that a kubeconfig names.
+    """The content of a file that a kubeconfig names.
 
     Args:
-        path: As written there.
-        origin: Where it is written.
-        what: The entry that names it, for people.
+        path: The file's path as the kubeconfig has it.
+        origin: The kubeconfig.
+        what: The entry that names the file, for messages.
 
     Raises:
-        ConnectionFailed: It cannot be read.
+        ConnectionFailed: The file cannot be read or is larger than 1 MiB.
     """
     place = resolve_path(path, origin, what)
     try:
@@ -57,7 +57,7 @@ def resolve_path(path: str, origin: Origin, what: str) -> Path:
     """The path, relative to the kubeconfig file's folder.
 
     Raises:
-        ConnectionFailed: It is relative, and the kubeconfig is no file.
+        ConnectionFailed: The path is relative, and the kubeconfig is not in a file.
     """
     if origin.folder is None and not Path(path).is_absolute():
         raise invalid(

@@ -3,7 +3,7 @@
 Format: https://kubernetes.io/docs/reference/config-api/kubeconfig.v1/. Merging: the first
 file that names an entry wins it whole, and the first current-context counts
 (https://kubernetes.io/docs/concepts/configuration/organize-cluster-access-kubeconfig/).
-What kubectl refuses is refused: wrong types, duplicate names, base64 that is none.
+What kubectl refuses is refused here too: wrong types, duplicate names, invalid base64.
 This module reads no other file; ``connection`` does.
 """
 
@@ -24,7 +24,7 @@ def _secret() -> Any:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Cluster:
-    """An API server. Field names are the file's."""
+    """An API server. The field names are those of the file."""
 
     name: str
     origin: Origin
@@ -53,7 +53,7 @@ class ExecConfig:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class User:
-    """Credentials. Field names are the file's."""
+    """Credentials. The field names are those of the file."""
 
     name: str
     origin: Origin
@@ -72,7 +72,7 @@ class User:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
-    """A cluster and who to be there. Our namespace is a setting, not the context's."""
+    """A cluster and the user to be there. The namespace that we use is a setting, not the context's."""
 
     name: str
     origin: Origin
@@ -101,15 +101,15 @@ _Entry = TypeVar("_Entry", bound=_Named)
 
 
 def parse(content: bytes, origin: Origin) -> Kubeconfig:
-    """Reads one file. An empty one is an empty configuration; of several documents the first counts.
+    """Reads one file. An empty file is an empty configuration; of several YAML documents the first counts.
 
     Args:
         content: The file, YAML or JSON.
-        origin: Where it stands.
+        origin: Where the content comes from.
 
     Raises:
-        ConnectionFailed: It is malformed (reason ``KUBECONFIG_INVALID``); names the
-            file and the place, never what stands there.
+        ConnectionFailed: The file is malformed (reason ``KUBECONFIG_INVALID``). The error names
+            the file and the place, never the text at that place.
     """
     top = Fields(load(content, origin), origin, "")
     if top.text("kind") not in ("", "Config") or top.text("apiVersion") not in ("", "v1"):

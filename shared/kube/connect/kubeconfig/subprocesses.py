@@ -22,20 +22,20 @@ class ProgramError(Exception):
 async def run_program(
     command: Sequence[str], environment: Mapping[str, str], *, timeout_seconds: float
 ) -> bytes:
-    """What the program prints.
+    """Runs a program and returns what it prints.
 
-    It has no stdin, and a session of its own, so that nothing it starts outlives the
-    time. What it prints to stderr goes to the log, when it fails.
+    The program has no stdin. It has a process group of its own, so that nothing it starts
+    outlives the time. When it fails, what it printed to stderr goes to the log.
 
     Args:
         command: Program and arguments; a bare name is looked up in the environment's PATH.
-        environment: Its whole environment.
-        timeout_seconds: Time it may take.
+        environment: The program's whole environment.
+        timeout_seconds: Longest time that the program may take.
 
     Raises:
         FileNotFoundError: There is no such program.
-        OSError: It cannot be executed.
-        ProgramError: It failed, took too long or printed more than 1 MiB.
+        OSError: The program cannot be executed.
+        ProgramError: The program failed, took too long or printed more than 1 MiB.
     """
     process = await asyncio.create_subprocess_exec(
         *command,

@@ -1,4 +1,4 @@
-"""A kubeconfig's user: which of its ways to authenticate to take.
+"""A kubeconfig's user, and which of its ways to authenticate is taken.
 
 Order and exclusions are client-go's (tools/clientcmd/validation.go and
 client_config.go): a token file before a token, either before name and password, those
@@ -23,12 +23,12 @@ def credentials_for(user: User, cluster: Cluster, trust: ssl.SSLContext | None) 
     """The credentials that the user's entry describes.
 
     Args:
-        user: The entry.
-        cluster: The cluster they are for.
-        trust: The connection's TLS context; a plugin's client certificate goes into it.
+        user: The user entry.
+        cluster: The cluster that the credentials are for.
+        trust: The connection's TLS context, which takes a plugin's client certificate; None: no TLS.
 
     Raises:
-        ConnectionFailed: The entry contradicts itself or needs what is not supported.
+        ConnectionFailed: The entry contradicts itself or needs something that is not supported.
     """
     _check(user)
     if user.token_file:

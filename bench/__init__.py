@@ -1,5 +1,5 @@
 """Benchmarks (``make bench``): what our layers cost, as ratios measured in one run.
 
-Ratios, because times differ from machine to machine: each of ours is measured in turn with
-what it is compared to, so that whatever else the machine does slows down both.
+Times differ from machine to machine, so ratios are shown. Our code and the code it is compared to are
+measured in turns, so that other work of the machine slows down both.
 """

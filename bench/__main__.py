@@ -1,7 +1,7 @@
 """``make bench``: measures on the local cluster and prints a table of ratios.
 
-The exit code says whether everything worked, not whether every bound was kept: how fast
-a machine is while it also does other things is not for a build to fail on.
+The exit code says whether everything worked, not whether every bound was kept: a build should not fail
+because the machine was busy with other things.
 """
 
 from __future__ import annotations

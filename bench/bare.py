@@ -1,4 +1,4 @@
-"""Exec without anything of ours: a WebSocket of aiohttp to the API server, as the yardstick."""
+"""Exec without any code of ours, as the yardstick: a WebSocket of aiohttp to the API server."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class BareExec:
     """Runs commands in one session's pod over one warm aiohttp session.
 
     Args:
-        http: Kept open for all commands.
+        http: The HTTP session, kept open for all commands.
         connection: TLS trust and token.
-        session: The session as JSON; names the pod.
+        session: The session as JSON, which names the pod.
     """
 
     def __init__(self, http: aiohttp.ClientSession, connection: Connection, session: Json) -> None:
@@ -39,13 +39,13 @@ class BareExec:
 
         Args:
             argv: The command.
-            stdin: Its input; None: it has none.
+            stdin: Its input; None: no input.
 
         Returns:
-            Bytes of output, and seconds until its status came.
+            Bytes of output, and seconds until the command's status came.
 
         Raises:
-            RuntimeError: It did not end with success.
+            RuntimeError: The command failed.
         """
         params = [*(("command", word) for word in argv), ("container", CONTAINER)]
         params += [("stdout", "true"), ("stderr", "true"), ("stdin", "true" if stdin else "false")]

@@ -1,4 +1,4 @@
-"""How fast much output and much input go through the function, and what they cost in memory."""
+"""How fast large output and input go through the function, and how much memory they need."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _COUNT = ["wc", "-c"]
 
 
 async def bulk_rate(lab: Laboratory) -> list[Ratio]:
-    """Streams both ways in turns: through the function, by a bare WebSocket, by kubectl.
+    """Streams in both directions and in turns: through the function, by a bare WebSocket, by kubectl.
 
     Raises:
-        RuntimeError: A stream did not carry all bytes, or did not end with success.
+        RuntimeError: A stream did not carry all bytes, or failed.
     """
     data = lab.folder / "input"
     with data.open("wb") as file:
@@ -46,7 +46,7 @@ _Way = Callable[[Laboratory, Path], Awaitable[float]]
 async def _direction(
     lab: Laboratory, data: Path, what: str, size_mib: int, ways: Mapping[str, _Way]
 ) -> list[Ratio]:
-    """The rows of one direction; each way returns the seconds it took."""
+    """The rows of one direction; each way returns the seconds that it took."""
     if not lab.kubectl.installed:
         ways = {name: way for name, way in ways.items() if name != "kubectl exec"}
     rates: dict[str, list[float]] = {name: [] for name in ways}

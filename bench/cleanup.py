@@ -27,16 +27,16 @@ from shared.settings import Settings
 from shared.store.engine import Engine
 
 _SIZES = ((100, 50), (10_000, 50), (10_000, 500))
-"""Stored sessions, and how many of them are due."""
+"""Numbers of stored sessions, and how many of these are due."""
 
 _LIVE = 20
-"""Sessions that run and are not due; the rest was deleted and is kept for a while."""
+"""Number of sessions that run and are not due; the others are deleted, and kept for a while."""
 
 _AT_ONCE = 16
 
 
 class _CountingEngine:
-    """Counts documents that are read as Firestore bills them: each one, and one for an empty answer."""
+    """Counts reads as Firestore bills them: one for each document, and one for an empty answer."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -58,7 +58,7 @@ class _CountingEngine:
 
 
 class _CountingApi(KubeApi):
-    """Counts calls; a watch and an exec are one each."""
+    """Counts calls; a watch counts as one, and so does an exec."""
 
     calls: Counter[str]
 
@@ -82,7 +82,7 @@ class _CountingApp(App):
     @functools.cached_property
     def engine(self) -> Any:
         """See ``App``."""
-        # A cached_property has the function that it caches.
+        # A cached_property keeps its function as ``func``.
         return _CountingEngine(App.engine.func(self))  # type: ignore[attr-defined]
 
     @functools.cached_property
@@ -97,7 +97,7 @@ async def cleanup_cost(lab: Laboratory) -> list[Ratio]:
     """Fills a store with few and with many sessions, and runs cleanup once on each.
 
     Raises:
-        RuntimeError: Cleanup left something, or did something else.
+        RuntimeError: Cleanup left something undone, or did something else.
     """
     few, many, due = [await _measured(lab, stored, due) for stored, due in _SIZES]
     more = due.due - many.due
@@ -114,7 +114,7 @@ async def cleanup_cost(lab: Laboratory) -> list[Ratio]:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Run:
-    """What one run took."""
+    """The costs of one run of cleanup."""
 
     stored: int
     due: int
@@ -153,7 +153,7 @@ async def _one_run(app: _CountingApp, stored: int, due: int) -> _Run:
 
 
 async def _fill(app: _CountingApp, stored: int, due: int) -> None:
-    """Half of the due sessions are idle and half expired; these and the live ones have pods."""
+    """Stores the sessions: half of the due ones are idle, half expired; due and live sessions have pods."""
     now = datetime.now(UTC)
     identity = (await app.cluster.look("")).identity
     plain = dataclasses.replace(_session(app.settings, now), cluster_identity=identity)

@@ -1,4 +1,4 @@
-"""Two hundred sessions at once: as on the morning on which all administrators begin."""
+"""Two hundred sessions at once, as on a morning when all administrators begin to work."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _WAIT_SECONDS = 60
 
 
 async def concurrent_creates(lab: Laboratory) -> list[Ratio]:
-    """Creates the sessions, each of an owner of its own, runs a command in each, and deletes them.
+    """Creates the sessions, each with its own owner, runs a command in each, and deletes them.
 
     Raises:
-        RuntimeError: One of them did not run, was not unique, or did not go.
+        RuntimeError: A session did not run, was not unique, or was not deleted.
     """
     timeout = aiohttp.ClientTimeout(total=300)
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), timeout=timeout) as http:
@@ -56,7 +56,7 @@ async def _create(owner: Client) -> tuple[Json, float]:
 
 
 async def _use(owners: list[Client], sessions: list[Json]) -> None:
-    """Each session is what its owner gets, and no other."""
+    """Checks that each owner gets his own session and no other."""
 
     async def name(owner: Client, session: Json) -> None:
         result = await owner.execute(session, "hostname")
@@ -67,7 +67,7 @@ async def _use(owners: list[Client], sessions: list[Json]) -> None:
 
 
 async def _delete(owner: Client, session: Json) -> str:
-    """The session's state when it is deleted; a repetition finishes what took too long."""
+    """Deletes the session and returns its state; a repetition finishes a deletion that took too long."""
     async with asyncio.timeout(120):
         while (deleted := await owner.delete(session))["state"] == "deleting":
             continue

@@ -1,4 +1,4 @@
-"""How long files take into a session and out of it, against ``kubectl cp``, and what they cost in memory."""
+"""How fast files go into a session and out of it, against ``kubectl cp``, and how much memory they need."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ _Transfer = Callable[[], Awaitable[None]]
 
 
 async def file_rate(lab: Laboratory) -> list[Ratio]:
-    """Measures in turns: a large file both ways, then a folder of small ones both ways.
+    """Measures in turns: a large file in both directions, then a folder of small files in both directions.
 
-    What ours carry is verified on both sides. kubectl verifies nothing, so it is measured once more
-    with what a careful user runs after it: ``sha256sum`` on both sides.
+    Our transfers are verified on both sides. kubectl verifies nothing, so it is measured once more with the
+    command that a careful user runs after it: ``sha256sum`` on both sides.
 
     Raises:
-        RuntimeError: A transfer failed, or what came is not what went.
+        RuntimeError: A transfer failed, or the received bytes are not those that were sent.
     """
     if shutil.which("kubectl") is None:
         print("files: left out. kubectl is not installed")
@@ -65,7 +65,8 @@ async def file_rate(lab: Laboratory) -> list[Ratio]:
         lambda: _download(files, digest), lambda: copy.down("theirs", back), down_and_verified
     )
     growth = memory.peak_mib(lab.gateway_pid) - before
-    # Into a new folder each time: a rename over a file makes ext4 write the new one out at once.
+    # Each goes into a new folder: when a rename replaces a file, ext4 writes the new file to the disk at
+    # once.
     ours, packed, theirs = (
         map(f"{name}-{{}}".format, itertools.count()) for name in ("our", "packed", "their")
     )
@@ -116,7 +117,7 @@ class _KubectlCopy:
         await self._run("kubectl", "cp", self._workspace + name, str(target))
 
     async def verify(self, name: str, local: Path, digest: str) -> None:
-        """Hashes both copies."""
+        """Hashes both copies of a file and compares the hashes."""
         there = await self._run("kubectl", "exec", *self._pod, "--", "sha256sum", f"/workspace/{name}")
         here = await self._run("sha256sum", str(local))
         _require(digest in there and digest in here, "what came is not what went")
@@ -170,7 +171,7 @@ async def _download_folder(files: Files) -> None:
 
 
 async def _in_turns(*transfers: _Transfer) -> list[Samples]:
-    """Seconds that each took, round by round."""
+    """Seconds that each transfer took, round by round."""
     times: list[list[float]] = [[] for _ in transfers]
     for _ in range(_ROUNDS):
         for transfer, taken in zip(transfers, times, strict=True):

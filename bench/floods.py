@@ -1,4 +1,4 @@
-"""What floods cost in memory: commands that never stop talking, many at once, answered in one object each."""
+"""How much memory floods need: many commands print without end, and each is answered with one JSON object."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _FLOOD = ["sh", "-c", "yes flood >&2 & exec yes flood"]
 
 
 async def flood_memory(lab: Laboratory) -> list[Ratio]:
-    """Lets commands flood both streams until their time is over.
+    """Lets commands flood both streams until their timeout.
 
     Raises:
-        RuntimeError: One of them ended otherwise.
+        RuntimeError: A command ended in another way.
     """
     before = memory.resident_mib(lab.gateway_pid)
     memory.reset_peak(lab.gateway_pid)
@@ -32,7 +32,7 @@ async def flood_memory(lab: Laboratory) -> list[Ratio]:
     if ends != {"timed_out"}:
         raise RuntimeError(f"floods ended as {ends}")
     detail = f"{before:.1f} MiB resident before; {said / _MIB:.0f} MiB came"
-    # Half as much again as answers may keep, for what is being received and sent.
+    # Answers may keep MAX_ALL_KEPT_BYTES; half as much again is for bytes that are being received and sent.
     bound = 1.5 * MAX_ALL_KEPT_BYTES / _MIB
     return [
         Ratio(

@@ -1,4 +1,4 @@
-"""One instance of a function, alone under functions-framework, from its start to its first answer."""
+"""Measures one function's instance, alone under functions-framework, from its start to its first answer."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ _POLL_SECONDS = 0.001
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Start:
-    """A start.
+    """The costs of one start.
 
     Attributes:
-        seconds: From spawning the process to the end of its first answer.
-        resident_mib: What the process that answered holds in memory then.
+        seconds: From the spawning of the process to the end of its first answer.
+        resident_mib: Memory that the answering process holds then, in MiB.
     """
 
     seconds: float
@@ -37,14 +37,14 @@ def first_answer(source: str, target: str, settings: dict[str, str], request: by
     """Starts a function, sends it one request and ends it.
 
     Args:
-        source: Path of its main.py, from the repository's root.
-        target: Name of the function in it.
-        settings: Its environment.
+        source: Path of the function's main.py, from the repository's root.
+        target: Name of the function in that file.
+        settings: The environment of the process.
         request: An HTTP/1.1 request that asks to close the connection.
-        log: Takes its output.
+        log: The file for its output.
 
     Raises:
-        RuntimeError: It did not answer 200.
+        RuntimeError: The function did not answer 200.
     """
     port = _free_port()
     command = [str(Path(sys.executable).with_name("functions-framework")), "--asgi"]
@@ -63,7 +63,7 @@ def first_answer(source: str, target: str, settings: dict[str, str], request: by
         try:
             answer = _ask(process, port, request, started + _START_SECONDS)
             seconds = time.perf_counter() - started
-            # gunicorn's worker is the largest of the family; its master never loads the function.
+            # gunicorn's worker is the largest of the processes; its master never loads the function.
             resident = max(memory.resident_mib(pid) for pid in memory.family(process.pid))
         finally:
             _end(process)

@@ -1,4 +1,4 @@
-"""How long a job takes to start, and a line that it prints to reach whoever follows it."""
+"""How long a job takes to start, and how long a line that it prints takes to reach a client."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from bench.report import Ratio, Samples
 _STARTS = 60
 _LINES = 100
 _TIMES = f"i=0; while [ $i -lt {_LINES} ]; do date +%s%N; sleep 0.05; i=$((i + 1)); done"
-"""Prints the time, again and again, so that it can be compared with the time of arrival."""
+"""Prints the time again and again, so that the time of arrival can be compared with it."""
 
 
 async def job_latency(lab: Laboratory) -> list[Ratio]:
-    """Starts jobs in turns with commands, then follows lines of both.
+    """Starts jobs and commands in turns, then follows the lines of both.
 
     Raises:
         RuntimeError: A job did not start or end as it should.
@@ -54,7 +54,7 @@ async def job_latency(lab: Laboratory) -> list[Ratio]:
 
 
 async def _start(lab: Laboratory, command: list[str] | str) -> str:
-    """Starts a job; the path at which it is found."""
+    """Starts a job and returns the path of its URL."""
     path = f"/v1/sessions/{lab.session['id']}/jobs"
     status, job, headers = await lab.client.call("POST", path, {"command": command})
     if status != 201:
@@ -75,7 +75,7 @@ def _exec(lab: Laboratory) -> AbstractAsyncContextManager[aiohttp.ClientResponse
 
 
 async def _delays(request: AbstractAsyncContextManager[aiohttp.ClientResponse]) -> list[float]:
-    """Milliseconds between each time that was printed and its arrival."""
+    """Milliseconds between each printed time and its arrival."""
     async with request as response:
         delays = [delay async for delay in _arrivals(response.content)]
     if len(delays) < _LINES:

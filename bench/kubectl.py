@@ -1,4 +1,4 @@
-"""Exec as the official client does it, where it is installed."""
+"""Exec by the official client kubectl, where it is installed."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ class Kubectl:
     """Runs commands in one session's pod with ``kubectl exec``.
 
     Args:
-        kubeconfig: Names the cluster.
-        home: Where it keeps its caches.
-        session: The session as JSON; names the pod.
+        kubeconfig: The file that names the cluster.
+        home: The folder for kubectl's caches.
+        session: The session as JSON, which names the pod.
     """
 
     def __init__(self, kubeconfig: str, home: Path, session: Json) -> None:
@@ -29,7 +29,7 @@ class Kubectl:
 
     @property
     def installed(self) -> bool:
-        """Whether there is one on this machine."""
+        """Whether kubectl is installed on this machine."""
         return self._program is not None
 
     async def run(self, argv: list[str], stdin: Path | None = None) -> float:
@@ -37,13 +37,13 @@ class Kubectl:
 
         Args:
             argv: The command.
-            stdin: A file that is its input; None: it has none.
+            stdin: A file with its input; None: no input.
 
         Returns:
-            Seconds until it ended.
+            Seconds until the command ended.
 
         Raises:
-            RuntimeError: It did not end with success.
+            RuntimeError: The command failed.
         """
         assert self._program is not None, "installed"
         with contextlib.ExitStack() as stack:

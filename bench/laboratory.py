@@ -1,4 +1,4 @@
-"""What the benchmarks run against: a cluster and a gateway, processes of their own, and one session."""
+"""What the benchmarks run against: a cluster and a gateway in their own processes, and one session."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ USER = "bench@example.com"
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Laboratory:
-    """All that is needed to measure.
+    """Everything that a benchmark needs.
 
     Attributes:
-        folder: For files; removed at the end.
+        folder: A folder for files, removed at the end.
         settings: Environment of the gateway: cluster, store, image.
         gateway_pid: Process id of the gateway.
         client: Calls the gateway over kept connections.
         session: A running session.
-        bare: Runs commands in the same pod without us.
-        kubectl: Likewise.
-        official: Likewise, by the official Python client.
+        bare: Runs commands in the same pod without any code of ours.
+        kubectl: Runs commands in the same pod by kubectl.
+        official: Runs commands in the same pod by the official Python client.
     """
 
     folder: Path
@@ -49,7 +49,7 @@ class Laboratory:
 
 @contextlib.asynccontextmanager
 async def laboratory(folder: Path) -> AsyncGenerator[Laboratory]:
-    """Starts the local cluster and the gateway on it, and creates a session.
+    """Starts the local cluster and the gateway that uses it, and creates a session.
 
     Args:
         folder: An empty folder.

@@ -1,4 +1,4 @@
-"""How long an exec of ``true`` takes: through the function, by a bare WebSocket, by others' clients."""
+"""How long an exec of ``true`` takes: through the function, by a bare WebSocket, by official clients."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _COMMAND = ["true"]
 
 
 async def exec_latency(lab: Laboratory) -> list[Ratio]:
-    """Measures all of them in turns.
+    """Measures all ways in turns.
 
     Raises:
         RuntimeError: A command did not exit with 0.

@@ -13,17 +13,17 @@ def resident_mib(pid: int) -> float:
 
 
 def peak_mib(pid: int) -> float:
-    """The most it has held since its start or since ``reset_peak`` (VmHWM), in MiB."""
+    """The most memory that the process has held since its start or since ``reset_peak`` (VmHWM), in MiB."""
     return _status(pid, "VmHWM")
 
 
 def reset_peak(pid: int) -> None:
-    """Lets the peak start again from what the process holds now (proc_pid_clear_refs(5))."""
+    """Restarts the peak from what the process holds now (proc_pid_clear_refs(5))."""
     Path(f"/proc/{pid}/clear_refs").write_text("5")
 
 
 def family(pid: int) -> list[int]:
-    """The process and all its descendants that live."""
+    """The process and all its living descendants."""
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     return [pid, *(member for child in children for member in family(int(child)))]
 

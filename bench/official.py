@@ -1,4 +1,4 @@
-"""Exec by the official Python client, as a peer: v4 over aiohttp, models of pydantic."""
+"""Exec by the official Python client, for comparison: protocol v4 over aiohttp, models of pydantic."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ class OfficialExec:
     """Runs commands in one session's pod over one client.
 
     Args:
-        client: Kept for all commands.
-        session: The session as JSON; names the pod.
+        client: The client, kept for all commands.
+        session: The session as JSON, which names the pod.
     """
 
     def __init__(self, client: Official, session: Json) -> None:
@@ -26,10 +26,10 @@ class OfficialExec:
         """Runs a command and throws its output away.
 
         Returns:
-            Bytes of output, and seconds until it ended.
+            Bytes of output, and seconds until the command ended.
 
         Raises:
-            RuntimeError: It did not end with success.
+            RuntimeError: The command failed.
         """
         namespace, pod = self._session["namespace"], self._session["pod_name"]
         received, last = 0, b""

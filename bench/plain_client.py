@@ -1,4 +1,4 @@
-"""The least that a client of the function can be: its own work is not what is measured."""
+"""The smallest possible client of the function, so that the client's own work is not what is measured."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ async def post(url: str, headers: dict[str, str], body: bytes | Path) -> tuple[i
     """Sends a request and throws the answer away.
 
     Args:
-        url: With scheme http.
-        headers: Sent beside Host, Content-Length and Connection.
-        body: The body, or a file that is the body.
+        url: A URL with scheme http.
+        headers: Headers in addition to Host, Content-Length and Connection.
+        body: The body, or a file with the body.
 
     Returns:
-        Bytes of the answer with all its framing, the last of them, and the seconds it took.
+        Number of the answer's bytes with all framing, the last of these bytes, and the seconds that it took.
 
     Raises:
         RuntimeError: The status is not 200.

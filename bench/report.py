@@ -1,4 +1,4 @@
-"""What was measured: samples, the ratios made of them, and the table that is printed."""
+"""The results: samples, the ratios made from them, and the table that is printed."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from typing import Literal
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Samples:
-    """One thing measured several times, in ``unit``."""
+    """Several measurements of one thing, in ``unit``."""
 
     values: Sequence[float]
     unit: str
 
     @property
     def median(self) -> float:
-        """The middle one."""
+        """The median of the measurements."""
         return statistics.median(self.values)
 
     def __str__(self) -> str:
-        """Median, least and greatest."""
+        """Median, smallest and largest measurement."""
         digits = 0 if self.median >= 100 else 1
         low, middle, high = (
             f"{value:.{digits}f}" for value in (min(self.values), self.median, max(self.values))
@@ -31,13 +31,13 @@ class Samples:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Ratio:
-    """A number and the bound that it is to hold.
+    """A measured number and its bound.
 
     Attributes:
         value: The ratio, or a plain number when ``unit`` is set.
-        sense: Whether the bound is the most or the least that is good.
-        bound: None for what is shown for information only.
-        detail: What the ratio is made of.
+        sense: Whether the bound is the largest or the smallest good value.
+        bound: The bound; None for a number that is shown for information only.
+        detail: The numbers from which the ratio is made.
     """
 
     name: str
@@ -49,14 +49,14 @@ class Ratio:
 
     @property
     def holds(self) -> bool | None:
-        """Whether the bound is kept; None when there is none."""
+        """Whether the bound is kept; None when there is no bound."""
         if self.bound is None:
             return None
         return self.value <= self.bound if self.sense == "<=" else self.value >= self.bound
 
 
 def table(rows: Iterable[Ratio]) -> str:
-    """The rows under each other."""
+    """The rows as lines of text in columns."""
     cells = [("what", "measured", "bound", "holds", "made of")]
     for row in rows:
         unit = f" {row.unit}" if row.unit else ""

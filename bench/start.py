@@ -1,4 +1,4 @@
-"""How long a new instance takes to its first answer, against an empty function's."""
+"""How long a new instance takes to its first answer, compared with an empty function."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _HEALTH = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Candidate:
-    """A function to start, and the most that its start may take of an empty function's."""
+    """A function to start, and the bound of its start time in multiples of an empty function's."""
 
     name: str
     source: str
@@ -32,7 +32,7 @@ class _Candidate:
 
 
 async def start_times(lab: Laboratory) -> list[Ratio]:
-    """Starts all in turns; the first round only warms the machine's caches.
+    """Starts all functions in turns; the first round only warms the machine's caches.
 
     Raises:
         RuntimeError: A function did not answer 200.
@@ -84,7 +84,7 @@ async def start_times(lab: Laboratory) -> list[Ratio]:
 
 @contextlib.asynccontextmanager
 async def _with_firestore(lab: Laboratory) -> AsyncGenerator[tuple[dict[str, str], Json]]:
-    """A session in the emulator, created through a gateway of its own, and the settings that find it.
+    """Creates a session in the emulator through its own gateway; yields its settings and the session.
 
     Raises:
         EmulatorAbsentError: There is no emulator on this machine.

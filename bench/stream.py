@@ -1,4 +1,4 @@
-"""How fast a long output comes as NDJSON, against others, and what it costs in memory."""
+"""How fast long output comes as NDJSON, compared with other clients, and how much memory it needs."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _BINARY = "i=0; while [ $i -lt {} ]; do cat /workspace/random; i=$((i + 1)); don
 
 
 async def stream_rate(lab: Laboratory) -> list[Ratio]:
-    """Streams text in turns with the bare WebSocket, then bytes that are no text.
+    """Streams text in turns with the bare WebSocket, then bytes that are no valid text.
 
     Raises:
-        RuntimeError: A stream did not carry all bytes, or did not end with success.
+        RuntimeError: A stream did not carry all bytes, or failed.
     """
     await lab.client.execute(lab.session, _SEED)
     before = memory.resident_mib(lab.gateway_pid)
@@ -68,7 +68,7 @@ async def stream_rate(lab: Laboratory) -> list[Ratio]:
 
 
 async def _in_turns(lab: Laboratory, script: str, rounds: int) -> tuple[Samples, Samples]:
-    """Rates through the function and by the bare WebSocket, in MiB of output a second."""
+    """Rates through the function and by the bare WebSocket, in MiB of output per second."""
     ours: list[float] = []
     bare: list[float] = []
     for _ in range(rounds):
@@ -81,7 +81,7 @@ async def _in_turns(lab: Laboratory, script: str, rounds: int) -> tuple[Samples,
 
 
 async def _official_rate(lab: Laboratory, script: str) -> float:
-    """The rate by the official client, in MiB of output a second."""
+    """Rate by the official client, in MiB of output per second."""
     received, seconds = await lab.official.run(["sh", "-c", script])
     if received != _SIZE_MIB * _MIB:
         raise RuntimeError(f"the official client carried {received} bytes")
@@ -89,7 +89,7 @@ async def _official_rate(lab: Laboratory, script: str) -> float:
 
 
 async def _through_function(lab: Laboratory, script: str, size_mib: int) -> float:
-    """Streams a command's output and throws it away; checks what the last lines say.
+    """Streams a command's output, throws it away, and checks what the last lines say.
 
     Returns:
         Seconds from sending the request to the end of the answer.
@@ -108,7 +108,7 @@ async def _through_function(lab: Laboratory, script: str, size_mib: int) -> floa
 
 
 async def _check_content(lab: Laboratory) -> None:
-    """Reads every line of a shorter stream once: no byte missing, each where it belongs."""
+    """Reads every line of a shorter stream and checks that no byte is missing or misplaced."""
     offset = 0
     async with _request(lab, _TEXT.format(8)) as response:
         for line in (await response.read()).splitlines():

@@ -1,6 +1,6 @@
-"""``make demo``: the main job over HTTP, as a client does it, on the laptop edition.
+"""``make demo``: does the main job over HTTP, as a client does it, on the laptop edition.
 
-Exits with 0 only if every step gave what it should.
+Exits with 0 only if every step had the expected result.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ class Demo:
 
     Args:
         http: Sends the requests; its headers say who calls.
-        url_of: Where a method and a path (without query) are served.
-        pods: Gives what Kubernetes knows of a pod, if Kubernetes can be asked.
+        url_of: Returns the URL that serves a method and a path (without query).
+        pods: Returns what Kubernetes says about a pod; None if Kubernetes cannot be asked.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class Demo:
         """Runs all steps in order.
 
         Raises:
-            StepFailed: A step failed; the later ones did not run.
+            StepFailed: A step failed; the later steps did not run.
         """
         session = await self._create()
         path = f"/v1/sessions/{session['id']}"
@@ -83,7 +83,7 @@ class Demo:
         body = {"name": "demo", "wait_seconds": 60}
         session = await self._call("POST", "/v1/sessions", (201, 202), body)
         while session["state"] == "pending" and time.monotonic() - began < _PENDING_SECONDS:
-            # A cluster that has no room yet adds a node, which takes minutes.
+            # If the cluster has no room yet, it adds a node, which takes minutes.
             await asyncio.sleep(_LOOK_SECONDS)
             session = await self._call("GET", f"/v1/sessions/{session['id']}", 200)
         seconds = time.monotonic() - began
@@ -184,7 +184,7 @@ def _expect(holds: bool, found: object) -> None:
 
 
 async def _pods(namespace: str, pod: str) -> str:
-    """What Kubernetes says of the pod to its official client, which shares no code with ours."""
+    """What Kubernetes tells its official client about the pod; this client shares no code with ours."""
     from kubernetes.aio.client import ApiClient, CoreV1Api
     from kubernetes.aio.client.exceptions import ApiException
 
@@ -203,25 +203,25 @@ async def _configuration() -> Configuration:
     from kubernetes.aio.client import Configuration
 
     configuration = Configuration()
-    file = os.environ.get("KUBECONFIG")  # main() has left nothing else that leads to a cluster
+    file = os.environ.get("KUBECONFIG")  # main() has removed all other variables that lead to a cluster
     await config.load_kube_config(file, client_configuration=configuration)  # type: ignore[no-untyped-call] # it has no annotations
     return configuration
 
 
 @contextlib.asynccontextmanager
 async def laptop(folder: str, log: IO[bytes], cluster: str) -> AsyncGenerator[str, None]:
-    """Runs the laptop edition on free ports, with a store and a caller of the demo's own.
+    """Runs the laptop edition on free ports, with its own store and caller.
 
     Args:
         folder: Holds the demo's sessions, apart from those of ``make run``.
-        log: Takes what it logs.
+        log: The file for the gateway's log.
         cluster: ``local`` or ``kubeconfig``.
 
     Yields:
         The gateway's URL.
 
     Raises:
-        StepFailed: It did not start; the log says why.
+        StepFailed: The laptop edition did not start; the log says why.
     """
     own = {"PORT": "0", "SQLITE_PATH": f"{folder}/sessions.db", "SESSION_STORE": "sqlite", "AUTH_MODE": "dev"}
     environment = {**os.environ, **own, "USE_MOCK_CONTAINER_ADAPTER": "false"}
@@ -242,14 +242,15 @@ async def laptop(folder: str, log: IO[bytes], cluster: str) -> AsyncGenerator[st
             async for line in process.stdout:
                 text = line.decode().rstrip()
                 if text.startswith("export KUBECONFIG="):
-                    # The line is not shown: the cluster is gone before anybody could use it.
+                    # The line is not shown, because the cluster is gone before a user could use the file.
                     os.environ["KUBECONFIG"] = shlex.split(text)[1].partition("=")[2]
                     continue
                 print(text, flush=True)
                 if "http://" in text:
                     break
             else:
-                # It ends by itself. A signal now could change the exit code that its parent waits for.
+                # The process ends by itself. A signal now could change the exit code that its parent waits
+                # for.
                 await process.wait()
                 raise StepFailed("the laptop edition did not start")
         yield "http://" + text.partition("http://")[2]

@@ -1,7 +1,7 @@
 """Makes a virtual environment from a lock: ``python3 local/environment.py FOLDER LOCK [--project]``.
 
-Runs before anything is installed, so it uses the standard library only. The folder's file
-``ready`` is written last: an environment without it broke off, and is made again from nothing.
+It runs before anything is installed, so it uses the standard library only. The folder's file ``ready`` is
+written last. A folder without this file is incomplete and is made again from nothing.
 """
 
 from __future__ import annotations
@@ -16,26 +16,25 @@ from pathlib import Path
 
 STAMP = "ready"
 _LEAST_PYTHON = (3, 11)
-# pip reports an index that does not answer like an index that lacks the package.
+# pip prints the same when the index does not answer and when the index lacks the package.
 _NOWHERE = re.compile(r"satisfies the requirement (\S+).*\(from versions: none\)")
 _PIP = ("-m", "pip", "--disable-pip-version-check", "--no-input", "install", "--quiet")
 
 
 class InstallError(Exception):
-    """The environment could not be made; the text says why and what to do, in a line or two."""
+    """The environment could not be made; the message says why and what to do, in a line or two."""
 
 
 def prepare(folder: Path, lock: Path, *, project: Path | None = None) -> None:
-    """Makes the environment, or updates a complete one to what the lock says now.
+    """Makes the environment, or updates a complete one to the current lock.
 
     Args:
-        folder: Of the environment.
-        lock: Every package with its version and hashes.
-        project: Folder of a project that is installed too, as it stands; its build needs
-            nothing but what the lock has.
+        folder: The folder of the environment.
+        lock: The file that lists every package with its version and hashes.
+        project: Folder of a project to install too, editable; its build needs only packages of the lock.
 
     Raises:
-        InstallError: This Python cannot make one, or a package is not to be had.
+        InstallError: This Python cannot make an environment, or a package cannot be installed.
     """
     stamp = folder / STAMP
     whole = stamp.exists()
@@ -70,9 +69,9 @@ def _require_python() -> None:
 def _run(command: list[str], what: str) -> None:
     environment = dict(os.environ)
     if "PIP_CACHE_DIR" not in environment:
-        # By default pip keeps its cache in the user's home folder, where nothing of ours belongs.
+        # By default pip keeps its cache in the user's home folder, in which we must leave nothing.
         environment["PIP_NO_CACHE_DIR"] = "1"
-    # pip asks rustc for its version, and the rustc of rustup would make a folder in the home folder too.
+    # pip asks rustc for its version, and rustup's rustc would make a folder in the user's home folder.
     environment["RUSTUP_HOME"] = os.devnull
     ran = subprocess.run(
         command,
@@ -89,7 +88,7 @@ def _run(command: list[str], what: str) -> None:
 
 
 def _cause(said: str) -> str:
-    """One line of what a program said: its last error."""
+    """The last error in a program's output, as one line."""
     if nowhere := _NOWHERE.search(said):
         return f"PyPI does not answer, or pip's settings lead elsewhere: {nowhere[1]} is nowhere to be had"
     lines = [line.strip() for line in said.splitlines() if line.strip()]
@@ -98,7 +97,7 @@ def _cause(said: str) -> str:
 
 
 def main() -> int:
-    """Reads the arguments.
+    """Reads the arguments and makes the environment.
 
     Returns:
         The exit code.

@@ -1,4 +1,4 @@
-"""The local session image: GAM in a virtual environment, as the local cluster's images are folders."""
+"""Makes the local session image: GAM in a virtual environment. An image of the local cluster is a folder."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ _LOCK = ROOT / "images/gam-session/requirements.lock"
 
 
 def prepare_image(images: Path = IMAGES, lock: Path = _LOCK) -> Path:
-    """Installs GAM into the image's folder, unless the same lock's packages are there.
+    """Installs GAM into the image's folder, unless the packages of the same lock are there.
 
-    The stamp that says so goes before anything is changed and comes back when all is done, so
-    that what broke off is done again.
+    A stamp says which lock is installed. It is removed before anything is changed and written when all is
+    done, so that an installation that broke off is repeated.
 
     Args:
         images: Folder of the local cluster's images.
-        lock: Every package of the image with its version and hashes.
+        lock: The file that lists every package of the image with its version and hashes.
 
     Returns:
         The image's folder.
 
     Raises:
-        InstallError: A package is not to be had, or this Python makes no environments.
+        InstallError: A package cannot be installed, or this Python makes no environments.
     """
     folder = images / "gam-session"
     stamp = folder / "installed.txt"

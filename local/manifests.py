@@ -1,7 +1,7 @@
-"""``make manifests``: the cluster's objects as YAML, for clusters that Terraform does not set up.
+"""``make manifests``: prints the cluster's objects as YAML, for clusters that Terraform does not set up.
 
-The objects are the files of ``infra/kubernetes/``, which Terraform reads too: in each, ``${name}`` stands
-for a value, written as JSON, which is YAML. See docs/adr/0008-kubernetes-objects-in-yaml.md.
+The objects are in the files of ``infra/kubernetes/``, which Terraform reads too. In these files ``${name}``
+stands for a value, written as JSON, which is valid YAML. See docs/adr/0008-kubernetes-objects-in-yaml.md.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Object: TypeAlias = dict[str, Any]
 
 FOLDER = ROOT / "infra/kubernetes"
 _OPTIONAL = {"service.yaml": "k8s_service_name", "ingress.yaml": "k8s_ingress_host"}
-"""Files that are there only when a value is not empty."""
+"""Files that are used only if the given value is not empty."""
 
 
 def defaults() -> dict[str, str]:
@@ -37,16 +37,16 @@ def function_roles() -> dict[str, list[str]]:
 
 
 def values_from(environ: Mapping[str, str]) -> dict[str, str]:
-    """The values: the environment's, by their names in capitals, else the defaults."""
+    """The values: from the variable with the name in capitals if the environment has it, else the default."""
     return {name: environ.get(name.upper()) or default for name, default in defaults().items()}
 
 
 def objects(values: Mapping[str, str], users: Mapping[str, str]) -> list[Object]:
-    """The cluster's objects, in an order in which they can be made.
+    """The cluster's objects, in an order in which they can be created.
 
     Args:
         values: A value for every name in defaults.yaml.
-        users: Users of RBAC by function; a function that is missing may do nothing.
+        users: RBAC user of each function; a function that is missing may do nothing in the cluster.
 
     Raises:
         KeyError: A value is missing.
@@ -68,7 +68,7 @@ def _namespace_first(file: Path) -> tuple[bool, str]:
 
 
 def _subjects(users: Mapping[str, str]) -> dict[str, list[Object]]:
-    """The subjects of each role's binding, by the name that stands for them in role-bindings.yaml."""
+    """The subjects of each role's binding, by the name used for them in role-bindings.yaml."""
     roles = function_roles()
     bound: dict[str, set[str]] = {role: set() for granted in roles.values() for role in granted}
     for function, user in users.items():

@@ -1,4 +1,4 @@
-"""The namespace of the sessions on a laptop's cluster. Elsewhere Terraform makes it."""
+"""Makes the namespace of the sessions on a laptop's cluster. On other clusters Terraform makes it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ log = logging.getLogger("gamgui.local")
 
 
 async def try_namespace(app: App) -> None:
-    """Makes the namespace when it is missing; where that fails, says so and goes on."""
+    """Makes the namespace if it is missing. If that fails, prints why and goes on."""
     try:
         await ensure_namespace(app)
     except GamguiError as error:
@@ -22,10 +22,10 @@ async def try_namespace(app: App) -> None:
 
 
 async def ensure_namespace(app: App) -> None:
-    """Makes the namespace when it is missing.
+    """Makes the namespace if it is missing.
 
     Raises:
-        GamguiError: The cluster is not reached, or does not allow it.
+        GamguiError: The cluster cannot be reached, or does not allow it.
     """
     if app.settings.virtual.only:
         return

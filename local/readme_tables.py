@@ -1,4 +1,4 @@
-"""``make docs``: writes README.md's tables of functions and of settings, each from its one source."""
+"""``make docs``: writes README.md's tables of functions and settings, each from its only source."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ _TABLES = {
 
 
 def with_tables(readme: str) -> str:
-    """The README's text with the tables as they must be.
+    """The README's text with up-to-date tables.
 
     Raises:
-        ValueError: The README has no place for one of them.
+        ValueError: The README has no place for one of the tables.
     """
     for title, table in _TABLES.items():
         begin, end = f"<!-- {title} -->", f"<!-- end of {title.partition(':')[0]} -->"

@@ -1,4 +1,4 @@
-"""The laptop edition's Cloud Scheduler: runs cleanup at intervals."""
+"""The laptop edition's replacement for Cloud Scheduler: runs cleanup at intervals."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SECONDS = 300.0
 
 
 class Cleanup(Protocol):
-    """What is run; see ``CleanupService``."""
+    """The service to run; see ``CleanupService``."""
 
     async def run(self, *, dry_run: bool) -> Report:
         """See ``CleanupService``."""
@@ -25,10 +25,10 @@ class Cleanup(Protocol):
 
 @contextlib.asynccontextmanager
 async def scheduled(cleanup: Cleanup, seconds: float = SECONDS) -> AsyncGenerator[None]:
-    """Runs cleanup while the block runs.
+    """Runs cleanup at intervals while the block runs.
 
     Args:
-        cleanup: The service that is run.
+        cleanup: The service to run.
         seconds: The pause before each run.
     """
 

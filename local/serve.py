@@ -25,7 +25,7 @@ from shared.errors import GamguiError
 from shared.settings import Settings
 from shared.settings.cluster import ClusterSettings
 
-# Variables that lead to another cluster than the requested one, or that describe such a cluster.
+# Variables that lead to a cluster other than the requested one, or that describe such a cluster.
 _SOURCES = ("GKE_CLUSTER_NAME", "GKE_CLUSTER_LOCATION", "KUBECONFIG_BASE64", "KUBERNETES_SERVICE_HOST")
 _OF_A_CLUSTER = ("K8S_SERVICE_ACCOUNT", "K8S_POD_TEMPLATE", "SESSION_RUNTIME_CLASS", "ALLOWED_IMAGES")
 STATE = Path(".local").resolve()
@@ -63,11 +63,11 @@ async def main(arguments: list[str]) -> int:
 
 
 def choose_cluster(environ: MutableMapping[str, str], cluster: str) -> None:
-    """Removes the variables that lead to another cluster than the requested one.
+    """Removes the variables that lead to a cluster other than the requested one.
 
     Args:
-        environ: Changed in place.
-        cluster: ``local``, or ``kubeconfig`` for the one of KUBECONFIG or ~/.kube/config.
+        environ: The environment, changed in place.
+        cluster: ``local``, or ``kubeconfig`` for the cluster of KUBECONFIG or ~/.kube/config.
     """
     for name in _SOURCES if cluster == "kubeconfig" else (*_SOURCES, *_OF_A_CLUSTER, "KUBECONFIG"):
         environ.pop(name, None)
@@ -77,7 +77,7 @@ def _use(kubeconfig: str) -> None:
     os.environ["KUBECONFIG"] = kubeconfig
     os.environ["SESSION_IMAGE"] = LOCAL_IMAGE
     print("Works on a local cluster of its own. Cluster and sessions end with this process.", flush=True)
-    # A new cluster gets a new store: sessions of an earlier run ended with the cluster of that run.
+    # A new cluster gets a new store, because the sessions of an earlier run ended with its cluster.
     if "SQLITE_PATH" not in os.environ:
         os.environ["SQLITE_PATH"] = str(Path(kubeconfig).parent / "sessions.db")
         if told := unused_store(STATE):
@@ -85,10 +85,10 @@ def _use(kubeconfig: str) -> None:
 
 
 def unused_store(state: Path) -> str:
-    """What to say of sessions that are kept, and that a run on a new cluster does not show; or nothing.
+    """A note about stored sessions that a run on a new cluster does not use; empty if there are none.
 
     Args:
-        state: The folder of all that is kept.
+        state: The folder of everything that the laptop edition keeps.
     """
     store = state / "sessions.db"
     if not store.exists():
@@ -100,10 +100,10 @@ def unused_store(state: Path) -> str:
 
 
 async def _tell_what_is_used(*, asked: bool) -> None:
-    """Says on which cluster it works.
+    """Prints which cluster is used.
 
     Args:
-        asked: The user named the cluster, so it must exist.
+        asked: Whether the user named the cluster, so that it must exist.
 
     Raises:
         GamguiError: The user named the cluster, and no kubeconfig leads to one that answers.
@@ -159,13 +159,13 @@ async def _serve(listener: socket.socket, *, laptop: bool) -> int:
 
 @contextlib.asynccontextmanager
 async def local_cluster() -> AsyncGenerator[str, None]:
-    """Runs the local cluster in a process of its own.
+    """Runs the local cluster in its own process.
 
     Yields:
         Path of its kubeconfig.
 
     Raises:
-        RuntimeError: It did not start.
+        RuntimeError: The cluster did not start.
     """
     await asyncio.to_thread(prepare_image)
     folder = tempfile.TemporaryDirectory(prefix="cluster-", dir=STATE)
@@ -186,7 +186,8 @@ async def local_cluster() -> AsyncGenerator[str, None]:
                 if text.startswith("export KUBECONFIG="):
                     break
             else:
-                # It ends by itself. A signal now could change the exit code that its parent waits for.
+                # The process ends by itself. A signal now could change the exit code that its parent waits
+                # for.
                 await process.wait()
                 raise RuntimeError("the local cluster did not start")
         yield shlex.split(text)[1].partition("=")[2]

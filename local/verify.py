@@ -1,4 +1,4 @@
-"""``scripts/verify URL``: the demo's client against a deployment.
+"""``scripts/verify URL``: runs the demo's client against a deployment.
 
 python -m local.verify URL    with ID_TOKEN in the environment, unless the URL is the laptop's
 """
@@ -20,11 +20,11 @@ _OWNER = "admin@example.com"
 
 
 class Deployment:
-    """Where a deployment's functions are.
+    """The addresses of a deployment's functions.
 
     Args:
-        url: One address for all, or a pattern with ``{function}`` in it, which stands for a
-            function's name with ``-`` for ``_``.
+        url: One address for all functions, or a pattern with ``{function}``, which stands for a function's
+            name with ``-`` in place of ``_``.
     """
 
     def __init__(self, url: str) -> None:
@@ -49,8 +49,8 @@ class Deployment:
 def headers(token: str) -> dict[str, str]:
     """The headers that prove who calls.
 
-    Cloud Run takes the signature off a token in Authorization that it has checked itself, so
-    that one for its own check goes beside the one for the function:
+    Cloud Run checks a token in Authorization itself and removes the signature from it. So the token for that
+    check goes into another header, beside the one for the function:
     https://cloud.google.com/run/docs/authenticating/service-to-service.
 
     Args:

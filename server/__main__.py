@@ -1,4 +1,4 @@
-"""``python -m server``: serves all functions at 127.0.0.1, PORT or 8080, as the environment sets them up."""
+"""``python -m server``: serves all functions at 127.0.0.1, PORT or 8080. The environment has the settings."""
 
 from __future__ import annotations
 

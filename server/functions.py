@@ -1,4 +1,4 @@
-"""The functions, each as functions-framework runs it."""
+"""Loads the functions, each in the form in which functions-framework runs it."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class Function:
     """One function.
 
     Attributes:
-        name: Of its folder.
-        entry: Serves them; for what functions-framework does not take.
-        application: What functions-framework makes of it.
+        name: Name of its folder.
+        entry: Our application for its routes, for requests that functions-framework does not take.
+        application: The application that functions-framework makes of it.
     """
 
     name: str
@@ -36,12 +36,12 @@ class Function:
 
     @property
     def routes(self) -> Sequence[AnyRoute]:
-        """What it serves."""
+        """The routes that it serves."""
         return self.entry.routes
 
 
 def function_list() -> dict[str, dict[str, Any]]:
-    """What functions/functions.yaml says of each function, by its name; that file says what there may be."""
+    """The entries of functions/functions.yaml by name; that file says which keys an entry may have."""
     found: dict[str, dict[str, Any]] = yaml.safe_load((_FOLDER / "functions.yaml").read_text())
     return found
 

@@ -1,4 +1,4 @@
-"""All functions under one host: each runs as functions-framework runs it, chosen by method and path."""
+"""Serves all functions under one host. functions-framework runs each; method and path choose it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Gateway:
     """An ASGI application that hands each request to the function that serves it.
 
     Args:
-        functions: As loaded.
+        functions: The loaded functions.
         app: The composition root that the functions share, closed at the end.
         prepare: Awaited before the first request is served.
     """
@@ -34,7 +34,8 @@ class Gateway:
         self._functions = functions
         self._app = app
         self._prepare = prepare
-        # It refuses as no function alone can: it knows all methods of a path.
+        # It answers requests that no function serves. It knows all methods of a path, which no single
+        # function does.
         routes = [route for function in functions for route in function.routes]
         self._entry = Entry(lambda: app, routes, "gateway")
 
@@ -46,10 +47,10 @@ class Gateway:
             await self._choose(scope)(scope, receive, send)
 
     def _choose(self, scope: Scope) -> ASGIApp:
-        """The function that serves the request; for what none does, our own answer: 404 or 405.
+        """The application that serves the request: a function, or our entry, which answers 404 or 405.
 
-        The framework serves no WebSocket, and its router takes no line break in a path: a WebSocket
-        goes to the function's own entry, and a line break to ours.
+        functions-framework serves no WebSockets, and its router accepts no line break in a path. Such a
+        request goes directly to the function's entry.
         """
         for function in self._functions:
             if any(route.matches(scope)[0] is Match.FULL for route in function.routes):

@@ -1,4 +1,4 @@
-"""Serving on a socket of this machine, until the process is told to end."""
+"""Serves on a socket of this machine until the process is told to end."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from shared.errors import ConfigurationError
 
 
 class Server(uvicorn.Server):
-    """Uvicorn, which would end the process with the signal it got; what we started must end first."""
+    """Uvicorn that does not end the process by the signal it got: what we started must end first."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None]:
@@ -27,12 +27,13 @@ class Server(uvicorn.Server):
 
 
 def listen(port: str) -> socket.socket:
-    """A socket on loopback; 0 takes a free port.
+    """A socket on loopback; port 0 takes a free port.
 
     Raises:
-        ConfigurationError: The port is none, or is taken.
+        ConfigurationError: The text is no port, or the port is taken.
     """
-    # asyncio turns Nagle's algorithm off only where the protocol is named: 40 ms a request otherwise.
+    # asyncio turns Nagle's algorithm off only if the protocol is named; otherwise a request takes 40 ms
+    # longer.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
@@ -45,7 +46,7 @@ def listen(port: str) -> socket.socket:
 
 
 async def serve(application: ASGIApp, listener: socket.socket) -> None:
-    """Serves until a signal asks it to stop; then open requests have ten seconds."""
+    """Serves until a signal asks it to stop; open requests then have ten seconds to end."""
     config = uvicorn.Config(
         application,
         log_level="warning",

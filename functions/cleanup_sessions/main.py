@@ -1,4 +1,4 @@
-"""POST /v1/cleanup: ends what is over, finishes what was begun, removes what is nobody's."""
+"""POST /v1/cleanup: ends what is over, finishes what was begun, and removes what belongs to no session."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from shared.web.function import Call, Entry, Route
 
 
 async def handle(call: Call) -> Response:
-    """Runs cleanup once and answers what it did."""
+    """Runs cleanup once and answers with its report."""
     from shared.web.api.cleanup import dry_run, report_json, require_caller
 
     require_caller(call.caller, app().settings.access.cleanup_callers)

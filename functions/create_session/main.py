@@ -9,7 +9,7 @@ from shared.web.function import Call, Entry, Route
 
 
 async def handle(call: Call) -> Response:
-    """Creates the session; a repeated Idempotency-Key gets the first answer again."""
+    """Creates the session; a request with a repeated Idempotency-Key gets the first answer again."""
     from shared.web.api.sessions import session_creation
     from shared.web.http.idempotency import answer_once
     from shared.web.http.schemas import CreateSessionBody, decode

@@ -1,4 +1,4 @@
-"""GAM's credential files of the caller: put, list, delete, and copy into a running session."""
+"""The caller's credential files for GAM: put, list, delete, and copy them into a running session."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from shared.web.function import Call, Entry, Route
 
 
 async def put(call: Call) -> Response:
-    """Keeps a file."""
+    """Stores a file."""
     from shared.web.api.credentials import file_body, file_json
 
     return JSONResponse(
@@ -18,14 +18,14 @@ async def put(call: Call) -> Response:
 
 
 async def get(call: Call) -> Response:
-    """Answers which files there are."""
+    """Answers with the list of files."""
     from shared.web.api.credentials import credentials_json
 
     return JSONResponse(credentials_json(await app().credentials.get(call.caller)))
 
 
 async def delete(call: Call) -> Response:
-    """Removes a file, or all, and answers what is left."""
+    """Removes one file or all files, and answers with the list of those that are left."""
     from shared.web.api.credentials import credentials_json
 
     return JSONResponse(

@@ -9,7 +9,7 @@ from shared.web.function import Call, Entry, Route
 
 
 async def handle(call: Call) -> Response:
-    """Deletes the session; repeating it answers the same."""
+    """Deletes the session; a repeated request gets the same answer."""
     from shared.web.api.sessions import abandon, session_json
 
     asked = abandon(call.request.query_params)

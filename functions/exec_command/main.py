@@ -1,4 +1,4 @@
-"""POST /v1/sessions/{session_id}/exec: runs a command; it ends with its caller."""
+"""POST /v1/sessions/{session_id}/exec: runs a command, which ends when its caller leaves."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""GET /v1/sessions/{session_id}: a session, with what its pod says now."""
+"""GET /v1/sessions/{session_id}: a session, with the current state of its pod."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from shared.web.function import Call, Entry, Route
 
 
 async def handle(call: Call) -> Response:
-    """Answers the session."""
+    """Answers with the session."""
     from shared.web.api.sessions import session_response
 
     return session_response(await app().sessions.get(call.caller, call.params["session_id"]))

@@ -1,4 +1,4 @@
-"""GET /healthz, /readyz and /v1/status: alive, able to work, and how it is set up."""
+"""GET /healthz, /readyz and /v1/status: whether the instance is alive and able to work, and its setup."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from shared.web.function import Call, Entry, Route
 
 
 async def healthz(call: Call) -> Response:
-    """Alive: asks nobody else."""
+    """Says that the instance is alive, without asking store or cluster."""
     return JSONResponse({"status": "ok"})
 
 
 async def readyz(call: Call) -> Response:
-    """Able to work: store and cluster answer; says how fast, and if not, why."""
+    """Says whether store and cluster answer, how fast, and if they do not, why."""
     from shared.app.readiness import readiness
 
     report = await readiness(app())
@@ -22,7 +22,7 @@ async def readyz(call: Call) -> Response:
 
 
 async def status(call: Call) -> Response:
-    """How this instance is set up."""
+    """Answers with the setup of this instance."""
     from shared.app.readiness import status as report
 
     return JSONResponse(await report(app()))

@@ -1,4 +1,4 @@
-"""GET /v1/sessions/{session_id}/jobs/{job_id}/output: what a job said, and what it says."""
+"""GET /v1/sessions/{session_id}/jobs/{job_id}/output: what a job has printed and still prints."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from shared.web.function import Call, Entry, Route
 
 
 async def handle(call: Call) -> Response:
-    """Streams it from a cursor on, in the format that the caller accepts."""
+    """Streams the output from a cursor on, in the format that the caller accepts."""
     from shared.web.api.job_output import respond
 
     return await respond(call, app().jobs)

@@ -1,4 +1,4 @@
-"""GET /v1/sessions: the caller's sessions, or those he may see, newest first, in pages."""
+"""GET /v1/sessions: the sessions that the caller may see, newest first, in pages."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from shared.web.function import Call, Entry, Route
 
 
 async def handle(call: Call) -> Response:
-    """Answers one page."""
+    """Answers with one page."""
     from shared.web.api.sessions import listing_of, page_json
 
     asked = listing_of(call.request.query_params, call.caller)

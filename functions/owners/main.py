@@ -9,17 +9,17 @@ from shared.web.function import Call, Entry, Route
 
 
 async def remove(call: Call) -> Response:
-    """Removes the credentials that are kept under the address."""
+    """Removes the credentials that are stored under the address."""
     from shared.web.api.owners import owner_of, removed_json
 
-    # The service asks again; here, a stranger learns nothing of addresses and bodies.
+    # The service checks this too; checked first, a stranger learns nothing about addresses and bodies.
     app().access.require_administrator(call.caller)
     owner = owner_of(call.params)
     return JSONResponse(removed_json(owner, await app().owners.remove_credentials(call.caller, owner)))
 
 
 async def rebind(call: Call) -> Response:
-    """Passes what was made under the address on to the person who has it now."""
+    """Passes everything that was made under the address on to the person who has it now."""
     from shared.web.api.owners import owner_of, passed_on_json, subject_of
 
     app().access.require_administrator(call.caller)

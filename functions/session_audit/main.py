@@ -9,7 +9,7 @@ from shared.web.function import Call, Entry, Route
 
 
 async def handle(call: Call) -> Response:
-    """Answers one page."""
+    """Answers with one page."""
     from shared.web.api.audit import audit_json, audit_query
 
     page = audit_query(call.request.query_params)

@@ -1,4 +1,4 @@
-"""/v1/sessions/{session_id}/files/{path}: the session's workspace; store, read, list, delete."""
+"""/v1/sessions/{session_id}/files/{path}: stores, reads, lists and deletes files of the workspace."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from shared.web.function import Call, Entry, Route
 
 
 async def put(call: Call) -> Response:
-    """Stores the body, or a piece of a resumable upload; unpacks a tar."""
+    """Stores the body as a file, or as a piece of a resumable upload; unpacks a tar."""
     from shared.web.api.files import put_file
 
     return await put_file(call, app().files)
 
 
 async def get(call: Call) -> Response:
-    """Sends a file, lists a folder or packs it."""
+    """Sends a file, or a folder as a list or as a tar."""
     from shared.web.api.files import get_file
 
     return await get_file(call, app().files)
 
 
 async def head(call: Call) -> Response:
-    """Says what a file is."""
+    """Answers with the facts about a file."""
     from shared.web.api.files import head_file
 
     return await head_file(call, app().files)

@@ -1,4 +1,4 @@
-"""Jobs of a session: commands that outlive their caller. Start, list, get, cancel."""
+"""Jobs of a session, which are commands that outlive their caller: start, list, get, cancel."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from shared.web.function import Call, Entry, Route
 
 
 async def start(call: Call) -> Response:
-    """Starts a job; a repeated Idempotency-Key gets the first answer again."""
+    """Starts a job; a request with a repeated Idempotency-Key gets the first answer again."""
     from shared.web.api.commands import JobBody
     from shared.web.api.jobs import job_creation
     from shared.web.http.idempotency import answer_once
@@ -21,7 +21,7 @@ async def start(call: Call) -> Response:
 
 
 async def list_jobs(call: Call) -> Response:
-    """Answers one page."""
+    """Answers with one page."""
     from shared.web.api.jobs import jobs_json, jobs_query
 
     page = jobs_query(call.request.query_params)
@@ -30,14 +30,14 @@ async def list_jobs(call: Call) -> Response:
 
 
 async def get(call: Call) -> Response:
-    """Answers the job as it is now."""
+    """Answers with the current state of the job."""
     from shared.web.api.jobs import job_json
 
     return JSONResponse(job_json(await app().jobs.get(call.caller, **call.params)))
 
 
 async def cancel(call: Call) -> Response:
-    """Ends the job and answers how it ended."""
+    """Ends the job and answers with how it ended."""
     from shared.web.api.jobs import job_json
 
     return JSONResponse(job_json(await app().jobs.cancel(call.caller, **call.params)))

@@ -1,4 +1,4 @@
-"""PATCH /v1/sessions/{session_id} and its keepalive: a session stays as its owner wants it."""
+"""PATCH /v1/sessions/{session_id} and its keepalive: changes a session and keeps it from being idle."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ async def change(call: Call) -> Response:
 
 
 async def keepalive(call: Call) -> Response:
-    """Begins the idle time anew."""
+    """Restarts the idle time."""
     from shared.web.api.sessions import session_response
 
     return session_response(await app().upkeep.keepalive(call.caller, call.params["session_id"]))

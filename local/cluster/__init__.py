@@ -1,7 +1,8 @@
 """An emulator of the Kubernetes API for laptops.
 
-A pod is a folder, its containers are processes of this machine. It speaks the real protocols, REST, watch and
-exec over WebSocket, so that clients run against it unchanged. It is a development tool: it isolates nothing.
+A pod is a folder, and its containers are processes of this machine. The emulator speaks the real protocols
+(REST, watch, and exec over WebSocket), so that clients run against it unchanged. It is a development tool: it
+isolates nothing.
 """
 
 from .cluster import UNPRIVILEGED_USER, LocalCluster

@@ -12,18 +12,18 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 _CA_VALID = datetime.timedelta(days=3650)
-# Apple's TLS refuses server certificates that are valid for longer.
+# Apple's TLS refuses server certificates with a longer validity.
 _SERVER_VALID = datetime.timedelta(days=397)
 
 
 def server_context(directory: Path) -> ssl.SSLContext:
-    """Return the TLS context of the server, making the authority on first use.
+    """Return the TLS context of the server; make the authority if there is none yet.
 
     The authority stays in ``directory`` (``ca.crt``, and ``ca.key`` with mode 0600); the server's key and
     certificate are new at every start.
 
     Args:
-        directory: The cluster's folder; exists already.
+        directory: The cluster's folder, which exists already.
     """
     authority, authority_key = _authority(directory)
     key = ec.generate_private_key(ec.SECP256R1())

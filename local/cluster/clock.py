@@ -1,4 +1,4 @@
-"""Wall-clock times as the API writes them: RFC 3339 in UTC."""
+"""Gives the time as the API writes it: RFC 3339 in UTC."""
 
 from datetime import UTC, datetime, timedelta
 

@@ -1,4 +1,4 @@
-"""The composition of the cluster: store, node, API and TLS server, started and stopped together."""
+"""Composes the cluster: store, node, API and TLS server, started and stopped together."""
 
 import asyncio
 import contextlib
@@ -39,25 +39,26 @@ _NAMESPACES = ("default", "kube-node-lease", "kube-public", "kube-system")
 class LocalCluster:
     """A Kubernetes API on this machine.
 
-    Use it as an asynchronous context manager; everything it runs ends with the context.
+    Use it as an asynchronous context manager. Everything that it runs ends with the context.
 
     Args:
-        directory: Folder for certificates, kubeconfig and pods; made if missing, one cluster at a time.
+        directory: Folder for certificates, kubeconfig and pods. It is made if missing; one cluster at a time
+            can use it.
         images: Folder of images (:class:`.kubelet.images.Images`), or None for busybox only.
-        port: TCP port on 127.0.0.1; 0 takes a free one.
+        port: TCP port on 127.0.0.1; 0 takes a free port.
         namespaces: False to run containers as process groups even where namespaces work.
-        history: How many changes back a watch can begin.
-        users: More users without a role, by token.
-        observer: Told of every request for objects.
+        history: Number of past changes from which a watch can begin.
+        users: Further users without a role, by token.
+        observer: Called for every request that is checked.
 
     Attributes:
-        kubeconfig: File that kubectl and clients take: of the administrator.
+        kubeconfig: The administrator's kubeconfig file, for kubectl and other clients.
         unprivileged_kubeconfig: The same for :data:`UNPRIVILEGED_USER`.
         url: Base address, ``https://127.0.0.1:<port>``.
         ca_file: Certificate of the authority that signed the server's.
         token: Bearer token of the administrator.
         unprivileged_token: Bearer token of :data:`UNPRIVILEGED_USER`, who has no role.
-        runtime_description: How containers are run.
+        runtime_description: How containers are run, for people.
     """
 
     def __init__(
@@ -88,7 +89,7 @@ class LocalCluster:
         self.runtime_description = ""
 
     async def __aenter__(self) -> Self:
-        """Start.
+        """Start the cluster.
 
         Raises:
             RuntimeError: Another cluster uses the directory.
@@ -100,7 +101,7 @@ class LocalCluster:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Kill all pods' processes and stop."""
+        """Kill the processes of all pods and stop."""
         await self._stack.aclose()
 
     async def _start(self, stack: contextlib.AsyncExitStack) -> None:
@@ -108,7 +109,7 @@ class LocalCluster:
         stack.enter_context(_lock(self._directory))
         pods = self._directory / "pods"
         await asyncio.to_thread(shutil.rmtree, pods, ignore_errors=True)
-        # Pods see the machine under other user ids, which have to reach their folders.
+        # Pods see the machine under other user ids, and these must be able to reach the pods' folders.
         pods.mkdir()
         stack.callback(shutil.rmtree, pods, ignore_errors=True)
         context = server_context(self._directory)
@@ -148,7 +149,7 @@ class LocalCluster:
         return GroupRuntime(processes, pods)
 
     def kubeconfig_of(self, user: str, token: str) -> str:
-        """Return a kubeconfig with somebody's token. ``user`` is only its name in the file."""
+        """Return a kubeconfig with the token. ``user`` is only the user's name in the file."""
         cluster = {"server": self.url, "certificate-authority": str(self.ca_file)}
         context = {"cluster": "local", "user": user, "namespace": "default"}
         config = {
@@ -163,7 +164,7 @@ class LocalCluster:
 
 
 def _cluster_id(file: Path) -> uuid.UUID:
-    """Return the id of the cluster in this directory: the same one each time that it is started."""
+    """Return the id of the cluster in this directory, which stays the same at every start."""
     with contextlib.suppress(FileNotFoundError, ValueError):
         return uuid.UUID(file.read_text())
     new = uuid.uuid4()
@@ -172,7 +173,7 @@ def _cluster_id(file: Path) -> uuid.UUID:
 
 
 async def _background(stack: contextlib.AsyncExitStack, work: Coroutine[None, None, None]) -> None:
-    """Run something until the stack closes, and let it begin before going on."""
+    """Run a coroutine until the stack closes; let it begin before returning."""
     task = asyncio.create_task(work)
 
     async def stop() -> None:
@@ -185,7 +186,7 @@ async def _background(stack: contextlib.AsyncExitStack, work: Coroutine[None, No
 
 @contextlib.contextmanager
 def _lock(directory: Path) -> Iterator[IO[bytes]]:
-    """Hold the directory for this process alone."""
+    """Keep other processes from using the directory."""
     with (directory / "lock").open("wb") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

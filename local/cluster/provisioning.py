@@ -1,4 +1,4 @@
-"""What controllers put into a new namespace, and how a namespace ends."""
+"""Does the work of controllers: fills new namespaces, and removes deleted ones."""
 
 import uuid
 
@@ -15,17 +15,19 @@ def make_namespace(name: str, cluster: uuid.UUID) -> Object:
     """Return a namespace that every cluster has.
 
     Args:
-        cluster: The cluster's own id, of which the namespace's comes: clients tell clusters apart by it.
+        name: Name of the namespace.
+        cluster: The cluster's own id, from which the namespace's uid is made; clients tell clusters apart by
+            it.
     """
     metadata = {"name": name, "uid": str(uuid.uuid5(cluster, name)), "creationTimestamp": timestamp()}
     return apply_defaults(NAMESPACES, {"kind": "Namespace", "apiVersion": "v1", "metadata": metadata})
 
 
 async def provision_namespaces(store: Store) -> None:
-    """Follow the store until cancelled and do what the controllers of a real cluster do.
+    """Follow the store until cancelled, and do what the controllers of a real cluster do.
 
-    Every new namespace gets its default service account; a namespace that is being deleted goes when its last
-    pod is gone; quotas show what is used.
+    Every new namespace gets its default service account. A namespace that is being deleted is removed after
+    its last pod. The status of quotas shows what is used.
     """
     with store.subscribe() as changes:
         while True:
@@ -42,7 +44,7 @@ async def provision_namespaces(store: Store) -> None:
 
 
 def give_account(store: Store, namespace: str) -> None:
-    """Make the default service account of a namespace, unless it is there."""
+    """Make the default service account of a namespace if it is missing."""
     if store.get(SERVICE_ACCOUNTS, namespace, "default") is None:
         metadata = {"name": "default", "namespace": namespace, "uid": str(uuid.uuid4())}
         metadata["creationTimestamp"] = timestamp()

@@ -1,4 +1,4 @@
-"""The status of resource quotas: how much of each is used."""
+"""Writes the status of resource quotas: how much of each is used."""
 
 from .api.admission import quota_key, quota_usage
 from .objects.quantities import format_quantity

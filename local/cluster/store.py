@@ -1,7 +1,7 @@
-"""The objects of the cluster, in memory, with one counter of revisions and a bounded history to watch.
+"""Keeps the cluster's objects in memory, with one counter of revisions and a limited history to watch.
 
-Objects in the store are never changed in place: each write puts a new object, so that readers, watches and
-the history may share them without copying.
+Objects in the store are never changed in place. Each write stores a new object, so that readers, watches and
+the history can share objects without copying them.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from .objects.resources import Resource
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One write: what it did, to which object, and how the object was before."""
+    """One write: its kind, the object, and the object's state before."""
 
     revision: int
     type: str
@@ -26,7 +26,7 @@ class Change:
 
 
 class HistoryLostError(Exception):
-    """The revision is older than the oldest that can still be watched from."""
+    """The revision is older than the oldest from which a watch can begin."""
 
     def __init__(self, oldest: int) -> None:
         super().__init__(f"the oldest revision kept is {oldest}")
@@ -37,7 +37,7 @@ class Store:
     """Objects by resource, namespace and name.
 
     Args:
-        history: How many changes can be watched back.
+        history: Number of past changes from which a watch can begin.
     """
 
     def __init__(self, history: int) -> None:
@@ -47,23 +47,23 @@ class Store:
         self.revision = 1
 
     def get(self, resource: Resource, namespace: str, name: str) -> Object | None:
-        """Return the object, or None. ``namespace`` is empty for what has none."""
+        """Return the object, or None. ``namespace`` is empty for resources without a namespace."""
         return self._objects.get(resource, {}).get((namespace, name))
 
     def items(self, resource: Resource, namespace: str = "") -> list[Object]:
-        """Return the objects of one namespace, or of all when it is empty, ordered by key."""
+        """Return the objects of one namespace, or of all if ``namespace`` is empty, ordered by key."""
         kept = self._objects.get(resource, {})
         return [kept[key] for key in sorted(kept) if not namespace or key[0] == namespace]
 
     def resources(self) -> list[Resource]:
-        """Return the resources of which there have been objects."""
+        """Return the resources that have had objects."""
         return [*self._objects]
 
     def put(self, resource: Resource, new: Object) -> Object:
         """Create or replace an object.
 
         Args:
-            new: The whole object, with name and namespace. It belongs to the store from here on.
+            new: The whole object, with name and namespace. The caller must not change it afterwards.
 
         Returns:
             The object with its new ``resourceVersion``.
@@ -96,7 +96,7 @@ class Store:
 
     @property
     def oldest(self) -> int:
-        """The oldest revision from which every later change is known."""
+        """The oldest revision after which every change is known."""
         if len(self._history) == self._history.maxlen:
             return self._history[0].revision - 1
         return 0
@@ -105,7 +105,7 @@ class Store:
         """Return the changes after ``revision``.
 
         Raises:
-            HistoryLostError: Some of them are forgotten already.
+            HistoryLostError: Some of these changes are no longer kept.
         """
         if revision < self.oldest:
             raise HistoryLostError(self.oldest)

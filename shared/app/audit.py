@@ -1,4 +1,4 @@
-"""Audit: who writes records, and who reads them."""
+"""Builds what writes audit records and what reads them."""
 
 from __future__ import annotations
 

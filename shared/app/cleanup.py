@@ -1,4 +1,4 @@
-"""Cleanup."""
+"""Builds the cleanup service."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def service(app: App) -> CleanupService:
-    """What ends sessions that nobody ends."""
+    """The service that ends sessions which nobody else ends."""
     settings = app.settings.cleanup
     return CleanupService(
         stores=app.store.cleanup,

@@ -1,4 +1,4 @@
-"""What an instance does in the cluster, and what it does instead where there is none."""
+"""Builds what an instance uses in the cluster, or its replacement where there is no cluster."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _T = TypeVar("_T")
 
 
 def clusters(app: App) -> ConnectedClusters:
-    """The clusters that this instance sees: the settings' own, unless ``USE_MOCK_CONTAINER_ADAPTER``."""
+    """The clusters that this instance sees; only the virtual one with ``USE_MOCK_CONTAINER_ADAPTER``."""
     from shared.virtual.cluster import VirtualCluster
 
     if app.settings.virtual.only:
@@ -30,7 +30,7 @@ def clusters(app: App) -> ConnectedClusters:
 
 
 def cluster(app: App) -> KubernetesCluster:
-    """Says which cluster the settings lead to."""
+    """The object that says which cluster the settings lead to."""
     from shared.kube.clusters import KubernetesCluster
 
     namespace = app.settings.pods.namespace
@@ -38,12 +38,12 @@ def cluster(app: App) -> KubernetesCluster:
 
 
 def each(app: App, default: _T, virtual: _T) -> Clusters[_T]:
-    """What every cluster has one of.
+    """Holds one adapter for each cluster.
 
     Args:
         app: The instance.
-        default: That of the cluster which the settings name.
-        virtual: That of the virtual one.
+        default: The adapter of the cluster that the settings name.
+        virtual: The adapter of the virtual cluster.
     """
     return AdaptersOfClusters(app.clusters, {DEFAULT: default, VIRTUAL: virtual})
 
@@ -57,7 +57,10 @@ def kube(app: App) -> KubeApi:
 
 
 def runtime(app: App) -> PodRuntime:
-    """Kubernetes; with a collector, one that tells each call. Virtual with ``USE_MOCK_CONTAINER_ADAPTER``."""
+    """The runtime of pods: Kubernetes, or the virtual one with ``USE_MOCK_CONTAINER_ADAPTER``.
+
+    With a collector, the Kubernetes runtime reports each call to it.
+    """
     if app.settings.virtual.only:
         return app.virtual
     from shared.kube.pods.manifest import PodOptions
@@ -77,7 +80,7 @@ def runtime(app: App) -> PodRuntime:
 
 
 def job_limits(app: App) -> JobLimits:
-    """What the operator allows jobs."""
+    """The limits that the operator sets for jobs."""
     from shared.kube.jobs.runtime import JobLimits
 
     return JobLimits(
@@ -88,7 +91,7 @@ def job_limits(app: App) -> JobLimits:
 
 
 def inventory(app: App) -> Inventory:
-    """What there is in the namespace; nothing with ``USE_MOCK_CONTAINER_ADAPTER``."""
+    """Lists what is in the namespace; with ``USE_MOCK_CONTAINER_ADAPTER`` it lists nothing."""
     if app.settings.virtual.only:
         from shared.virtual.inventory import EmptyInventory
 

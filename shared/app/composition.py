@@ -1,7 +1,7 @@
-"""Composition root: settings to adapters to services, built when first needed, once per instance.
+"""Composition root: builds adapters from settings and services from adapters, each once per instance.
 
-Nothing heavy is imported here. Each property builds one thing, by itself if that takes no more than a call,
-or by the wiring module of its capability; what a thing needs, it takes from the other properties.
+Nothing heavy is imported here. Each property builds one object on first use, either directly, if one call is
+enough, or with the wiring module of its capability. An object takes what it needs from the other properties.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 
 class App:
-    """Everything of one instance. Belongs to one event loop.
+    """Everything of one instance. It belongs to one event loop.
 
     Args:
         settings: What the operator set.
@@ -69,14 +69,14 @@ class App:
 
     @functools.cached_property
     def held(self) -> Held:
-        """Counts what is held of what pods say."""
+        """Counts the bytes that are held of pods' output."""
         from shared.core.held import Held
 
         return Held()
 
     @functools.cached_property
     def telemetry(self) -> Telemetry:
-        """What takes traces and metrics."""
+        """The receiver of traces and metrics."""
         from shared.app import instance
 
         return instance.telemetry(self)
@@ -90,7 +90,7 @@ class App:
 
     @functools.cached_property
     def store(self) -> Stores:
-        """What the database keeps."""
+        """The repositories in the database."""
         from shared.app.stores import Stores
 
         return Stores(self.engine, self.clock)
@@ -111,7 +111,7 @@ class App:
 
     @functools.cached_property
     def cluster(self) -> KubernetesCluster:
-        """Says which cluster the settings lead to."""
+        """The object that says which cluster the settings lead to."""
         from shared.app import cluster
 
         return cluster.cluster(self)
@@ -132,28 +132,28 @@ class App:
 
     @functools.cached_property
     def job_limits(self) -> JobLimits:
-        """What the operator allows jobs."""
+        """The limits that the operator sets for jobs."""
         from shared.app import cluster
 
         return cluster.job_limits(self)
 
     @functools.cached_property
     def inventory(self) -> Inventory:
-        """What there is in the namespace."""
+        """Lists what is in the namespace."""
         from shared.app import cluster
 
         return cluster.inventory(self)
 
     @functools.cached_property
     def credential_store(self) -> CredentialStore:
-        """Where credentials are."""
+        """Where credentials are kept."""
         from shared.app import cluster
 
         return cluster.credential_store(self)
 
     @functools.cached_property
     def verifier(self) -> IdentityVerifier:
-        """Who finds out who calls."""
+        """Finds out who calls."""
         from shared.identity import identity_verifier
 
         return identity_verifier(self.settings.identity, services=self.settings.access.cleanup_callers)
@@ -202,7 +202,7 @@ class App:
 
     @functools.cached_property
     def upkeep(self) -> SessionUpkeep:
-        """What callers change of their sessions."""
+        """The use cases in which callers change their sessions."""
         from shared.app import sessions
 
         return sessions.upkeep(self)
@@ -230,7 +230,7 @@ class App:
 
     @functools.cached_property
     def owners(self) -> OwnerService:
-        """What administrators do about addresses that change hands."""
+        """The administrators' use cases for addresses that change hands."""
         from shared.app import credentials
 
         return credentials.owners(self)
@@ -244,20 +244,20 @@ class App:
 
     @functools.cached_property
     def cleanup(self) -> CleanupService:
-        """What ends sessions that nobody ends."""
+        """The service that ends sessions which nobody else ends."""
         from shared.app import cleanup
 
         return cleanup.service(self)
 
     @functools.cached_property
     def answers(self) -> AnswerRoom:
-        """What the JSON answers of commands may keep together."""
+        """Limits what the JSON answers of all commands may keep together."""
         from shared.web.api.exec_answer import AnswerRoom
 
         return AnswerRoom(held=self.held)
 
     async def close(self) -> None:
-        """Ends what runs and releases what was built. The instance is not used afterwards."""
+        """Ends what still runs and releases what was built. The instance is not used afterwards."""
         for name in ("runtime", "cluster", "kube", "engine", "verifier", "telemetry"):
             if name in self.__dict__:
                 await getattr(self, name).close()

@@ -1,4 +1,4 @@
-"""Credentials: their owners' use cases, and the administrators'."""
+"""Builds the owners' and the administrators' use cases of credentials."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def service(app: App) -> CredentialService:
 
 
 def owners(app: App) -> OwnerService:
-    """What administrators do about addresses that change hands."""
+    """The administrators' use cases for addresses that change hands."""
     from shared.core.credentials.owners import OwnerService
 
     return OwnerService(

@@ -1,4 +1,4 @@
-"""Files."""
+"""Builds the use cases of files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every capability has of its instance: the time, room for what pods say, and telemetry."""
+"""What every capability needs from its instance: the time, room for pods' output, and telemetry."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class SystemClock:
 
 
 def telemetry(app: App) -> Telemetry:
-    """What takes traces and metrics: nothing, unless ``OTEL_EXPORTER_OTLP_ENDPOINT`` is set.
+    """The receiver of traces and metrics; it drops them unless ``OTEL_EXPORTER_OTLP_ENDPOINT`` is set.
 
     Raises:
         ConfigurationError: OpenTelemetry refuses one of its own variables.

@@ -1,4 +1,4 @@
-"""Jobs."""
+"""Builds the use cases of jobs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether what an instance depends on answers, how fast, and if not, why."""
+"""Whether the services that an instance depends on answer, how fast, and if they do not, why."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ _CHECK_SECONDS = 8.0
 
 
 async def readiness(app: App) -> Report:
-    """Asks the store and the cluster, both at once.
+    """Asks the store and the cluster at the same time.
 
     Returns:
-        ``status`` (``ok`` or ``unavailable``) and, in ``checks``, for each its ``status``,
-        ``latency_ms``, and where it fails ``reason`` and ``detail``; for the cluster also ``identity``, which
-        cluster was met last, and ``met_at``. In ``warnings``, if there are
-        any, what the settings refuse that the operator may not expect; it names no value.
+        ``status`` (``ok`` or ``unavailable``), and ``checks``. It has for each service ``status`` and
+        ``latency_ms``, and for a failing one also ``reason`` and ``detail``. For the cluster it also has
+        ``identity``, which names the cluster that was met last, and ``met_at``. ``warnings`` is there only if
+        the settings refuse something that the operator may not expect; it names no value.
     """
     store, cluster, known = await asyncio.gather(
         _check(_ping_store(app)), _check(_ping_cluster(app)), _known(app)
@@ -58,7 +58,7 @@ def _warnings(settings: Settings) -> list[Report]:
 
 
 async def status(app: App) -> Report:
-    """Version, store, namespace, and how the cluster is connected to."""
+    """Version, store, namespace, and how this instance connects to the cluster."""
     try:
         async with asyncio.timeout(_CHECK_SECONDS):
             info = await app.runtime.connect()
@@ -78,7 +78,7 @@ async def status(app: App) -> Report:
 
 
 async def _known(app: App) -> Report:
-    """Which cluster was met last by whoever has rights in it: who is asked here has none."""
+    """The cluster that was met last, from the store: this function has no right to ask the cluster."""
     try:
         async with asyncio.timeout(_CHECK_SECONDS):
             connection = await app.store.connections.get(DEFAULT)

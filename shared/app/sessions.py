@@ -1,4 +1,4 @@
-"""Sessions: whose they are, their states, and the use cases."""
+"""Builds the use cases of sessions, access to sessions, and their states."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from shared.core.sessions.update import SessionUpkeep
 
 _MOST_DAYS = 36_500
-"""What is kept for a century is kept; Python's calendar ends."""
+"""A century is as good as for ever, and a longer time would pass the end of Python's calendar."""
 
 
 def retention(days: int) -> timedelta:
-    """How long something is kept that the operator wants to keep for so many days."""
+    """How long to keep something that the operator wants to keep for this many days; at most a century."""
     return timedelta(days=min(days, _MOST_DAYS))
 
 
@@ -72,7 +72,7 @@ def service(app: App) -> SessionService:
 
 
 def _places(app: App) -> Mapping[str, PodRuntime]:
-    """Where new sessions may be, the best first."""
+    """The clusters in which a new session may be made, the best first."""
     if app.settings.virtual.only:
         return {VIRTUAL: app.virtual}
     if app.settings.virtual.fallback == "virtual":
@@ -81,7 +81,7 @@ def _places(app: App) -> Mapping[str, PodRuntime]:
 
 
 def upkeep(app: App) -> SessionUpkeep:
-    """What callers change of their sessions."""
+    """The use cases in which callers change their sessions."""
     from shared.core.sessions.update import SessionUpkeep
 
     return SessionUpkeep(store=app.store.sessions, access=app.access, audit=app.auditor, clock=app.clock)

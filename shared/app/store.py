@@ -1,4 +1,4 @@
-"""The database that ``SESSION_STORE`` names. Only its own client is imported."""
+"""Builds the database that ``SESSION_STORE`` names. Only the client of that database is imported."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def engine(app: App) -> Engine:
     """The database.
 
     Raises:
-        ConfigurationError: It would not outlive this instance.
+        ConfigurationError: The database would not outlive this instance.
     """
     settings = app.settings.store
     if settings.kind == "sqlite":

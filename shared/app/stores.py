@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Stores:
-    """All that one database keeps, each built when first needed.
+    """All repositories of one database, each built on first use.
 
     Args:
         engine: The database.
@@ -58,14 +58,14 @@ class Stores:
 
     @functools.cached_property
     def connections(self) -> Connections:
-        """Which clusters connections lead to."""
+        """Connections, with the clusters that they lead to."""
         from shared.store.connections import Connections
 
         return Connections(self._engine)
 
     @functools.cached_property
     def cleanup(self) -> CleanupStores:
-        """What cleanup needs of them."""
+        """The repositories that cleanup needs."""
         from shared.core.cleanup.ports import CleanupStores
 
         return CleanupStores(
@@ -81,5 +81,5 @@ class Stores:
         await self.sessions.ping()
 
     async def close(self) -> None:
-        """Releases connections; nothing of this is used afterwards."""
+        """Releases the connections. The object is not used afterwards."""
         await self._engine.close()

@@ -1,6 +1,6 @@
-"""What an operator can set: a frozen group for each concern, and one reader of the environment.
+"""The settings of an operator: one frozen group for each concern, and one reader of the environment.
 
-A module takes the group that it needs; ``Settings`` has all of them and is for the composition root.
+A module takes the group that it needs. ``Settings`` holds all groups and is for the composition root.
 """
 
 from __future__ import annotations

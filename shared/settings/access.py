@@ -10,7 +10,7 @@ class AccessSettings(Group):
     """Who may do more than a user of sessions.
 
     Raises:
-        ConfigurationError: An administrator is no e-mail address; names the variable.
+        ConfigurationError: An administrator's address is no e-mail address; names the variable.
     """
 
     admin_emails: tuple[str, ...] = setting(

@@ -14,7 +14,7 @@ class ClusterSettings(Group):
     """Which cluster, and how it is reached.
 
     Raises:
-        ConfigurationError: Of name and location of a GKE cluster, one is missing; names it.
+        ConfigurationError: Only one of a GKE cluster's name and location is set; names the missing variable.
     """
 
     gke_cluster_name: str = setting(

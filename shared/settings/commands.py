@@ -1,4 +1,4 @@
-"""Bounds of commands."""
+"""Limits of commands."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from shared.settings.values import require_order
 
 
 class CommandSettings(Group):
-    """Bounds of commands.
+    """Limits of commands.
 
     Raises:
-        ConfigurationError: The default time is larger than the longest; names the variable.
+        ConfigurationError: The default timeout is longer than the longest timeout; names the variable.
     """
 
     timeout_seconds: int = setting(

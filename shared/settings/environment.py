@@ -1,7 +1,8 @@
 """All settings, read once from the environment.
 
-``Settings.from_env`` is the only reader of the environment in ``shared/``. Each field of a group carries its
-variable and its meaning; the table in README.md is made of them (``make docs``) and compared in the tests.
+``Settings.from_env`` is the only reader of the environment in ``shared/``. Each field of a group names its
+variable and says what it means. ``make docs`` makes the table in README.md from the fields, and a test
+compares the two.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ _Group = TypeVar("_Group", bound=Group)
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What an operator can set. Durations are in seconds, sizes in bytes."""
+    """All settings of an operator. Durations are in seconds, sizes in bytes."""
 
     identity: IdentitySettings
     access: AccessSettings
@@ -64,7 +65,7 @@ class Settings:
 
 
 def _read(group: type[_Group], environ: Mapping[str, str]) -> _Group:
-    """One group; a variable that is absent or empty leaves the default."""
+    """Reads one group; a field whose variable is absent or empty keeps its default."""
     types = get_type_hints(group)
     values: dict[str, Any] = {}
     for name, field in group.fields.items():

@@ -1,4 +1,4 @@
-"""Bounds of files."""
+"""Limits of files."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from shared.settings.values import size
 
 
 class FileSettings(Group):
-    """Bounds of files.
+    """Limits of files.
 
     Raises:
-        ConfigurationError: The bound is no quantity; names the variable.
+        ConfigurationError: The limit is no Kubernetes quantity; names the variable.
     """
 
     max_size: str = setting(
@@ -25,5 +25,5 @@ class FileSettings(Group):
 
     @property
     def max_bytes(self) -> int:
-        """The bound in bytes."""
+        """The limit in bytes."""
         return int(size("MAX_FILE_BYTES", self.max_size))

@@ -1,4 +1,4 @@
-"""How callers say who they are."""
+"""How callers prove who they are."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ AuthMode = Literal["google", "iap", "dev"]
 
 
 class IdentitySettings(Group):
-    """How callers say who they are, and whose domain may call.
+    """How callers prove who they are, and users of which domains may call.
 
     Raises:
-        ConfigurationError: A value is not allowed, or not together with another; names the variable.
+        ConfigurationError: A value is not allowed, alone or together with another value; names the variable.
     """
 
     auth_mode: AuthMode = setting(

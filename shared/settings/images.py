@@ -10,7 +10,7 @@ class ImageSettings(Group):
     """Which images sessions may have.
 
     Raises:
-        ConfigurationError: An entry names no images; names the variable.
+        ConfigurationError: An entry is no name or pattern of an image; names the variable.
     """
 
     default: str = setting(
@@ -30,5 +30,5 @@ class ImageSettings(Group):
 
     @property
     def any_allowed(self) -> bool:
-        """Whether a session may have every image: nothing is listed, and this is a laptop."""
+        """Whether a session may have every image: no image is listed, and the store is a laptop's."""
         return not self.allowed and self.session_store == "sqlite"

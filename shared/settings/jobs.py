@@ -1,4 +1,4 @@
-"""Bounds of jobs."""
+"""Limits of jobs."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ _LEAST_DISK = 1024 * 1024
 
 
 class JobSettings(Group):
-    """Bounds of jobs.
+    """Limits of jobs.
 
     Raises:
-        ConfigurationError: A job's disk is too small for its log; names the variable.
+        ConfigurationError: The disk for a job's output is too small for its log; names the variable.
     """
 
     disk_bytes: int = setting(

@@ -1,4 +1,4 @@
-"""Where this process runs, and where it tells what it does."""
+"""Where this process runs, and where it sends traces and metrics."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from shared.settings.setting import CLOUD_RUN_SERVICE, GOOGLE_CLOUD_PROJECT, Gro
 
 
 class PlatformSettings(Group):
-    """Where this process runs, and where it tells what it does."""
+    """Where this process runs, and where it sends traces and metrics."""
 
     otlp_endpoint: str = setting(
         "OTEL_EXPORTER_OTLP_ENDPOINT",

@@ -1,4 +1,4 @@
-"""What the pod of every session has."""
+"""What the pods of all sessions have in common."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from shared.settings.values import require_dns_label, size
 
 
 class PodSettings(Group):
-    """What the pod of every session has.
+    """What the pods of all sessions have in common.
 
     Raises:
         ConfigurationError: A value is malformed; names the variable.

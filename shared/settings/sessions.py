@@ -1,4 +1,4 @@
-"""What a session gets when it does not say, and the most that it may ask for."""
+"""What a session gets when its request does not say, and the most that a request may ask for."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from shared.settings.values import require_order, size
 
 
 class SessionSettings(Group):
-    """What a session gets when it does not say, and the most that it may ask for.
+    """What a session gets when its request does not say, and the most that a request may ask for.
 
     Raises:
-        ConfigurationError: A value is malformed, or larger than its bound; names the variable.
+        ConfigurationError: A value is malformed, or larger than its limit; names the variable.
     """
 
     cpu: str = setting("SESSION_CPU", default="500m", doc="CPU of a session that does not say")

@@ -1,10 +1,10 @@
-"""A group of settings, and a field of it: the variable that it is read from, its default and its meaning.
+"""A group of settings, and its fields. A field has the variable it is read from, a default and a meaning.
 
-A group is what a frozen dataclass with keyword arguments is, also to a type checker. But its class is made
-without compiling code: fourteen dataclasses would add ten milliseconds to the start of every instance. And it
-has no ``repr`` that could show a kubeconfig.
+A group behaves like a frozen dataclass with keyword arguments, also to a type checker. But its class is made
+without compiling code: fourteen dataclasses would add ten milliseconds to the start of every instance. And a
+group has no ``repr`` that could show a kubeconfig.
 
-A variable that several groups need is defined here once, and each of them says that it has it.
+A variable that several groups need is defined once, here, and each of these groups has it as a field.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ _T = TypeVar("_T")
 
 
 class Setting:
-    """What a field of a group says.
+    """A field of a group.
 
     Attributes:
-        env: The variable.
-        default: The value where the variable is absent or empty.
-        doc: What it means, for the table in README.md.
+        env: Name of the variable.
+        default: The value when the variable is absent or empty.
+        doc: What the value means, for the table in README.md.
     """
 
     __slots__ = ("default", "doc", "env")
@@ -33,11 +33,11 @@ class Setting:
 
 
 def setting(env: str, *, default: _T, doc: str) -> _T:
-    """A field that is read from a variable; arguments as in ``Setting``."""
-    return cast("_T", Setting(env, default, doc))  # the group puts a value in its place
+    """A field that is read from an environment variable; the arguments are those of ``Setting``."""
+    return cast("_T", Setting(env, default, doc))  # the group replaces it by a value
 
 
-# These are no field specifiers: to a type checker, a field that is one of them has it as its default.
+# To a type checker these are no field specifiers: it sees each as the default of the fields that use it.
 CLOUD_RUN_SERVICE = setting("K_SERVICE", default="", doc="Set by Cloud Run: the service's name")
 GOOGLE_CLOUD_PROJECT = setting(
     "GOOGLE_CLOUD_PROJECT",
@@ -53,10 +53,10 @@ SESSION_STORE: StoreKind = setting(
 
 @dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(setting,))
 class Group:
-    """A frozen group of settings that has been checked.
+    """A frozen group of settings, checked when it is made.
 
     Raises:
-        ConfigurationError: A value is not allowed, or not together with another; names the variable.
+        ConfigurationError: A value is not allowed, alone or together with another value; names the variable.
     """
 
     fields: ClassVar[dict[str, Setting]]
@@ -72,7 +72,7 @@ class Group:
         self.check()
 
     def check(self) -> None:
-        """Refuses values that break a rule of the group."""
+        """Raises ``ConfigurationError`` when the values break a rule of the group."""
 
     def __setattr__(self, name: str, value: object) -> None:
         raise dataclasses.FrozenInstanceError(f"{type(self).__name__} is frozen")

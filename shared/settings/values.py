@@ -1,6 +1,6 @@
-"""What the values of settings may be: how each is read, and what of it is refused.
+"""Reads and checks the values of settings.
 
-All raise ``ConfigurationError``, which names the variable.
+All functions raise ``ConfigurationError``, which names the variable.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ _DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
 
 def parsed(env: str, text: str, kind: Any) -> Any:
-    """The value that a variable's text means.
+    """The value that the text of a variable stands for.
 
     Args:
-        env: The variable.
+        env: Name of the variable.
         text: Its text, not empty.
         kind: The type of the value: ``bool``, ``int``, ``str``, a ``Literal``, or a tuple of texts.
 
     Raises:
-        ConfigurationError: The text means no such value.
+        ConfigurationError: The text stands for no value of this type.
     """
     if kind is bool:
         if text.lower() not in ("true", "false"):
@@ -48,10 +48,10 @@ def parsed(env: str, text: str, kind: Any) -> Any:
 
 
 def size(env: str, text: str) -> Decimal:
-    """The number that a Kubernetes quantity means.
+    """The number that a Kubernetes quantity stands for.
 
     Raises:
-        ConfigurationError: The text is none.
+        ConfigurationError: The text is no quantity.
     """
     try:
         return quantity(text)
@@ -60,26 +60,26 @@ def size(env: str, text: str) -> Decimal:
 
 
 def require_order(low: str, least: Decimal | int, high: str, most: Decimal | int) -> None:
-    """Refuses a value that is larger than its bound.
+    """Refuses a value that is larger than its limit.
 
     Args:
-        low: The variable.
+        low: Name of the variable.
         least: Its value.
-        high: The variable of the bound.
-        most: The bound.
+        high: Name of the variable with the limit.
+        most: The limit.
 
     Raises:
-        ConfigurationError: It is larger.
+        ConfigurationError: The value is larger than the limit.
     """
     if least > most:
         raise ConfigurationError(f"{low} is larger than {high}", variable=low)
 
 
 def require_addresses(env: str, addresses: Iterable[str]) -> None:
-    """Refuses what is no e-mail address.
+    """Refuses a text that is no e-mail address.
 
     Raises:
-        ConfigurationError: One of them is none.
+        ConfigurationError: One of the addresses is no e-mail address.
     """
     if not all("@" in address for address in addresses):
         raise ConfigurationError(f"{env} holds what is no e-mail address", variable=env)
@@ -89,7 +89,7 @@ def require_local_origins(env: str, origins: Iterable[str]) -> None:
     """Refuses origins that are not on this machine.
 
     Raises:
-        ConfigurationError: One of them is not.
+        ConfigurationError: One of the origins is not on this machine.
     """
     if not all(_LOCAL_ORIGIN.fullmatch(origin) for origin in origins):
         raise ConfigurationError(
@@ -98,20 +98,20 @@ def require_local_origins(env: str, origins: Iterable[str]) -> None:
 
 
 def require_dns_label(env: str, text: str) -> None:
-    """Refuses what cannot be the name of a namespace.
+    """Refuses a text that cannot be the name of a namespace.
 
     Raises:
-        ConfigurationError: It cannot.
+        ConfigurationError: The text is no DNS label.
     """
     if not _DNS_LABEL.fullmatch(text):
         raise ConfigurationError(f"{env} is not a DNS label", variable=env)
 
 
 def require_images(env: str, entries: Iterable[str]) -> None:
-    """Refuses what names no images.
+    """Refuses an entry that is no name or pattern of an image.
 
     Raises:
-        ConfigurationError: One of the entries does not.
+        ConfigurationError: One of the entries is malformed.
     """
     for entry in entries:
         if fault := entry_fault(entry):

@@ -1,4 +1,4 @@
-"""The variables of all groups, for those who describe or check them."""
+"""The variables of all groups, for code that documents or checks them."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from shared.settings.environment import Settings
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Variable:
-    """What one variable sets.
+    """One environment variable and what it sets.
 
     Attributes:
-        name: Of the variable.
+        name: Name of the variable.
         kind: The type of its value.
-        default: The value where it is absent.
-        doc: What it means.
+        default: The value when the variable is absent.
+        doc: What the value means.
     """
 
     name: str
@@ -26,7 +26,7 @@ class Variable:
 
 
 def variables() -> list[Variable]:
-    """Every variable once, in the order of the groups, though several groups may have it."""
+    """Every variable, in the order of the groups. A variable of several groups comes once."""
     found: dict[str, Variable] = {}
     for group in get_type_hints(Settings).values():
         types = get_type_hints(group)

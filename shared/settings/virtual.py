@@ -1,4 +1,4 @@
-"""When sessions are virtual."""
+"""Which sessions are virtual."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Fallback = Literal["none", "virtual"]
 
 
 class VirtualSettings(Group):
-    """When sessions are virtual."""
+    """Which sessions are virtual."""
 
     only: bool = setting(
         "USE_MOCK_CONTAINER_ADAPTER",

@@ -1,4 +1,4 @@
-"""Audit records as documents, the key of their digests, and the repository of both."""
+"""Audit records as documents, the key of their digests, and the repository that keeps both."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ OF_SESSION = Index(equal=("session_id",), by="at", newest_first=True)
 AUDIT = Collection(name="audit", indexes=(OF_SESSION,), unindexed=("detail",), expires_by="purge_at")
 
 KEYS = Collection(name="keys")
-"""The installation's keys; the document ``audit`` holds the one for digests."""
+"""Keys of the installation; the document ``audit`` holds the key for digests."""
 
 _KEY = "audit"
 
 
 class AuditRecords:
-    """An ``AuditStore``. Ids are random, as Firestore wants them: order comes from the time.
+    """An ``AuditStore``. Ids are random, as Firestore recommends; records are ordered by their time.
 
     Args:
         engine: Keeps the documents.
@@ -67,10 +67,11 @@ def _of_session(session_id: str, limit: int, after: Cursor | None) -> Query:
 def audit_document(record: AuditRecord) -> Document:
     """The record as a document.
 
-    Text that is no Unicode, e.g. of a file's name, is kept escaped: no store takes it.
+    Text that is not valid Unicode, such as the name of a file, is stored escaped, because no store accepts
+    it.
 
     Raises:
-        ValueError: The time has no zone, or the id cannot be a document's.
+        ValueError: The time has no zone, or the id cannot be the id of a document.
     """
     documents.require_id(record.id)
     at = documents.utc(record.at)
@@ -93,7 +94,7 @@ def audit_from(document: Mapping[str, Any]) -> AuditRecord:
     """The record that a document holds.
 
     Raises:
-        InternalError: The document is no audit record's (reason ``DOCUMENT_INVALID``).
+        InternalError: The document holds no audit record (reason ``DOCUMENT_INVALID``).
     """
     with documents.reading("audit record"):
         return AuditRecord(

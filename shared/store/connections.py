@@ -1,4 +1,4 @@
-"""Connections to clusters as documents, and the repository of them."""
+"""Connections to clusters as documents, and the repository that keeps them."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def connection_document(connection: KnownConnection) -> Document:
     return {
         "id": connection.id,
         "cluster": connection.cluster,
-        # One line each: uids hold no spaces.
+        # One line for each identity; a space separates its two uids, because uids hold no spaces.
         "met": "\n".join(f"{one.kube_system} {one.namespace}" for one in connection.met),
         "met_at": documents.utc(connection.met_at),
     }
@@ -62,7 +62,7 @@ def connection_from(document: Mapping[str, Any], version: str) -> KnownConnectio
     """The connection that a document of this version holds.
 
     Raises:
-        InternalError: The document is no connection's (reason ``DOCUMENT_INVALID``).
+        InternalError: The document holds no connection (reason ``DOCUMENT_INVALID``).
     """
     with documents.reading("connection"):
         met = [line.split(" ") for line in str.splitlines(document["met"])]

@@ -1,9 +1,9 @@
-"""Values as plain documents, the same for all engines.
+"""Converts values to plain documents and back, in the same way for all engines.
 
-A document holds ``str``, ``int``, ``float``, ``bool``, ``None``, ``datetime`` and
-``dict[str, str]`` values only. Firestore takes them as they are; SQLite takes them as JSON, in which a time
-is an RFC 3339 string. A document may hold more fields than we know (a store's own, or
-those of a newer release), and may lack those that have a default.
+A document holds only values of the types ``str``, ``int``, ``float``, ``bool``, ``None``, ``datetime`` and
+``dict[str, str]``. Firestore takes them as they are. SQLite takes them as JSON, in which a time is an RFC
+3339 string. A document may hold fields that this release does not know (a store's own fields, or those of a
+newer release), and may lack fields that have a default.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ _VERSION = "version"
 
 
 def document_of(value: Any, document_id: str) -> Document:
-    """A frozen dataclass as a document: its fields by their names, without its version, which is the store's.
+    """Converts a frozen dataclass to a document with the same field names. The store keeps the version.
 
     Args:
-        value: Its fields hold what documents hold, enumerations of it, and flat dataclasses.
-        document_id: Under which the document is to be stored.
+        value: Its fields hold values that documents hold, enumerations of these, or flat dataclasses.
+        document_id: The id under which the document is to be stored.
 
     Raises:
-        ValueError: A time has no zone, or the id cannot be a document's.
+        ValueError: A time has no zone, or the id cannot be the id of a document.
     """
     require_id(document_id)
     return {
@@ -45,15 +45,15 @@ def document_of(value: Any, document_id: str) -> Document:
 
 
 def values_of(kind: type, document: Mapping[str, Any], version: str) -> dict[str, Any]:
-    """The arguments of a dataclass that a document holds: times as ``datetime``, the rest as it is stored.
+    """The arguments of a dataclass, read from a document: times as ``datetime``, the rest as it is stored.
 
     Args:
         kind: The dataclass.
-        document: What ``document_of`` gave, times as ``datetime`` or RFC 3339.
+        document: A result of ``document_of``, with times as ``datetime`` or RFC 3339.
         version: The store's version of the document.
 
     Raises:
-        TypeError: What should be a time is none.
+        TypeError: The value of a time's field is no time.
         ValueError: A time is malformed, or has no zone.
     """
     values: dict[str, Any] = {
@@ -67,10 +67,10 @@ def values_of(kind: type, document: Mapping[str, Any], version: str) -> dict[str
 
 @contextlib.contextmanager
 def reading(what: str) -> Iterator[None]:
-    """What the block makes of a document is a value, or the document is not what it should be.
+    """Turns the errors of a block that reads a document into one that says the document is invalid.
 
     Raises:
-        InternalError: It is not (reason ``DOCUMENT_INVALID``).
+        InternalError: The block could not read the document (reason ``DOCUMENT_INVALID``).
     """
     try:
         yield
@@ -99,10 +99,10 @@ def from_json(text: str) -> Mapping[str, Any]:
 
 
 def is_document_id(text: str) -> bool:
-    """Whether every store can keep a document under this id. What is none does not exist.
+    """Whether every store can keep a document under this id. No document has any other id.
 
-    Firestore's rules (https://cloud.google.com/firestore/quotas#limits): UTF-8 of at
-    most 1,500 bytes, no slash, not ``.`` or ``..``, not ``__.*__``.
+    Firestore's rules (https://cloud.google.com/firestore/quotas#limits): UTF-8 of at most 1,500 bytes, no
+    slash, not ``.`` or ``..``, not ``__.*__``.
     """
     if text in ("", ".", "..") or "/" in text or (text.startswith("__") and text.endswith("__")):
         return False
@@ -113,17 +113,17 @@ def is_document_id(text: str) -> bool:
 
 
 def require_id(text: str) -> None:
-    """Refuses what ``is_document_id`` refuses.
+    """Refuses an id that ``is_document_id`` rejects.
 
     Raises:
-        ValueError: The text cannot be a document's id.
+        ValueError: The text cannot be the id of a document.
     """
     if not is_document_id(text):
         raise ValueError(f"{text!r} cannot be a document's id")
 
 
 def microseconds(time: datetime) -> int:
-    """Microseconds since 1970, exact: what orders and compares like the time itself.
+    """The exact number of microseconds since 1970, which orders and compares like the time itself.
 
     Raises:
         ValueError: The time has no zone.
@@ -149,11 +149,11 @@ def _time(value: object) -> datetime | None:
 
 
 def required_time(value: object) -> datetime:
-    """The time that a document holds, as ``datetime`` or RFC 3339.
+    """The time in a field of a document, stored as ``datetime`` or RFC 3339.
 
     Raises:
-        TypeError: It is none.
-        ValueError: It is malformed, or has no zone.
+        TypeError: The value is no time.
+        ValueError: The time is malformed, or has no zone.
     """
     if isinstance(value, str):
         value = datetime.fromisoformat(value)
@@ -174,7 +174,7 @@ def utc(time: datetime) -> datetime:
 
 
 def invalid(what: str) -> InternalError:
-    """That a document is not what it should be."""
+    """The error for a document that does not hold what it should."""
     return InternalError(f"A stored {what} cannot be read.", reason=Reason.DOCUMENT_INVALID)
 
 

@@ -1,11 +1,11 @@
-"""What a database does with documents: one port, of which each backend is an engine.
+"""The port between repositories and databases. Each database is an engine that implements it.
 
-A repository declares its ``Collection`` once: its name and the indexes by which documents are found. An
-engine knows no entity. Every change is one atomic step, and every change but ``put`` is a compare-and-set on
-the version.
+A repository declares its ``Collection`` once: its name, and the indexes by which documents are found. An
+engine knows nothing of the entities. Every change is one atomic step, and every change except ``put`` is a
+compare-and-set on the version.
 
-Every method of an engine raises ``StoreUnavailable`` when the database does not answer in time, and is one
-call told to the telemetry, by the method's name and the collection's.
+Every method of an engine raises ``StoreUnavailable`` when the database does not answer in time. Every call is
+reported once to the telemetry, under the names of the method and the collection.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ MAX_DELETED_AT_ONCE = 500
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,40}")
 _RESERVED = ("id", "version", "document", "member", "member_at")
-"""What SQLite's tables call their own columns."""
+"""Names of columns that every SQLite table has; no field of a document may have them."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,10 +31,11 @@ class Index:
     """An order in which documents can be found: those with given values, by a time and then by id.
 
     Attributes:
-        equal: Fields whose values a query gives: ``str`` or ``bool``.
-        by: Field with the time that orders; empty: documents come by id alone. A document without
-            that time must not be looked for but by ``Query.until``, which it never meets.
-        newest_first: Latest time first, and largest id.
+        equal: Names of the fields whose values a query gives; the values are ``str`` or ``bool``.
+        by: Name of the field with the time that orders the documents. Empty: documents are ordered by id
+            alone. Documents without that time can be searched with ``Query.until`` only, which never finds
+            them.
+        newest_first: Whether the latest time comes first, and then the largest id.
     """
 
     equal: tuple[str, ...] = ()
@@ -47,12 +48,13 @@ class Collection:
     """Documents of one kind.
 
     Attributes:
-        name: Firestore's collection, SQLite's table.
-        indexes: All that are used. Those of Firestore with more than one field are in Terraform as well.
-        listed: The fields that a query reads; none: all.
-        unindexed: Fields with long or ever-new values, which Firestore is not to index.
-        expires_by: Field with the time after which the database may remove a document by itself.
-        groups: Collection of the groups in which documents are counted; empty: they are not counted.
+        name: Name of the collection in Firestore and of the table in SQLite.
+        indexes: All indexes that queries use. Terraform also declares those of more than one field, for
+            Firestore.
+        listed: Names of the fields that a query reads; none: all fields.
+        unindexed: Names of fields with long or ever-new values, which Firestore is not to index.
+        expires_by: Name of the field with the time after which the database itself may remove a document.
+        groups: Name of the collection of groups in which documents are counted; empty: they are not counted.
     """
 
     name: str
@@ -73,15 +75,16 @@ class Collection:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Query:
-    """Which documents of a collection, by one of its indexes.
+    """Selects documents of a collection by one of its indexes.
 
     Attributes:
-        values: Those of ``index.equal``, in its order.
-        until: Only documents in which the time of ``index.by`` has come by then.
-        first: The smallest id, where documents come by id alone; empty: whatever it is.
-        end: There, ids are smaller; empty: whatever they are.
-        after: Only those behind this place; where documents come by id alone, its time says nothing.
-        limit: Most documents; None: all, to be counted.
+        values: The values of the fields in ``index.equal``, in that order.
+        until: Selects only documents whose time in ``index.by`` is not later than this.
+        first: The smallest id to select, where documents are ordered by id alone; empty: no lower limit.
+        end: The id before which the selection ends, in the same case; empty: no upper limit.
+        after: Selects only documents behind this place. Its time is ignored where documents are ordered by id
+            alone.
+        limit: Most documents; None: all, which is for counting only.
     """
 
     collection: Collection
@@ -107,9 +110,10 @@ class Found:
     """A stored document.
 
     Attributes:
-        document: Times as ``datetime`` or RFC 3339. Empty when it cannot be read at all.
-        version: Never had by another document, nor by this one before.
-        place: Where a query found it, for ``Query.after``; None when it was asked for by id.
+        document: Its fields; times are ``datetime`` or RFC 3339. Empty when the document cannot be read at
+            all.
+        version: Its version. No other document and no earlier state of this one ever had the same version.
+        place: Where a query found the document, for ``Query.after``; None when it was read by its id.
     """
 
     id: str
@@ -120,11 +124,11 @@ class Found:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Member:
-    """That a document begins or ends to be counted in a group.
+    """The change by which a document begins or ends to be counted in a group.
 
     Attributes:
         group: Id of the group.
-        at: When that happens.
+        at: Time of the change.
     """
 
     group: str
@@ -136,9 +140,9 @@ class Group:
     """A group of documents that are counted.
 
     Attributes:
-        members: How many there are now.
+        members: Number of documents that are counted now.
         changed_at: When a document last began or ended to be counted, by ``Member.at`` or by the database's
-            own clock; also when its documents are gone. None: never.
+            own clock. It stays when the documents are gone. None: never.
     """
 
     members: int
@@ -147,11 +151,11 @@ class Group:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Answer:
-    """What became of a create.
+    """The result of a create.
 
     Attributes:
-        version: The document's; None when it was not created.
-        found: In that case the document that has its id; None when its group is full.
+        version: Version of the new document; None when it was not created.
+        found: When it was not created: the document that has the id, or None when the group is full.
     """
 
     version: str | None = None
@@ -159,10 +163,10 @@ class Answer:
 
 
 class Engine(Protocol):
-    """Keeps documents. An id that ``documents.is_document_id`` refuses has none."""
+    """Keeps documents. There is no document under an id that ``documents.is_document_id`` rejects."""
 
     async def get(self, collection: Collection, document_id: str) -> Found | None:
-        """The document, whole; or None."""
+        """The whole document, or None."""
         ...
 
     async def create(
@@ -177,12 +181,13 @@ class Engine(Protocol):
         """Stores a document if there is none with this id.
 
         Args:
-            collection: Where.
-            document_id: Its id.
-            document: What it holds.
-            member: The group in which it is counted until ``update`` or ``delete`` says that it has left.
-            limit: The group may have so many members, this one included. That is exact, whoever creates at
-                the same time. None: any number.
+            collection: The collection.
+            document_id: Id of the document.
+            document: Its fields.
+            member: The group in which the document is counted until ``update`` or ``delete`` says that it has
+                left.
+            limit: Most members that the group may have, with this document. The limit is exact, even when
+                other documents are created at the same time. None: no limit.
 
         Raises:
             ValueError: The id cannot be a document's.
@@ -198,22 +203,22 @@ class Engine(Protocol):
         *,
         left: Member | None = None,
     ) -> str | None:
-        """Replaces what we know of a document if it still has this version.
+        """Replaces the fields that we know of a document, if it still has this version.
 
         Args:
-            collection: Where.
-            document_id: Its id.
-            document: What it becomes. Fields of a newer release stay, where one can have written any.
-            version: What it must have.
-            left: The group in which it is not counted from this very moment on.
+            collection: The collection.
+            document_id: Id of the document.
+            document: The new fields. Where a newer release can have written fields of its own, these stay.
+            version: The version that the document must have.
+            left: The group in which the document is no longer counted from the moment of the change.
 
         Returns:
-            Its new version; None when it has another one, or is gone.
+            The new version; None when the document has another version or is gone.
         """
         ...
 
     async def put(self, collection: Collection, document_id: str, document: Document) -> None:
-        """Stores a document, in the place of the one with its id if there is one."""
+        """Stores a document, and replaces the document with the same id if there is one."""
         ...
 
     async def delete(
@@ -223,16 +228,16 @@ class Engine(Protocol):
         ...
 
     async def delete_all(self, collection: Collection, ids: Sequence[str]) -> None:
-        """Removes documents, whatever their versions; those that are gone are fine.
+        """Removes documents whatever their versions are. Ids without a document are ignored.
 
         Args:
-            collection: Where, and in which no document is counted.
-            ids: At most ``MAX_DELETED_AT_ONCE``.
+            collection: The collection, whose documents are not counted in groups.
+            ids: Ids of the documents, at most ``MAX_DELETED_AT_ONCE``.
         """
         ...
 
     async def find(self, query: Query) -> Sequence[Found]:
-        """The documents that a query finds, in the order of its index; of each the fields that lists read."""
+        """The documents that a query finds, in the order of its index, each with the fields in ``listed``."""
         ...
 
     async def count(self, query: Query) -> int:
@@ -240,9 +245,9 @@ class Engine(Protocol):
         ...
 
     async def group(self, collection: Collection, group_id: str) -> Group:
-        """A group of this collection's documents."""
+        """The state of a group of this collection's documents."""
         ...
 
     async def close(self) -> None:
-        """Releases connections; may be called again. The engine is not used afterwards."""
+        """Releases the connections; may be called again. The engine is not used afterwards."""
         ...

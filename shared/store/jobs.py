@@ -1,4 +1,4 @@
-"""Jobs as documents, and the repository of them."""
+"""Jobs as documents, and the repository that keeps them."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def job_from(document: Mapping[str, Any], version: str) -> Job:
     """The job that a document of this version holds.
 
     Raises:
-        InternalError: The document is not a job's (reason ``DOCUMENT_INVALID``).
+        InternalError: The document holds no job (reason ``DOCUMENT_INVALID``).
     """
     with documents.reading("job"):
         values = documents.values_of(Job, document, version)

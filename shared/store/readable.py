@@ -1,7 +1,7 @@
-"""Pages of what can be read: a document that cannot holds up none of the others.
+"""Pages of readable documents: an unreadable document does not keep others from being listed.
 
-A release that is older than a document, or a change by hand, makes one that we do not understand. It
-stays as it is: whoever asks for it alone is told, and a list goes on behind it.
+A newer release, or a change by hand, can leave a document that this release does not understand. The document
+stays as it is. A request for this document alone gets an error; a list leaves it out and goes on behind it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 _MORE = 200
 _ROUNDS = 100
-"""So many pages of nothing but unreadable documents are passed over."""
+"""Most pages of nothing but unreadable documents that are passed over."""
 
 _Row = TypeVar("_Row")
 _T = TypeVar("_T")
@@ -34,14 +34,16 @@ async def readable(
     """The first documents that can be read. There are fewer than ``limit`` only when there are no more.
 
     Args:
-        page: At most so many rows behind a row; None: from the beginning.
-        read: What a row means; raises ``InternalError`` when it cannot be read.
-        name: The id of a row's document.
-        limit: Most of them.
-        unreadable: Takes the ids of those that are left out; the log names them in any case.
+        page: Takes a number and a row. Returns at most that many rows behind the row; None: from the
+            beginning.
+        read: Returns the value that a row holds; raises ``InternalError`` when the row cannot be read.
+        name: Returns the id of a row's document.
+        limit: Most values to return.
+        unreadable: A set that gets the ids of the documents that are left out. The log names them in any
+            case.
 
     Raises:
-        InternalError: Too many cannot be read (reason ``DOCUMENT_INVALID``).
+        InternalError: Too many documents cannot be read (reason ``DOCUMENT_INVALID``).
     """
     found: list[_T] = []
     last: _Row | None = None

@@ -1,4 +1,4 @@
-"""What repositories have in common: documents of one collection, as values of one kind."""
+"""The base of all repositories: keeps values of one kind as documents of one collection."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Versioned(Protocol):
 
     @property
     def version(self) -> str:
-        """The store's; empty: it was never stored."""
+        """The store's version of the value; empty: the value was never stored."""
         ...
 
 
@@ -30,10 +30,10 @@ _Read = TypeVar("_Read")
 
 
 class Present(Exception):
-    """There is a document with this id.
+    """There is already a document with this id.
 
     Attributes:
-        found: It.
+        found: That document.
     """
 
     def __init__(self, found: Found) -> None:
@@ -42,19 +42,19 @@ class Present(Exception):
 
 
 class GroupFull(Exception):
-    """The group has as many members as it may have."""
+    """The group has as many members as it may have, so that no document can be added."""
 
 
 class Repository(Generic[_T]):
-    """The documents of one collection.
+    """Keeps values of one kind in one collection.
 
     Args:
-        engine: Keeps them.
-        collection: Which.
-        kind: What one is called in an error: "session".
-        id_of: A value's id.
-        document: What a value is stored as. Raises ``ValueError`` when it cannot be.
-        read: The value that a document of a version holds. Raises ``InternalError`` when it holds none.
+        engine: Keeps the documents.
+        collection: The collection.
+        kind: The word for a value in error messages, such as "session".
+        id_of: Returns the id of a value.
+        document: Converts a value to a document. Raises ``ValueError`` when the value cannot be stored.
+        read: Converts a document and its version to a value. Raises ``InternalError`` when it holds no value.
     """
 
     def __init__(
@@ -78,20 +78,20 @@ class Repository(Generic[_T]):
         """The value with this id, or None.
 
         Raises:
-            InternalError: It cannot be read (reason ``DOCUMENT_INVALID``).
+            InternalError: The document cannot be read (reason ``DOCUMENT_INVALID``).
         """
         found = await self._engine.get(self._collection, document_id)
         return None if found is None else self.value(found)
 
     async def create(self, value: _T, *, member: Member | None = None, limit: int | None = None) -> _T:
-        """Stores a new value; ``member`` and ``limit`` as in ``Engine.create``.
+        """Stores a new value; ``member`` and ``limit`` are those of ``Engine.create``.
 
         Returns:
-            It, with its version.
+            The value with its version.
 
         Raises:
-            Present: There is one with its id.
-            GroupFull: ``limit`` is reached.
+            Present: There is already a document with its id.
+            GroupFull: The group has ``limit`` members.
         """
         document_id, document = self._id_of(value), self._document(value)
         answer = await self._engine.create(
@@ -107,10 +107,10 @@ class Repository(Generic[_T]):
         """Replaces the stored value if it still has ``value.version``; ``left`` as in ``Engine.update``.
 
         Returns:
-            It, with its new version.
+            The value with its new version.
 
         Raises:
-            VersionConflict: It has another version, or is gone.
+            VersionConflict: The stored value has another version, or is gone.
         """
         document_id, document = self._id_of(value), self._document(value)
         version = await self._engine.update(self._collection, document_id, document, value.version, left=left)
@@ -136,7 +136,7 @@ class Repository(Generic[_T]):
         until: datetime | None = None,
         unreadable: set[str] | None = None,
     ) -> list[_T]:
-        """The first values by an index that can be read; arguments as in ``Query`` and ``readable_page``."""
+        """The first readable values by an index; arguments as in ``Query`` and ``readable_page``."""
         query = Query(
             collection=self._collection, index=index, values=values, until=until, limit=limit, after=after
         )
@@ -146,7 +146,7 @@ class Repository(Generic[_T]):
         """The value that a document holds.
 
         Raises:
-            InternalError: It holds none (reason ``DOCUMENT_INVALID``).
+            InternalError: The document holds no value of this kind (reason ``DOCUMENT_INVALID``).
         """
         return self._read(found.document, found.version)
 
@@ -154,18 +154,19 @@ class Repository(Generic[_T]):
 async def readable_page(
     engine: Engine, query: Query, value: Callable[[Found], _Read], unreadable: set[str] | None = None
 ) -> list[_Read]:
-    """What a query finds, without what cannot be read: fewer than ``query.limit`` only when there is no more.
+    """The readable results of a query. There are fewer than ``query.limit`` only when there are no more.
 
     Args:
-        engine: Finds documents.
-        query: With a limit.
-        value: What a document holds; raises ``InternalError`` when it cannot be read.
-        unreadable: Takes the ids of those that are left out; the log names them in any case.
+        engine: Finds the documents.
+        query: The query, with a limit.
+        value: Returns the value that a document holds; raises ``InternalError`` when it cannot be read.
+        unreadable: A set that gets the ids of the documents that are left out. The log names them in any
+            case.
     """
 
     async def rows(size: int, last: Found | None) -> Sequence[Found]:
         after = query.after if last is None else last.place
         return await engine.find(dataclasses.replace(query, limit=size, after=after))
 
-    assert query.limit is not None  # what is not bounded is counted only
+    assert query.limit is not None  # a query without a limit is for counting only
     return await readable(rows, value, lambda one: one.id, limit=query.limit, unreadable=unreadable)

@@ -1,4 +1,4 @@
-"""Idempotency records as documents, and the repository of them."""
+"""Idempotency records as documents, and the repository that keeps them."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ REQUESTS = Collection(
 )
 
 _TAKEOVERS = 8
-"""Who is too slow this often in taking over an expired record contends with very many others."""
+"""After losing the race for an expired record this many times, a request contends with very many others."""
 
 
 class Requests:
-    """A ``RequestStore``, and what cleanup looks for among records (``ExpiredRequestStore``).
+    """A ``RequestStore`` that also finds the expired records for cleanup (``ExpiredRequestStore``).
 
     Args:
         engine: Keeps the documents.
-        clock: Says which records are expired.
+        clock: The time of day, by which records expire.
     """
 
     def __init__(self, engine: Engine, clock: Clock) -> None:
@@ -56,7 +56,7 @@ class Requests:
             try:
                 return await self._records.update(dataclasses.replace(record, version=present.version))
             except VersionConflict:
-                continue  # somebody else took it over, or removed it
+                continue  # another request took the record over, or cleanup removed it
         raise StoreUnavailable("Too many requests contend for one idempotency key.")
 
     async def update_request(self, record: RequestRecord) -> RequestRecord:
@@ -83,7 +83,7 @@ def request_from(document: Mapping[str, Any], version: str) -> RequestRecord:
     """The idempotency record that a document of this version holds.
 
     Raises:
-        InternalError: The document is not a record's (reason ``DOCUMENT_INVALID``).
+        InternalError: The document holds no idempotency record (reason ``DOCUMENT_INVALID``).
     """
     with documents.reading("request record"):
         return RequestRecord(**documents.values_of(RequestRecord, document, version))

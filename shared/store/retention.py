@@ -1,16 +1,17 @@
-"""How long the database itself keeps what nobody removes."""
+"""How long the database keeps documents that no cleanup removes."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
 KEPT = timedelta(days=400)
-"""After that a TTL policy removes a job or an audit record. Most go before, with their session; this is for
-those that come when their session has gone already, or was removed by its own policy."""
+"""The age at which a TTL policy removes a job or an audit record. Most are removed earlier, with their
+session. The policy is for those written after their session is gone, and those whose session was itself
+removed by a policy."""
 
 _LAST = datetime.max.replace(tzinfo=UTC) - KEPT
 
 
 def kept_until(time: datetime) -> datetime:
-    """When the database may remove what was made at this time."""
+    """The time from which the database may remove a document that was made at ``time``."""
     return min(time, _LAST) + KEPT

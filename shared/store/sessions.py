@@ -1,7 +1,7 @@
-"""Sessions as documents, and the repository of them.
+"""Sessions as documents, and the repository that keeps them.
 
-A group of theirs, in the collection ``owners``, is an owner: his live sessions are counted in it, which is
-what his limit goes by, and it says when he last had one.
+An owner is a group of sessions, in the collection ``owners``. The group counts the owner's live sessions, to
+which the limit of an owner applies, and knows when the owner last had a live session.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ ON_CLUSTER = Index(equal=("on_cluster",))
 SESSIONS = Collection(
     name="sessions",
     indexes=(ALL, OF_OWNER, OF_OWNER_IN_STATE, IN_STATE, DUE, FORGETTABLE, ON_CLUSTER),
-    # Not the variables: they may be long, and are secrets.
+    # Lists do not read the environment variables: they may be long, and they are secrets.
     listed=(*(name for name in get_type_hints(Session) if name not in ("env", "version")), "check_at"),
     unindexed=("env", "image", "labels", "reason"),
     expires_by="purge_at",
@@ -42,7 +42,7 @@ SESSIONS = Collection(
 
 
 class Sessions:
-    """A ``SessionStore``, and what cleanup looks for among sessions (``DueSessionStore``).
+    """A ``SessionStore`` that also finds the sessions that cleanup looks for (``DueSessionStore``).
 
     Args:
         engine: Keeps the documents.
@@ -127,7 +127,7 @@ class Sessions:
         await self._sessions.remove(session)
 
     async def ping(self) -> None:
-        """Returns when the database answers a read: of a document that need not be there."""
+        """Reads a document that need not exist; returns when the database answers."""
         await self._engine.get(SESSIONS, "ping")
 
 
@@ -144,9 +144,10 @@ def session_document(session: Session) -> Document:
             None if session.credentials_choice is None else " ".join(session.credentials_choice)
         ),
         "may_be_left": " ".join(session.may_be_left),
-        # As text: Firestore refuses some names of variables as names of fields.
+        # The variables are stored as text, because Firestore refuses the names of some variables as field
+        # names.
         "env": json.dumps(dict(session.env), ensure_ascii=False),
-        # What queries go by, and the session itself derives.
+        # Queries use these fields. A session derives them from its other fields.
         "check_at": None if session.check_at is None else documents.utc(session.check_at),
         "on_cluster": session.on_cluster,
     }
@@ -156,7 +157,7 @@ def session_from(document: Mapping[str, Any], version: str) -> Session:
     """The session that a document of this version holds.
 
     Raises:
-        InternalError: The document is not a session's (reason ``DOCUMENT_INVALID``).
+        InternalError: The document holds no session (reason ``DOCUMENT_INVALID``).
     """
     with documents.reading("session"):
         values = documents.values_of(Session, document, version)

@@ -1,1 +1,1 @@
-"""The cluster that executes nothing: for clients developed without one, and for tests."""
+"""A cluster that executes nothing, for tests and for developing clients without a real cluster."""

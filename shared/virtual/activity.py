@@ -1,4 +1,4 @@
-"""What goes on in virtual sessions: nothing."""
+"""The activity of virtual sessions: there is none."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The virtual cluster as one that sessions are on: every instance sees it, and it is always the same."""
+"""The virtual cluster as a place of sessions: every instance sees it, and it is always the same."""
 
 from __future__ import annotations
 

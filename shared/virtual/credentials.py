@@ -1,4 +1,4 @@
-"""Credentials for clients developed without a cluster: kept in memory, copied nowhere."""
+"""Credentials for developing clients without a cluster: kept in memory, copied nowhere."""
 
 from __future__ import annotations
 
@@ -49,4 +49,4 @@ class VirtualCredentials:
     """A ``CredentialRuntime`` without pods."""
 
     async def copy(self, session: Session, credentials: Credentials, removed: Sequence[str]) -> None:
-        """See ``CredentialRuntime``: there is nowhere to copy to."""
+        """See ``CredentialRuntime``: there is no pod to copy to."""

@@ -1,4 +1,4 @@
-"""The cluster of virtual sessions: there is nothing in it."""
+"""The inventory of the virtual cluster, in which there is nothing."""
 
 from __future__ import annotations
 
@@ -37,5 +37,5 @@ class EmptyInventory:
         """See ``Inventory``."""
 
     async def gone(self, sessions: Sequence[Session], timeout_seconds: float) -> set[str]:
-        """See ``Inventory``: they never were."""
+        """See ``Inventory``: all pods are gone, because there never were any."""
         return {session.id for session in sessions}

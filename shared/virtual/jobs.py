@@ -1,4 +1,4 @@
-"""Jobs of virtual sessions: lost at once, as nothing is executed."""
+"""Jobs of virtual sessions: each is lost at once, because nothing is executed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _LOST = JobReport(state=JobState.LOST, reason="virtual session: not executed", s
 
 
 class VirtualJobs:
-    """A ``JobRuntime`` without pods. It keeps nothing: any instance answers for any job."""
+    """A ``JobRuntime`` without pods. It keeps no state, so any instance can answer for any job."""
 
     async def start(self, session: Session, job: Job, new: NewJob) -> JobReport:
         """See ``JobRuntime``."""
@@ -30,7 +30,7 @@ class VirtualJobs:
     async def follow(
         self, session: Session, job_id: str, since: JobCursor, *, wait: bool
     ) -> AsyncGenerator[JobRecord, None]:
-        """See ``JobRuntime``: says that nothing was executed."""
+        """See ``JobRuntime``: the output says that nothing was executed."""
         rest = NOT_EXECUTED[since.stdout :]
         place = Place()
         if rest:

@@ -1,4 +1,4 @@
-"""Virtual sessions: they run at once and execute nothing, for clients developed without a cluster."""
+"""The runtime of virtual sessions, which run at once and execute nothing."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ NOT_EXECUTED = b"virtual session: not executed\n"
 
 
 class VirtualRuntime:
-    """A ``PodRuntime`` without pods. It keeps nothing: any instance answers for any session."""
+    """A ``PodRuntime`` without pods. It keeps no state, so any instance can answer for any session."""
 
     async def connect(self) -> ConnectionInfo:
         """See ``PodRuntime``."""
@@ -36,7 +36,7 @@ class VirtualRuntime:
         return True
 
     async def execute(self, session: Session, command: Command) -> AsyncGenerator[ExecEvent, None]:
-        """See ``PodRuntime``: says that nothing was executed."""
+        """See ``PodRuntime``: the output says that nothing was executed."""
         yield Started(None)
         yield Output("stdout", 0, NOT_EXECUTED)
         yield Exit(result=ExecResult.UNKNOWN, reason="virtual session: not executed", virtual=True)

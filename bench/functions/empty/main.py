@@ -1,4 +1,4 @@
-"""The least that functions-framework can serve: what the starts of our functions are compared to."""
+"""The smallest function that functions-framework can serve, to compare the starts of our functions with."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The HTTP face of the cluster: requests in, objects and Status errors out."""
+"""The HTTP interface of the cluster: takes requests, and answers with objects and Status errors."""

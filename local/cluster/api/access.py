@@ -1,4 +1,4 @@
-"""Who calls, and what they may do: bearer tokens and role-based access control.
+"""Decides who calls, and what callers may do: bearer tokens and role-based access control.
 
 Rules: https://kubernetes.io/docs/reference/access-authn-authz/rbac/
 """
@@ -19,14 +19,14 @@ _AUTHENTICATED = "system:authenticated"
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """A caller: name, and groups besides ``system:authenticated``."""
+    """A caller: a name, and the groups besides ``system:authenticated``."""
 
     name: str
     groups: tuple[str, ...] = ()
 
     @property
     def info(self) -> Object:
-        """The ``userInfo`` of reviews."""
+        """Return the ``userInfo`` of reviews."""
         return {"username": self.name, "groups": [*self.groups, _AUTHENTICATED]}
 
 
@@ -34,7 +34,7 @@ ADMIN = User("admin", (_MASTERS,))
 
 
 class Authenticator:
-    """Knows the users by their tokens.
+    """Recognizes users by their tokens.
 
     Args:
         users: User by token.
@@ -51,7 +51,8 @@ class Authenticator:
         given = token.strip().encode(errors="surrogateescape")
         found = None
         for known, user in self._users.items():
-            # Every token is compared, in constant time, so that the time taken says nothing.
+            # Every token is compared, each in constant time, so that the time taken tells nothing about the
+            # tokens.
             if hmac.compare_digest(known, given):
                 found = user
         return found
@@ -59,7 +60,7 @@ class Authenticator:
 
 @dataclass(frozen=True, slots=True)
 class Attributes:
-    """What somebody wants to do."""
+    """A request that a user wants to make."""
 
     verb: str
     group: str
@@ -71,22 +72,22 @@ class Attributes:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """Whether it is allowed, and by what."""
+    """Whether a request is allowed, and which binding allows it."""
 
     allowed: bool
     reason: str = ""
 
 
 Observer: TypeAlias = Callable[[User, Attributes, bool], None]
-"""Is told who asked for what, and whether it was allowed."""
+"""Is called with the user, the request, and whether it was allowed."""
 
 
 class Authorizer:
     """Evaluates the roles and bindings in the store.
 
     Args:
-        store: Where they are.
-        observer: Told of every request that is checked.
+        store: Holds the roles and bindings.
+        observer: Called for every request that is checked.
     """
 
     def __init__(self, store: Store, observer: Observer | None = None) -> None:
@@ -94,7 +95,7 @@ class Authorizer:
         self._observer = observer
 
     def decide(self, user: User, wanted: Attributes) -> Decision:
-        """Return whether the user may do it."""
+        """Return whether the user may make the request."""
         if _MASTERS in user.groups:
             return Decision(True)
         for rule, reason in self._rules(user, wanted.namespace):
@@ -109,7 +110,7 @@ class Authorizer:
         return [rule for rule, _ in self._rules(user, namespace)]
 
     def check(self, user: User, resource: Resource, wanted: Attributes) -> None:
-        """Refuse what the user may not do.
+        """Refuse a request that the user may not make.
 
         Raises:
             ApiError: 403 in the words of a real API server.
@@ -145,7 +146,7 @@ class Authorizer:
 
 
 def denial(user: User, resource: Resource, wanted: Attributes) -> ApiError:
-    """Return the 403 for something that is not allowed."""
+    """Return the 403 for a request that is not allowed."""
     named = f"{wanted.resource}/{wanted.subresource}" if wanted.subresource else wanted.resource
     where = f'in the namespace "{wanted.namespace}"' if wanted.namespace else "at the cluster scope"
     why = f'User "{user.name}" cannot {wanted.verb} resource "{named}" in API group "{wanted.group}" {where}'

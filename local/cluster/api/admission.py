@@ -77,7 +77,7 @@ def _admit_quota(store: Store, resource: Resource, body: Object) -> None:
         limited = [key for key in sorted(hard) if quota_key(key) in _governed(resource)]
         unset = [key for key in limited if quota_key(key) not in asked]
         if unset:
-            # With a quota on a compute resource every pod has to say how much it wants.
+            # If a quota limits a compute resource, every pod has to say how much of the resource it wants.
             names = [container["name"] for container in body["spec"]["containers"]]
             missing = "; ".join(f"{key} for: {','.join(names)}" for key in unset)
             raise forbidden(
@@ -111,7 +111,7 @@ def _governed(resource: Resource) -> tuple[str, ...]:
 
 
 def usage(resource: Resource, body: Object) -> dict[str, Decimal]:
-    """Return what one object counts against quotas, by canonical name of the quota's key."""
+    """Return how much one object counts against quotas, by canonical name of the quota's key."""
     counted = {resource.plural: Decimal(1), f"count/{resource.qualified}": Decimal(1)}
     if resource is not PODS:
         return counted
@@ -127,7 +127,7 @@ def _with_requests(container: Object) -> Object:
 
 
 def quota_usage(store: Store, namespace: str, key: str) -> Decimal:
-    """Return how much of a quota's key is taken in a namespace; finished pods do not count."""
+    """Return how much of a quota's key is used in a namespace; finished pods do not count."""
     total = Decimal(0)
     for resource in store.resources():
         if not resource.namespaced or key not in _governed(resource):

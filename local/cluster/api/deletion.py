@@ -1,4 +1,4 @@
-"""delete and deletecollection."""
+"""Serves delete and deletecollection."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -19,7 +19,8 @@ def delete(store: Store, target: Target, options: Object) -> tuple[Object, int]:
         options: ``DeleteOptions`` from the body, or empty.
 
     Returns:
-        The body of the answer and its HTTP status: the object while it still ends, else a ``Status``.
+        The body of the answer and its HTTP status. The body is the object while it still ends, else a
+        ``Status``.
 
     Raises:
         ApiError: 400, 404, or 409 when a precondition does not hold.
@@ -89,7 +90,7 @@ def _delete_pod(store: Store, pod: Object, asked: int | None) -> Object:
     metadata = pod["metadata"]
     grace = pod["spec"]["terminationGracePeriodSeconds"] if asked is None else asked
     if not pod["spec"].get("nodeName") or pod["status"]["phase"] in ("Succeeded", "Failed"):
-        # Nothing runs that would have to end first.
+        # No container runs, so there is nothing to wait for.
         grace = 0
     if "deletionTimestamp" in metadata:
         grace = min(grace, metadata["deletionGracePeriodSeconds"]) if asked is not None else grace
@@ -111,7 +112,7 @@ def _mark(store: Store, resource: Resource, current: Object, grace: int) -> Obje
 
 
 def _delete_namespace(store: Store, namespace: Object) -> Object:
-    """Mark a namespace as being deleted and delete its objects; it disappears after its last pod."""
+    """Mark a namespace as being deleted and delete its objects; the namespace goes after its last pod."""
     name = namespace["metadata"]["name"]
     if "deletionTimestamp" not in namespace["metadata"]:
         metadata = {**namespace["metadata"], "deletionTimestamp": timestamp()}
@@ -133,7 +134,7 @@ def finish_namespace(store: Store, name: str) -> None:
     namespace = store.get(NAMESPACES, "", name)
     if namespace is None or "deletionTimestamp" not in namespace["metadata"] or store.items(PODS, name):
         return
-    # What was recorded while the pods ended goes with the namespace.
+    # Events that were recorded while the pods ended go with the namespace.
     for resource in store.resources():
         for item in store.items(resource, name) if resource.namespaced else ():
             store.remove(resource, name, item["metadata"]["name"])

@@ -1,4 +1,4 @@
-"""Discovery, version, and as much OpenAPI as kubectl needs to validate and explain."""
+"""Serves discovery, the version, and as much OpenAPI as kubectl needs to validate and explain."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -18,11 +18,11 @@ PUBLIC_PATHS = frozenset((*_HEALTH, "version"))
 
 
 def answer(request: web.Request, path: str) -> web.Response:
-    """Answer a request that is about the API itself and not about an object.
+    """Answer a request about the API itself, which concerns no object.
 
     Args:
         request: The request.
-        path: Its path without slashes at the ends.
+        path: The path of the request without slashes at the ends.
 
     Raises:
         ApiError: 404 if there is no such document.
@@ -30,7 +30,7 @@ def answer(request: web.Request, path: str) -> web.Response:
     if path.partition("/")[0] in _HEALTH:
         return web.Response(text="ok")
     if path == "openapi/v2" and "protobuf" in request.headers.get("Accept", ""):
-        # An empty message is a valid, empty document.
+        # An empty protobuf message is a valid, empty document.
         return web.Response(body=b"", content_type=_PROTOBUF_V2)
     document = _DOCUMENTS.get(path)
     if document is None:
@@ -130,9 +130,9 @@ def _openapi_v2() -> Object:
 
 
 def _openapi_v3(group: str) -> Object:
-    """Return a document that says just enough: which kinds there are, and that the server validates fields.
+    """Return a minimal document: it says which kinds there are, and that the server validates fields.
 
-    kubectl looks for the ``fieldValidation`` parameter of a kind's PATCH to leave validation to the server.
+    kubectl leaves validation to the server if a kind's PATCH has the ``fieldValidation`` parameter.
     """
     paths: Object = {}
     schemas: Object = {}

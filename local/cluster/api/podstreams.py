@@ -1,4 +1,4 @@
-"""The subresources of pods that stream: exec and log."""
+"""Serves the subresources of pods that stream: exec and log."""
 
 import contextlib
 
@@ -22,7 +22,7 @@ async def exec_in_pod(
     """Serve ``exec``.
 
     Raises:
-        ApiError: 400 or 404, before the upgrade.
+        ApiError: 400 or 404, before the upgrade to a WebSocket.
     """
     pod = read(store, target)
     options = _exec_options(request.query)
@@ -59,7 +59,7 @@ def _exec_options(query: MultiMapping[str]) -> ExecOptions:
 
 
 def _container_name(pod: Object, asked: str) -> str:
-    """Return which container is meant; without a name, the pod's only one."""
+    """Return the name of the requested container; without a request, that of the pod's only container."""
     containers = [item["name"] for item in pod["spec"]["containers"]]
     inits = [item["name"] for item in pod["spec"].get("initContainers") or []]
     pod_name = pod["metadata"]["name"]

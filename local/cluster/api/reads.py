@@ -1,4 +1,4 @@
-"""get, list and watch."""
+"""Serves get, list and watch."""
 
 import asyncio
 import base64
@@ -21,7 +21,7 @@ _NOT_OLDER = "NotOlderThan"
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Part of a list."""
+    """A part of a list."""
 
     items: list[Object]
     revision: int
@@ -33,7 +33,7 @@ def read(store: Store, target: Target) -> Object:
     """Return the object that a ``get`` names.
 
     Raises:
-        ApiError: 404 if there is none.
+        ApiError: 404 if there is no such object.
     """
     found = store.get(target.resource, target.namespace, target.name)
     if found is None:
@@ -46,7 +46,7 @@ def read_list(store: Store, target: Target) -> Page:
 
     Raises:
         ApiError: 400 for selectors or tokens that do not parse, 410 for a token that is too old, 422 for
-            parameters that do not go together.
+            parameters that cannot be combined.
     """
     _check_list(target)
     selected = _selector(target)
@@ -94,20 +94,21 @@ def watch(store: Store, target: Target) -> AsyncIterator[Object]:
     """Return the events of a watch until its time is over.
 
     Args:
-        target: The collection, or one object by name; its query says from which revision, for how long, and
-            whether bookmarks are wanted.
+        target: The collection, or one object by name. Its query says from which revision to watch, for how
+            long, and whether bookmarks are wanted.
 
     Raises:
-        ApiError: 400 for parameters that do not parse, 422 for those that do not go together.
+        ApiError: 400 for parameters that do not parse, 422 for those that cannot be combined.
     """
     _check_watch(target)
     selected = _selector(target)
     since = number(target.query, "resourceVersion")
-    # Instead of a list (kubectl from 1.35 on): all there is as ADDED, then a bookmark that says so.
+    # kubectl from 1.35 on asks for this instead of a list: every object as ADDED, then a bookmark that says
+    # so.
     if flag(target.query, "sendInitialEvents"):
         since = None
     elif target.query.get("sendInitialEvents"):
-        since = since or store.revision  # only later events, and none of the present objects
+        since = since or store.revision  # only later events, and none for the present objects
     seconds = number(target.query, "timeoutSeconds")
     return _watch(store, target, selected, since, seconds or _WATCH_S)
 
@@ -186,7 +187,7 @@ async def _watch(
 
 
 def _backlog(store: Store, target: Target, selected: Matcher, since: int | None) -> list[Object]:
-    """Return the events that come before the live ones."""
+    """Return the events that come before the live events."""
     if not since:
         items = store.items(target.resource, target.namespace)
         return [{"type": "ADDED", "object": _typed(target, item)} for item in items if selected(item)]
@@ -205,7 +206,7 @@ async def _changes(queue: "asyncio.Queue[Change]", deadline: float) -> AsyncIter
 
 
 def _event(change: Change, target: Target, selected: Matcher) -> Object | None:
-    """Return a change as this watch sees it: an object may come into view, leave it, or never be in it."""
+    """Return a change as this watch sees it: an object may enter, leave, or never be in its selection."""
     if change.resource is not target.resource:
         return None
     if target.namespace and change.object["metadata"].get("namespace") != target.namespace:
@@ -230,7 +231,7 @@ def _typed(target: Target, item: Object) -> Object:
 
 
 def list_object(target: Target, page: Page) -> Object:
-    """Return a page as the list object of its kind; items carry no kind of their own, as recorded."""
+    """Return a page as the list object of its kind. Items have no ``kind``, as in the recordings."""
     metadata: dict[str, Any] = {"resourceVersion": str(page.revision)}
     if page.token:
         metadata |= {"continue": page.token, "remainingItemCount": page.remaining}

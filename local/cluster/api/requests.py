@@ -1,4 +1,4 @@
-"""What a request asks for: verb, resource, namespace, name, subresource (as in k8s RequestInfo)."""
+"""Reads what a request asks for: verb, resource, namespace, name, subresource (as in k8s RequestInfo)."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -33,11 +33,12 @@ class Target:
     """A request for a resource.
 
     Attributes:
-        verb: Kubernetes verb, as RBAC rules have it.
-        namespace: Empty for resources without, and for requests over all namespaces.
-        name: Empty for collections.
+        verb: Kubernetes verb, as in RBAC rules.
+        namespace: The namespace; empty for resources without a namespace, and for requests over all
+            namespaces.
+        name: Name of the object; empty for collections.
         subresource: ``status``, ``log``, ``exec`` or empty.
-        query: Parameters of the query.
+        query: Decoded query parameters.
     """
 
     verb: str
@@ -49,7 +50,7 @@ class Target:
 
     @property
     def scope(self) -> str:
-        """The namespace whose roles decide: of a namespace, that namespace itself."""
+        """The namespace whose roles decide; for a request about a namespace, that namespace itself."""
         return self.name if self.resource is NAMESPACES else self.namespace
 
 
@@ -58,7 +59,8 @@ def parse_target(method: str, raw_path: str, query: Mapping[str, str]) -> Target
 
     Args:
         method: HTTP method.
-        raw_path: The path as it came, still percent-encoded, so that an encoded slash stays inside a segment.
+        raw_path: The path as received. It stays percent-encoded, so that an encoded slash stays in its
+            segment.
         query: Decoded query parameters.
 
     Raises:
@@ -108,7 +110,7 @@ def _verb(method: str, name: str, query: Mapping[str, str]) -> str:
 
 
 def needed_verbs(target: Target) -> tuple[str, ...]:
-    """Return the verbs that somebody needs for a request.
+    """Return the verbs that the caller needs for a request.
 
     From Kubernetes 1.35 on an exec that begins with GET, as WebSockets do, needs ``create`` besides
     (https://github.com/kubernetes/kubernetes/pull/134577).
@@ -127,7 +129,7 @@ def number(query: Mapping[str, str], name: str) -> int | None:
     """Return a non-negative integer parameter, or None if it is absent.
 
     Raises:
-        ApiError: 400 when it is something else.
+        ApiError: 400 when the parameter is something else.
     """
     text = query.get(name, "")
     if not text:
@@ -141,7 +143,7 @@ async def read_body(request: web.Request) -> bytes:
     """Return the body.
 
     Raises:
-        ApiError: 413 when it is longer than :data:`MAX_BODY`.
+        ApiError: 413 when the body is longer than :data:`MAX_BODY`.
     """
     try:
         return await request.read()
@@ -153,13 +155,15 @@ async def read_object(request: web.Request, resource: Resource | None = None) ->
     """Return the object in the body.
 
     Args:
-        resource: What the object must be, if that matters; missing ``kind`` and ``apiVersion`` are filled in.
+        resource: The resource that the object must be of, or None. Missing ``kind`` and ``apiVersion`` are
+            filled in.
 
     Raises:
-        ApiError: 415 for formats that are not taken, 400 for what does not parse or is another kind.
+        ApiError: 415 for a format that is not accepted, 400 for a body that does not parse or is of another
+            kind.
     """
     body = await read_body(request)
-    # A body of no declared type is JSON, as the API server takes it; the official client sends such.
+    # The API server takes a body without a declared type as JSON; the official client sends such bodies.
     content_type = (request.headers.get("Content-Type") or _JSON).partition(";")[0].strip().lower()
     if content_type not in _WRITABLE_TYPES or not body:
         raise unsupported_media_type(_WRITABLE_TYPES)
@@ -175,7 +179,7 @@ def decode(body: bytes, content_type: str = _JSON) -> Any:
     """Parse JSON, or YAML or protobuf when the content type says so.
 
     Raises:
-        ApiError: 400 when it does not parse, 415 for a kind that is not taken as protobuf.
+        ApiError: 400 when the body does not parse, 415 for a kind that is not accepted as protobuf.
     """
     try:
         if content_type == MEDIA_TYPE:
@@ -191,7 +195,7 @@ def decode(body: bytes, content_type: str = _JSON) -> Any:
 
 
 class _PlainLoader(yaml.SafeLoader):
-    """YAML without aliases, by which a short text could grow without bound."""
+    """Loads YAML without aliases, by which a short text could grow without bound."""
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         if self.check_event(yaml.AliasEvent):
@@ -200,7 +204,7 @@ class _PlainLoader(yaml.SafeLoader):
 
 
 def _plain(value: Any) -> Any:
-    """Return a value unless it could not be sent again as JSON in UTF-8, or is nested too deep to walk."""
+    """Return a value, unless it cannot be written as JSON in UTF-8, or is nested too deep to walk."""
     level = [value]
     for _ in range(_MAX_DEPTH):
         level = [item for outer in level if isinstance(outer, dict | list) for item in _items(outer)]

@@ -1,4 +1,4 @@
-"""Responses: objects, lists and Status errors as JSON, and streams of watch events."""
+"""Makes responses: objects, lists and Status errors as JSON, and streams of watch events."""
 
 import contextlib
 import json
@@ -25,7 +25,7 @@ def error_response(error: ApiError) -> web.Response:
     """Return a response with the ``Status`` of an error in it."""
     response = object_response(error.status(), error.code)
     if error.code in (413, 415):
-        # The rest of the body may still be on its way; there is no telling where the next request begins.
+        # The rest of the body may still be coming, so it is unknown where the next request begins.
         response.force_close()
     return response
 
@@ -36,7 +36,7 @@ async def stream_events(request: web.Request, events: AsyncIterator[Object]) -> 
         headers={"Content-Type": "application/json", "Cache-Control": "no-cache, private"}
     )
     response.enable_chunked_encoding()
-    # A client that leaves says no more than that it has seen enough.
+    # A client that leaves a watch has just seen enough.
     with contextlib.suppress(ConnectionError):
         await response.prepare(request)
         async for event in events:

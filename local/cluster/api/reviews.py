@@ -1,4 +1,4 @@
-"""Reviews: questions about the caller that are answered and forgotten."""
+"""Answers reviews: questions about the rights of a user, which are not stored."""
 
 from ..clock import timestamp
 from ..objects import Object
@@ -11,12 +11,12 @@ def review(authorizer: Authorizer, user: User, resource: Resource, body: Object)
     """Answer a review.
 
     Args:
-        user: Who asks, and about whom.
-        resource: Which review it is.
+        user: The caller, whose rights are in question.
+        resource: The kind of review.
         body: The question.
 
     Raises:
-        ApiError: 400 when the body is not such a question.
+        ApiError: 400 when the body is no question of this kind.
     """
     body = without_nulls(body)
     check_shape(resource, body)

@@ -1,4 +1,4 @@
-"""The request handler: who, what, may they, do it."""
+"""Handles requests: finds out who calls and what is asked, checks the caller's rights, and does it."""
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping
@@ -26,13 +26,13 @@ _OF_COLLECTIONS = ("create", "list", "deletecollection")
 
 
 class Api:
-    """The API over a store and a kubelet.
+    """The API on top of a store and a kubelet.
 
     Args:
-        store: The objects.
+        store: Holds the objects.
         kubelet: The node, for exec and logs.
-        authenticator: Who may come in.
-        observer: Told of every request for objects.
+        authenticator: Recognizes the callers.
+        observer: Called for every request for objects.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class Api:
             return error_response(error)
         except (web.HTTPException, ConnectionError):
             raise
-        except Exception:  # noqa: BLE001 - whatever breaks, the client gets a Status and the log the rest
+        except Exception:  # noqa: BLE001 - the client gets a Status, and the log gets the details
             _log.exception("%s %s failed", request.method, request.path)
             return error_response(internal("the local cluster failed; see its log"))
 

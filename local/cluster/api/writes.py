@@ -1,4 +1,4 @@
-"""create, update and patch: from a body to a stored object."""
+"""Serves create, update and patch: makes a stored object from a body."""
 
 import copy
 import secrets
@@ -46,12 +46,12 @@ def create(store: Store, target: Target, body: Object) -> Object:
     """Create an object.
 
     Args:
-        store: Where.
+        store: The store.
         target: The collection.
-        body: The decoded body; belongs to the object from here on.
+        body: The decoded body, which becomes the object.
 
     Returns:
-        The object as stored; with ``dryRun`` as it would have been.
+        The object as stored; with ``dryRun``, as it would have been stored.
 
     Raises:
         ApiError: 400, 403, 404, 409 or 422.
@@ -86,7 +86,7 @@ def create(store: Store, target: Target, body: Object) -> Object:
 
 
 def _allocate_address(service: Object) -> None:
-    """Give a service an address, as a cluster does. Nothing listens at it."""
+    """Give a service an address, as a cluster does. Nothing listens at the address."""
     spec = service["spec"]
     if spec["type"] != "ExternalName":
         low = uuid.UUID(service["metadata"]["uid"]).int
@@ -119,7 +119,7 @@ def _reset_status(resource: Resource, body: Object) -> None:
 
 
 def _kept(store: Store, target: Target, body: Object) -> Object:
-    # A dry run goes all the way but for the last step.
+    # A dry run does everything except for storing the object.
     return body if target.query.get("dryRun") else store.put(target.resource, body)
 
 
@@ -137,7 +137,7 @@ def patch(store: Store, target: Target, content_type: str, body: Any) -> tuple[O
     """Change an object by a patch.
 
     Args:
-        content_type: Which format the patch has; one of :data:`PATCH_TYPES`.
+        content_type: The format of the patch, one of :data:`PATCH_TYPES`.
         body: The decoded patch.
 
     Returns:
@@ -154,7 +154,7 @@ def patch(store: Store, target: Target, content_type: str, body: Any) -> tuple[O
             )
         if store.get(target.resource, target.namespace, target.name) is None and not target.subresource:
             return create(store, target, _named(target, body)), True
-        # Without field ownership, apply adds and changes but removes nothing.
+        # Without field ownership, an apply patch adds and changes fields but removes none.
         content_type = "application/strategic-merge-patch+json"
     current = _current(store, target)
     if not isinstance(body, dict) and content_type != "application/json-patch+json":

@@ -1,1 +1,1 @@
-"""The node schedules pods, runs their containers and reports their status."""
+"""The node: schedules pods, runs their containers and reports their status."""

@@ -14,7 +14,7 @@ from .volumes import mounts_of
 
 
 class ConfigError(Exception):
-    """The container's configuration cannot be made; the message is that of CreateContainerConfigError."""
+    """The container cannot be configured; the message is that of CreateContainerConfigError."""
 
 
 def pod_identity(pod: Object) -> str:
@@ -26,18 +26,18 @@ def pod_identity(pod: Object) -> str:
 def container_spec(
     store: Store, pod: Object, container: Object, image: Image, volumes: dict[str, Path], directory: Path
 ) -> ContainerSpec:
-    """Return what to run for a container.
+    """Return the runtime's specification of a container.
 
     Args:
-        store: Where secrets and config maps for the environment are read from.
+        store: Holds secrets and config maps for the environment.
         pod: The pod.
-        container: The container as the pod's spec has it.
+        container: The container as in the pod's spec.
         image: Its image.
         volumes: Folders of the pod's volumes, by name.
         directory: Folder for this run of the container.
 
     Raises:
-        ConfigError: The user is not allowed, or something that the environment refers to is missing.
+        ConfigError: The user is not allowed, or the environment refers to something that is missing.
     """
     security = {**(pod["spec"].get("securityContext") or {}), **(container.get("securityContext") or {})}
     user = security.get("runAsUser", 0)
@@ -48,13 +48,13 @@ def container_spec(
         raise ConfigError(f"container has runAsNonRoot and image will run as root {whom}")
     mounts = mounts_of(container, volumes, pod["spec"].get("volumes") or [])
     if image.folder is not None:
-        # Containers have a /tmp of their own; an image must be seen even if it lies there.
+        # Containers have their own /tmp, so an image below this machine's /tmp has to be mounted.
         mounts = (*mounts, Mount(image.folder, str(image.folder), read_only=True))
     base = {"HOME": "/root" if user == 0 else "/", **image.env, "HOSTNAME": pod["metadata"]["name"]}
     return ContainerSpec(
         pod=pod["metadata"]["uid"],
         directory=directory,
-        # A real image has a command of its own. The images here start a shell.
+        # A real image has its own command. The images here start a shell.
         argv=(*(container.get("command") or ("/bin/sh",)), *(container.get("args") or ())),
         env={**base, **_environment(store, pod, container)},
         working_dir=container.get("workingDir") or "/",

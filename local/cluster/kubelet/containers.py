@@ -1,4 +1,4 @@
-"""One container of a pod: image, configuration, start, end, restart."""
+"""One container of a pod: its image, configuration, start, end and restarts."""
 
 import asyncio
 import contextlib
@@ -21,14 +21,14 @@ from .status import ContainerState
 
 _FIRST_BACKOFF_S = 10.0
 _LAST_BACKOFF_S = 300.0
-# What has run for so long starts again without delay (kubelet: twice the longest back-off).
+# A container that has run for so long is restarted without delay (kubelet: twice the longest back-off).
 _FORGIVEN_AFTER_S = 2 * _LAST_BACKOFF_S
 _LOG_DRAIN_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """What every container on the node is run with."""
+    """The parts of the node that every container needs."""
 
     name: str
     directory: Path
@@ -40,18 +40,18 @@ class Node:
 
 @dataclass(slots=True)
 class ContainerRunner:
-    """Runs one container of a pod, again and again if its restart policy says so.
+    """Runs one container of a pod, repeatedly if its restart policy says so.
 
     Attributes:
-        node: The node it runs on.
-        pod: Returns the pod as it is now.
-        state: What the container is doing; read by the pod's status.
+        node: The node on which it runs.
+        pod: Returns the current pod.
+        state: The state of the container, from which the pod's status is made.
         publish: Called after every change of ``state``.
-        volumes: Folders of the pod's volumes.
+        volumes: Folders of the pod's volumes, by name.
         init: Whether it is an init container.
         running: The container while it runs.
-        logs: Log of the current run and of the one before.
-        stopping: Set when the pod shuts down: the container is not started again.
+        logs: Logs of the current run and of the one before.
+        stopping: Set when the pod shuts down; the container is then not restarted.
         settled: Set when a run has ended and its end is published.
     """
 
@@ -69,7 +69,7 @@ class ContainerRunner:
 
     @property
     def field_path(self) -> str:
-        """Where the container stands in the pod, as events name it."""
+        """The path of the container's field in the pod, as in events."""
         return f"spec.{'initContainers' if self.init else 'containers'}{{{self.state.name}}}"
 
     @property
@@ -77,7 +77,7 @@ class ContainerRunner:
         return pod_identity(self.pod())
 
     def close_logs(self) -> None:
-        """Stop logging: the pod is gone."""
+        """Stop logging, because the pod is gone."""
         for log in self.logs:
             log.close()
 
@@ -86,7 +86,7 @@ class ContainerRunner:
         self.node.recorder.kubelet(self.pod(), reason, message, self.field_path, type_)
 
     async def run(self) -> None:
-        """Run until the container has ended for good; its state is ``terminated`` then."""
+        """Run the container until it has ended for good; its state is then ``terminated``."""
         while True:
             image = await self._wait_for_image()
             spec = await self._wait_for_config(image)
@@ -207,8 +207,8 @@ class ContainerRunner:
         await self._ended(code, started)
 
     async def _ended(self, code: int, started: str) -> None:
-        """Note that the container has ended, after the rest of its output is in the log."""
-        # A process that escaped the container may still hold its output; its log stays open for it.
+        """Record that the container has ended, after the rest of its output is in the log."""
+        # A process that escaped the container may still hold the output open; then the log stays open for it.
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self.logs[0].finished.wait(), _LOG_DRAIN_S)
         self.running = None

@@ -1,4 +1,4 @@
-"""Images: folders of this machine that containers may use under a name."""
+"""Images: folders of this machine that containers use under a name."""
 
 import hashlib
 import json
@@ -22,9 +22,9 @@ class Image:
     """An image that is present on the node.
 
     Attributes:
-        name: The name it was asked for by.
+        name: The requested name.
         env: Its environment; PATH is absolute.
-        folder: What has to be visible in the container, or None if the machine itself is all it needs.
+        folder: The folder that has to be visible in the container; None if the machine itself is enough.
     """
 
     name: str
@@ -38,19 +38,19 @@ class Image:
 
 
 def is_reference(name: str) -> bool:
-    """Tell whether a name is one that a registry can have: the path is lower case.
+    """Return whether a registry can have an image of this name, whose path must be in lower case.
 
-    https://github.com/distribution/reference has the grammar.
+    The grammar: https://github.com/distribution/reference.
     """
     return _REFERENCE.fullmatch(name) is not None
 
 
 class Images:
-    """The images of one folder: each a subfolder with an ``image.json``.
+    """The images in one folder, each a subfolder with an ``image.json``.
 
-    ``image.json`` holds ``{"names": ["gam-session:local"], "env": {"PATH": "bin"}}``. Entries of PATH that
-    are not absolute start from the image's folder, so that a Python virtual environment is an image as it
-    is. ``localhost/busybox:1`` is always there and is this machine's own shell and tools.
+    ``image.json`` holds ``{"names": ["gam-session:local"], "env": {"PATH": "bin"}}``. Relative entries of
+    PATH start from the image's folder, so that a Python virtual environment can be an image without changes.
+    ``localhost/busybox:1`` always exists: it is this machine's own shell and tools.
 
     Args:
         folder: The folder of images, or None for busybox only.
@@ -60,7 +60,7 @@ class Images:
         self._folder = folder.absolute() if folder is not None else None
 
     def find(self, name: str) -> Image | None:
-        """Return the image with that name, or None. Reads the folder anew, so that images may be added."""
+        """Return the image with that name, or None. Each call reads the folder, as images may be added."""
         if name == BUSYBOX:
             return Image(name, {"PATH": _SYSTEM_PATH})
         for manifest in sorted(self._folder.glob("*/image.json")) if self._folder is not None else ():

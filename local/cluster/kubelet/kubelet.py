@@ -1,4 +1,4 @@
-"""Scheduler and kubelet of the one node: watches pods and gives each that can run a worker."""
+"""Scheduler and kubelet of the only node: watches pods and gives a worker to each pod that can run."""
 
 import asyncio
 import logging
@@ -18,10 +18,10 @@ _CAPACITY = {"cpu": "64", "memory": "256Gi", "ephemeral-storage": "256Gi", "pods
 
 
 def node_object(name: str, uid: str, version: str) -> Object:
-    """Return the Node that stands for this machine.
+    """Return the Node object that stands for this machine.
 
-    Its capacity is that of a generous node, not the machine's: nothing enforces requests here, and what is
-    tested against them is a session that asks for too much.
+    It has the capacity of a large node, not that of this machine. Nothing enforces requests here; the
+    capacity is for tests of sessions that ask for too much.
     """
     now = timestamp()
     ready = {"type": "Ready", "status": "True", "lastHeartbeatTime": now, "lastTransitionTime": now}
@@ -36,10 +36,10 @@ def node_object(name: str, uid: str, version: str) -> Object:
 
 
 class Kubelet:
-    """Runs the pods that are in the store.
+    """Runs the pods in the store.
 
     Args:
-        node: What containers run with.
+        node: The parts of the node that containers need.
     """
 
     def __init__(self, node: Node) -> None:
@@ -53,7 +53,7 @@ class Kubelet:
         return self._workers.get(uid)
 
     async def run(self) -> None:
-        """Follow the store until cancelled; then kill every pod's processes."""
+        """Follow the store until cancelled; then kill the processes of every pod."""
         try:
             with self._store.subscribe() as changes:
                 while True:
@@ -80,7 +80,7 @@ class Kubelet:
                     self._schedule(current)
 
     def _schedule(self, pod: Object) -> None:
-        """Bind the pod to the node and start it, or say why it cannot run."""
+        """Bind the pod to the node and start it, or record why it cannot run."""
         metadata, spec = pod["metadata"], pod["spec"]
         if "deletionTimestamp" in metadata or pod["status"]["phase"] != "Pending":
             return
@@ -105,7 +105,7 @@ class Kubelet:
         self._start(pod)
 
     def _obstacle(self, spec: Object) -> str:
-        """Return why the pod does not fit on the node, in the scheduler's words, or nothing."""
+        """Return why the pod does not fit on the node, in the scheduler's words; empty if it fits."""
         node = self._store.get(NODES, "", self._node.name)
         if node is None:
             return "no nodes available to schedule pods"

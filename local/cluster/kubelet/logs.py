@@ -1,4 +1,4 @@
-"""Logs of containers: what they print, with times, in files of bounded size."""
+"""Logs of containers: their output with times, in files of limited size."""
 
 import asyncio
 import contextlib
@@ -16,12 +16,12 @@ _MAX_FILE = 10 * 1024 * 1024
 class ContainerLog:
     """The log of one run of a container.
 
-    Lines are kept as the container runtimes' log format has them: time, stream, ``F`` for a full line or
-    ``P`` for a part, text. When the file is full it replaces the previous one, so at most two are kept.
+    Lines have the format of the container runtimes: time, stream, ``F`` for a full line or ``P`` for a part,
+    text. A full file replaces the previous file, so at most two files are kept.
 
     Args:
         path: The file.
-        limit: Size in bytes at which the file is turned over.
+        limit: Size in bytes at which a file is full.
     """
 
     def __init__(self, path: Path, limit: int = _MAX_FILE) -> None:
@@ -35,7 +35,7 @@ class ContainerLog:
         self.finished = asyncio.Event()
 
     def stream(self, name: str) -> int:
-        """Return a descriptor whose input is logged as stream ``name``. The caller closes it."""
+        """Return a descriptor; what is written to it is logged as stream ``name``. The caller closes it."""
         loop = asyncio.get_running_loop()
         receiver, sender = os.pipe()
         os.set_blocking(receiver, False)
@@ -85,12 +85,12 @@ class ContainerLog:
             self._changed.set()
 
     def close(self) -> None:
-        """Stop logging, even if a process still holds the other ends."""
+        """Stop logging, even if a process still holds the writing ends."""
         for receiver in tuple(self._receivers):
             self._end_stream(receiver)
 
     def records(self) -> list[bytes]:
-        """Return the records that are kept."""
+        """Return the kept records."""
         kept: list[bytes] = []
         for path in (self._older, self._path):
             with contextlib.suppress(FileNotFoundError):
@@ -98,10 +98,10 @@ class ContainerLog:
         return kept
 
     async def follow(self, tail: int | None) -> AsyncIterator[list[bytes]]:
-        """Yield the records that are kept, then new ones until the container has ended.
+        """Yield the kept records, then new records until the container has ended.
 
         Args:
-            tail: How many of the kept records to begin with; all when None.
+            tail: How many of the kept records to yield; None: all.
         """
         kept = self.records()
         yield kept[len(kept) - tail :] if tail is not None and tail < len(kept) else kept
@@ -125,7 +125,7 @@ class ContainerLog:
 
 
 def render(records: list[bytes], *, timestamps: bool) -> Iterator[bytes]:
-    """Yield what a client sees of records: their text, with the time in front if asked for."""
+    """Yield the text of records for a client, with the time in front if ``timestamps``."""
     for record in records:
         time, _, partial, text = record.split(b" ", 3)
         shown = text if partial == b"F" else text[:-1]

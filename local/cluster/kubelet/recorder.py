@@ -1,4 +1,4 @@
-"""Records Events about pods, with the fields and the counting of a real scheduler and kubelet."""
+"""Records Events about pods, with the fields and counts of a real scheduler and kubelet."""
 
 import itertools
 import time
@@ -16,7 +16,7 @@ class Recorder:
     """Writes Events into the store.
 
     Args:
-        store: Where to.
+        store: The store.
         node: Name of the node, which is the source of the kubelet's events.
     """
 
@@ -28,7 +28,7 @@ class Recorder:
     def scheduler(
         self, pod: Object, reason: str, message: str, *, action: str, type_: str = "Normal"
     ) -> None:
-        """Record what the scheduler decided."""
+        """Record an act of the scheduler."""
         event = self._event(pod, reason, message, type_, "")
         event |= {"source": {}, "firstTimestamp": None, "lastTimestamp": None, "eventTime": micro_timestamp()}
         event |= {
@@ -41,11 +41,11 @@ class Recorder:
     def kubelet(
         self, pod: Object, reason: str, message: str, container: str = "", type_: str = "Normal"
     ) -> None:
-        """Record what the kubelet did; a repetition counts up the event that is there already.
+        """Record an act of the kubelet; a repetition increases the count of the existing event.
 
         Args:
-            pod: The pod it happened to.
-            container: Path of the container's field (``spec.containers{name}``), if it concerns one.
+            pod: The pod that the event is about.
+            container: Path of the container's field (``spec.containers{name}``), if it is about a container.
             type_: ``Normal`` or ``Warning``.
         """
         event = self._event(pod, reason, message, type_, container)
@@ -88,7 +88,7 @@ class Recorder:
         self._forget_old(event["metadata"]["namespace"], event["involvedObject"]["uid"])
 
     def _forget_old(self, namespace: str, uid: str) -> None:
-        """Keep a bounded number per pod; a real cluster drops events after an hour."""
+        """Keep a limited number of events for each pod; a real cluster drops events after an hour."""
         of_pod = [
             event
             for event in self._store.items(EVENTS, namespace)

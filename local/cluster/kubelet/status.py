@@ -1,4 +1,4 @@
-"""The status of a pod as a pure function of what its containers do."""
+"""Computes the status of a pod from the states of its containers."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -11,15 +11,15 @@ HOST_IP = "127.0.0.1"
 
 @dataclass(slots=True)
 class ContainerState:
-    """What one container is doing now.
+    """The current state of one container.
 
     Attributes:
-        spec: The container as the pod's spec has it.
-        state: Its ``state``: one key of waiting, running, terminated.
+        spec: The container as in the pod's spec.
+        state: Its ``state``, with one of the keys waiting, running and terminated.
         last: Its ``lastState``.
         ready: Whether it is ready, as its readiness probe sees it.
-        restarts: How often it has been started again.
-        image_id: Id of its image, once it has been created.
+        restarts: How often it has been restarted.
+        image_id: Id of its image, once the container has been created.
         container_id: Id of its current run, once it has been created.
     """
 
@@ -58,7 +58,7 @@ class PodOutcome:
 
 @dataclass(frozen=True, slots=True)
 class PodView:
-    """Everything that a pod's status is made from."""
+    """Everything from which a pod's status is made."""
 
     pod: Object
     inits: Sequence[ContainerState]
@@ -73,8 +73,8 @@ def pod_status(view: PodView, now: str) -> Object:
     """Return the whole ``status`` of a pod.
 
     Args:
-        view: What is known of the pod.
-        now: Time for conditions that change.
+        view: The facts about the pod.
+        now: The time for conditions that change.
     """
     pod = view.pod
     status: Object = {"observedGeneration": pod["metadata"].get("generation", 1)}
@@ -96,7 +96,7 @@ def pod_status(view: PodView, now: str) -> Object:
 
 
 def phase_of(view: PodView) -> str:
-    """Return the phase that the containers' states amount to (pkg/kubelet getPhase)."""
+    """Return the phase that follows from the containers' states (pkg/kubelet getPhase)."""
     policy = view.pod["spec"]["restartPolicy"]
     for state in view.inits:
         ended = state.terminated

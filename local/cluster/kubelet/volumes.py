@@ -19,15 +19,15 @@ def set_up_volumes(store: Store, pod: Object, directory: Path) -> dict[str, Path
     """Make the folders of a pod's volumes.
 
     Args:
-        store: Where secrets and config maps are read from.
+        store: Holds secrets and config maps.
         pod: The pod.
-        directory: The pod's own folder; volumes come below ``volumes/``.
+        directory: The pod's own folder; volumes are made below ``volumes/``.
 
     Returns:
-        Folder by name of volume.
+        Folders by names of volumes.
 
     Raises:
-        VolumeError: A secret or config map, or a key of it, is missing, or the kind of volume is not known.
+        VolumeError: A secret or config map, or one of its keys, is missing, or the kind of volume is unknown.
     """
     folders: dict[str, Path] = {}
     for volume in pod["spec"].get("volumes") or []:
@@ -42,12 +42,12 @@ def set_up_volumes(store: Store, pod: Object, directory: Path) -> dict[str, Path
 
 
 def mounts_of(container: Object, volumes: dict[str, Path], specs: list[Object]) -> tuple[Mount, ...]:
-    """Return what a container mounts.
+    """Return the mounts of a container.
 
     Args:
         container: The container's spec.
         volumes: Folders from :func:`set_up_volumes`.
-        specs: The pod's volumes as its spec has them.
+        specs: The pod's volumes as in its spec.
     """
     contents = {spec["name"] for spec in specs if "secret" in spec or "configMap" in spec}
     mounts = []
@@ -56,7 +56,7 @@ def mounts_of(container: Object, volumes: dict[str, Path], specs: list[Object]) 
         if not source.exists():
             source.mkdir(parents=True)
             source.chmod(0o777)
-        # Secrets and config maps are read-only since Kubernetes 1.9.6, asked for or not.
+        # Secrets and config maps are always read-only since Kubernetes 1.9.6.
         read_only = bool(mount.get("readOnly")) or mount["name"] in contents
         mounts.append(Mount(source, os.path.normpath(mount["mountPath"]), read_only))
     return tuple(mounts)

@@ -1,4 +1,4 @@
-"""One pod from its binding to the node until it is gone."""
+"""One pod, from its binding to the node until it is gone."""
 
 import asyncio
 import shutil
@@ -23,7 +23,7 @@ class PodWorker:
     """Runs a pod.
 
     Args:
-        node: The node it runs on.
+        node: The node on which it runs.
         pod: The pod, bound to the node.
     """
 
@@ -59,7 +59,7 @@ class PodWorker:
         return None
 
     def changed(self, pod: Object) -> None:
-        """Take note of a new version of the pod: of its deletion or of its deadline."""
+        """React to a new version of the pod: to its deletion or its deadline."""
         if int(pod["metadata"]["resourceVersion"]) > int(self._pod["metadata"]["resourceVersion"]):
             self._pod = pod
         if "deletionTimestamp" in pod["metadata"]:
@@ -68,7 +68,7 @@ class PodWorker:
             self._watch_deadline()
 
     def removed(self) -> None:
-        """Take note that the pod is gone from the API: its processes are killed without grace."""
+        """React to the pod's removal from the API: kill its processes without grace."""
         self._pod = {**self._pod, "metadata": {**self._pod["metadata"], "deletionGracePeriodSeconds": 0}}
         self._delete()
 
@@ -101,7 +101,7 @@ class PodWorker:
         await self._release()
 
     async def _live(self) -> None:
-        """Bring the pod up and wait until its containers have ended for good."""
+        """Start the pod and wait until its containers have ended for good."""
         await self._mount()
         self._sandbox = True
         self._publish()
@@ -126,7 +126,7 @@ class PodWorker:
             delay = min(2 * delay, _LAST_MOUNT_RETRY_S)
 
     async def _shut_down(self, living: asyncio.Task[None]) -> None:
-        """End all containers: SIGTERM, and SIGKILL after the grace period."""
+        """End all containers, with SIGTERM and after the grace period with SIGKILL."""
         self._publish()
         active = self._running()
         for runner in active:
@@ -138,7 +138,7 @@ class PodWorker:
         await self._wait_out_grace(settled)
         self._kill()
         await settled
-        # What is left waits for an image or to start again.
+        # The containers that are left wait for an image or for a restart.
         living.cancel()
         await asyncio.wait((living,))
 
@@ -165,7 +165,7 @@ class PodWorker:
         )
 
     def _finish(self) -> None:
-        """Publish the final status, once no container runs any more."""
+        """Publish the final status, after the last container has ended."""
         self._sandbox = False
         self._publish()
 
@@ -193,7 +193,7 @@ class PodWorker:
         self._stop.set()
 
     async def _release(self) -> None:
-        """Remove the pod from the API, as the kubelet does once nothing is left of it, and its folder."""
+        """Remove the pod from the API, as the kubelet does when nothing of it is left, and its folder."""
         metadata = self._pod["metadata"]
         current = self._current()
         if current is not None:
@@ -203,7 +203,7 @@ class PodWorker:
         await asyncio.to_thread(shutil.rmtree, self._directory, ignore_errors=True)
 
     def _current(self) -> Object | None:
-        """Return the pod as the store has it, or None if it is gone or another has its name."""
+        """Return the pod in the store, or None if it is gone or another pod has its name."""
         metadata = self._pod["metadata"]
         current = self._node.store.get(PODS, metadata["namespace"], metadata["name"])
         return current if current is not None and current["metadata"]["uid"] == metadata["uid"] else None

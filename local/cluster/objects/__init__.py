@@ -1,6 +1,6 @@
-"""Pure functions about Kubernetes objects: no input or output, no clock of their own.
+"""Pure functions about Kubernetes objects, without input, output, or a clock of their own.
 
-An object is what its JSON says: nested dictionaries, lists and scalars.
+An object is its JSON as Python has it: nested dictionaries, lists and scalars.
 """
 
 from typing import Any, TypeAlias

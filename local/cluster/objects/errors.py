@@ -11,7 +11,7 @@ from .resources import Resource
 
 
 class ApiError(Exception):
-    """An answer other than success.
+    """An error that the API answers.
 
     Args:
         code: HTTP status code.
@@ -41,14 +41,14 @@ class ApiError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """One violated rule of a 422: where, which kind of violation, and what is wrong."""
+    """One violated rule of a 422: the field, the kind of violation, and what is wrong."""
 
     field: str
     reason: str
     message: str
 
     def as_detail(self) -> Object:
-        """Return the cause as it stands in ``details.causes``."""
+        """Return the entry for ``details.causes``."""
         return {"reason": self.reason, "message": self.message, "field": self.field}
 
 
@@ -59,28 +59,28 @@ def success(resource: Resource, name: str, uid: str) -> Object:
 
 
 def unauthorized() -> ApiError:
-    """401: no token, or one that is not known."""
+    """Return 401: the token is missing or unknown."""
     return ApiError(401, "Unauthorized", "Unauthorized")
 
 
 def not_found(resource: Resource, name: str) -> ApiError:
-    """404: no such object."""
+    """Return 404: there is no such object."""
     return ApiError(404, "NotFound", f'{resource.qualified} "{name}" not found', _details(resource, name))
 
 
 def no_such_path() -> ApiError:
-    """404: no such resource or path."""
+    """Return 404: there is no such resource or path."""
     return ApiError(404, "NotFound", "the server could not find the requested resource", {})
 
 
 def already_exists(resource: Resource, name: str) -> ApiError:
-    """409: the name is taken."""
+    """Return 409: the name is taken."""
     message = f'{resource.qualified} "{name}" already exists'
     return ApiError(409, "AlreadyExists", message, _details(resource, name))
 
 
 def conflict(resource: Resource, name: str, why: str = "") -> ApiError:
-    """409: the object is not the one that the caller has seen.
+    """Return 409: the object is not the version that the caller has seen.
 
     Args:
         why: What did not fit; by default, that the object has been modified.
@@ -91,14 +91,14 @@ def conflict(resource: Resource, name: str, why: str = "") -> ApiError:
 
 
 def forbidden(resource: Resource, name: str, why: str) -> ApiError:
-    """403: refused, by lack of a role or by admission."""
+    """Return 403: refused for lack of a role, or by admission."""
     named = f' "{name}"' if name else ""
     message = f"{resource.qualified}{named} is forbidden: {why}"
     return ApiError(403, "Forbidden", message, _details(resource, name))
 
 
 def invalid(resource: Resource, name: str, causes: list[Cause]) -> ApiError:
-    """422: the object breaks rules of its kind."""
+    """Return 422: the object breaks rules of its kind."""
     kind = f"{resource.kind}.{resource.group}" if resource.group else resource.kind
     details: Object = {"name": name, "kind": resource.kind}
     if resource.group:
@@ -108,7 +108,7 @@ def invalid(resource: Resource, name: str, causes: list[Cause]) -> ApiError:
 
 
 def invalid_options(causes: list[Cause]) -> ApiError:
-    """422: the query of a list or a watch breaks rules."""
+    """Return 422: the query of a list or a watch breaks rules."""
     details = {
         "group": "meta.k8s.io",
         "kind": "ListOptions",
@@ -118,35 +118,35 @@ def invalid_options(causes: list[Cause]) -> ApiError:
 
 
 def bad_request(message: str) -> ApiError:
-    """400: the request cannot be understood."""
+    """Return 400: the request cannot be understood."""
     return ApiError(400, "BadRequest", message)
 
 
 def method_not_allowed() -> ApiError:
-    """405: the resource has no such verb."""
+    """Return 405: the resource has no such verb."""
     message = "the server does not allow this method on the requested resource"
     return ApiError(405, "MethodNotAllowed", message, {})
 
 
 def unsupported_media_type(accepted: tuple[str, ...]) -> ApiError:
-    """415: the body is in a format that this verb does not take."""
+    """Return 415: the verb does not accept the format of the body."""
     problem = "the body of the request was in an unknown format - accepted media types include"
     return ApiError(415, "UnsupportedMediaType", f"{problem}: {', '.join(accepted)}")
 
 
 def too_large(limit: int) -> ApiError:
-    """413: the body is longer than ``limit`` bytes."""
+    """Return 413: the body is longer than ``limit`` bytes."""
     message = f"Request entity too large: limit is {limit}"
     return ApiError(413, "RequestEntityTooLarge", message)
 
 
 def expired(message: str) -> ApiError:
-    """410: the resourceVersion or continue token is older than the history that is kept."""
+    """Return 410: the resourceVersion or continue token is older than the kept history."""
     return ApiError(410, "Expired", message)
 
 
 def internal(message: str) -> ApiError:
-    """500: a fault of the emulator itself; the message names no internals."""
+    """Return 500: a fault of the emulator itself; the message names no internals."""
     return ApiError(500, "InternalError", f"Internal error occurred: {message}")
 
 

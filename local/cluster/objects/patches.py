@@ -1,4 +1,4 @@
-"""The patch formats: JSON merge (RFC 7386), JSON patch (RFC 6902), strategic merge, and apply.
+"""Applies patches: JSON merge (RFC 7386), JSON patch (RFC 6902), strategic merge, and apply.
 
 Strategic merge: https://kubernetes.io/docs/tasks/manage-kubernetes-objects/update-api-object-kubectl-patch/
 """
@@ -50,12 +50,12 @@ def strategic_merge_patch(target: Any, patch: Any, field: str = "") -> Any:
     """Return ``target`` changed by a strategic merge patch.
 
     Args:
-        target: The value as it is, or None.
+        target: The present value, or None.
         patch: The patch for it.
-        field: Name of the field that holds the value; decides how lists are merged.
+        field: Name of the field with the value, which decides how lists are merged.
 
     Raises:
-        ApiError: 400 for directives that are not understood.
+        ApiError: 400 for unknown directives.
     """
     if isinstance(patch, list):
         return _merge_lists(target if isinstance(target, list) else [], patch, field)
@@ -114,7 +114,7 @@ def _merge_lists(target: list[Any], patch: list[Any], field: str) -> list[Any]:
 
 def _merge_key(field: str, patch: list[Any]) -> str | None:
     if field == "ports":
-        # A container's ports go by containerPort, a service's by port.
+        # A container's ports are merged by containerPort, a service's ports by port.
         service = any(isinstance(item, dict) and "port" in item for item in patch)
         return "port" if service else "containerPort"
     return _MERGE_KEYS.get(field)
@@ -128,7 +128,7 @@ def json_patch(target: Any, operations: Any) -> Any:
     """Return ``target`` changed by a JSON patch.
 
     Raises:
-        ApiError: 400 when it is no JSON patch, 422 when it does not fit the object.
+        ApiError: 400 when ``operations`` are no JSON patch, 422 when they do not fit the object.
     """
     if not isinstance(operations, list) or len(operations) > _MAX_OPERATIONS:
         raise bad_request("a JSON patch is a list of at most 10000 operations")

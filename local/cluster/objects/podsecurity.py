@@ -41,11 +41,11 @@ _SECCOMP = ("RuntimeDefault", "Localhost")
 
 
 def restricted_violations(spec: Object, *, baseline_only: bool = False) -> list[str]:
-    """Return what a pod's spec violates of the *restricted* standard, or of *baseline* alone.
+    """Return how a pod's spec violates the *restricted* standard, or only the *baseline* standard.
 
     Args:
         spec: The spec of the pod.
-        baseline_only: Check for the weaker standard.
+        baseline_only: Whether to check only the weaker *baseline* standard.
     """
     containers = [*(spec.get("initContainers") or []), *spec["containers"]]
     pod = spec.get("securityContext") or {}

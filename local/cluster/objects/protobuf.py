@@ -1,4 +1,4 @@
-"""Decodes the few kinds of objects that kubectl 1.32 and later send as protobuf and nothing else.
+"""Decodes the few kinds of objects that kubectl 1.32 and later send only as protobuf.
 
 The envelope is ``k8s\\0`` and a ``runtime.Unknown``; field numbers are those of the ``generated.proto`` files
 in k8s.io/api. Answers are always JSON, which the same clients accept.
@@ -26,7 +26,7 @@ class _Many:
     item: Any
 
 
-# str, bytes, int, bool; a message as its fields; a map; or a repeated field.
+# The types: str, bytes, int, bool; a message, by its fields; a map; a repeated field.
 _Fields: TypeAlias = Mapping[int, tuple[str, Any]]
 
 _STRINGS = _Many(str)
@@ -105,15 +105,15 @@ _ENVELOPE: _Fields = {1: ("typeMeta", {1: ("apiVersion", str), 2: ("kind", str)}
 
 
 class UnsupportedKindError(Exception):
-    """There is no table for objects of this kind."""
+    """There is no field table for objects of this kind."""
 
 
 def decode_protobuf(body: bytes) -> Object:
-    """Return the object in a protobuf body, as its JSON would be.
+    """Return the object in a protobuf body, in the form of its JSON.
 
     Raises:
-        UnsupportedKindError: The kind is not one of the few.
-        ValueError: It is not well-formed.
+        UnsupportedKindError: There is no field table for its kind.
+        ValueError: The body is malformed.
     """
     if not body.startswith(_MAGIC):
         raise ValueError("no Kubernetes protobuf")
@@ -139,7 +139,7 @@ def _message(data: bytes, fields: _Fields) -> Object:
         elif isinstance(kind, _Many):
             decoded.setdefault(name, []).append(_value(value, kind.item))
         elif (single := _value(value, kind)) not in ("", {}):
-            # Go writes fields that are empty; in JSON they are left out.
+            # Go writes empty fields; JSON leaves them out.
             decoded[name] = single
     return decoded
 

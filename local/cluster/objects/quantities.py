@@ -1,4 +1,4 @@
-"""Kubernetes quantities: ``500m``, ``2``, ``128Mi``, ``1e3``.
+"""Parses and formats Kubernetes quantities: ``500m``, ``2``, ``128Mi``, ``1e3``.
 
 Syntax: https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/
 """
@@ -21,7 +21,7 @@ def parse_quantity(text: object) -> Decimal:
     """Return the value of a quantity in base units (cores, bytes, pieces).
 
     Raises:
-        ValueError: It is not a quantity.
+        ValueError: The text is not a quantity.
     """
     match = _QUANTITY.fullmatch(str(text)) if isinstance(text, str | int | float) else None
     if match is None or isinstance(text, bool):
@@ -31,10 +31,11 @@ def parse_quantity(text: object) -> Decimal:
 
 
 def format_quantity(value: Decimal, like: str) -> str:
-    """Return a value as text in the family of units that ``like`` uses.
+    """Return a value as text, with a suffix of the same family as that of ``like``.
 
     Args:
-        like: A quantity whose suffix says which family reads best (``Mi``, ``m``, none).
+        value: The value in base units.
+        like: A quantity whose suffix gives the family (``Mi``, ``m``, none).
     """
     if like.endswith("i"):
         return _scaled(value, _BINARY) or _plain(value)
@@ -44,7 +45,7 @@ def format_quantity(value: Decimal, like: str) -> str:
 
 
 def total_requests(spec: Object) -> dict[str, Decimal]:
-    """Return what a pod requests in sum: its containers together, or its largest init container.
+    """Return what a pod requests: its containers together, or its largest init container if that is more.
 
     Args:
         spec: The pod's spec, with its defaults.

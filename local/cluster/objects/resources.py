@@ -7,13 +7,13 @@ _ALL_VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "u
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """One row of discovery.
+    """A resource, as one row of discovery.
 
     Attributes:
         tracked: Whether the kind counts ``metadata.generation``.
         status: Whether it has a ``status`` subresource.
-        connects: Further subresources with their kind and verbs, as discovery lists them.
-        stored: False for reviews, which are answered and forgotten.
+        connects: Further subresources with their kinds and verbs, as discovery lists them.
+        stored: Whether objects are stored; False for reviews.
     """
 
     plural: str
@@ -30,12 +30,12 @@ class Resource:
 
     @property
     def api_version(self) -> str:
-        """``apiVersion`` of its objects."""
+        """The ``apiVersion`` of its objects."""
         return f"{self.group}/{self.version}" if self.group else self.version
 
     @property
     def qualified(self) -> str:
-        """Name with the group, as messages have it: ``pods``, ``deployments.apps``."""
+        """The name with the group, as in messages: ``pods``, ``deployments.apps``."""
         return f"{self.plural}.{self.group}" if self.group else self.plural
 
     @property

@@ -49,7 +49,7 @@ _FIELDS: Mapping[str, tuple[str, ...]] = {
 
 
 def matcher(label_selector: str, field_selector: str, kind: str) -> Matcher:
-    """Compile the two selectors of a request into one predicate.
+    """Combine the two selectors of a request into one predicate.
 
     Args:
         label_selector: Value of ``labelSelector``; empty matches everything.
@@ -57,7 +57,7 @@ def matcher(label_selector: str, field_selector: str, kind: str) -> Matcher:
         kind: Kind of the objects, which decides the fields that can be selected.
 
     Raises:
-        ApiError: 400 when one of them does not parse or names an unsupported field.
+        ApiError: 400 when a selector does not parse or names an unsupported field.
     """
     tests = [*_parse_labels(label_selector), *_parse_fields(field_selector, kind)]
     return lambda candidate: all(test(candidate) for test in tests)

@@ -1,7 +1,8 @@
-"""Checks that a body has the JSON types that the rest of the emulator relies on.
+"""Checks that a body has the JSON types on which the rest of the emulator relies.
 
-A real API server refuses such bodies while decoding them; checking once here lets every later step read
-fields without asking again what they are. Fields that nothing reads are not described and pass as they are.
+A real API server refuses other bodies when it decodes them. Because the types are checked once here, later
+code reads fields without checking them again. Fields that no code reads are not described, and pass
+unchecked.
 """
 
 from collections.abc import Mapping
@@ -11,7 +12,7 @@ from . import Object
 from .errors import ApiError, bad_request
 from .resources import Resource
 
-# A type; a mapping of known fields; a list of one shape; or a dictionary with values of one shape ("*").
+# A type; a mapping of known fields; a list whose items have one shape; or a dictionary whose values do ("*").
 Shape: TypeAlias = type | Mapping[str, Any] | list[Any]
 
 _STRINGS: Shape = {"*": str}
@@ -155,11 +156,11 @@ def check_shape(resource: Resource, body: Object) -> None:
     """Refuse a body whose fields have the wrong JSON types.
 
     Args:
-        resource: What the body is meant to be.
-        body: The decoded body, an object at its top.
+        resource: The resource of which the body must be.
+        body: The decoded body, which is a JSON object.
 
     Raises:
-        ApiError: 400, naming the first wrong field.
+        ApiError: 400, which names the first wrong field.
     """
     shape: dict[str, Any] = {"apiVersion": str, "kind": str, "metadata": _METADATA, "spec": {}, "status": {}}
     known = _BY_KIND.get(resource.kind, {})
@@ -199,7 +200,7 @@ def _mismatch(resource: Resource, value: Any, path: str, wanted: type) -> ApiErr
 
 
 def without_nulls(value: Any) -> Any:
-    """Return a copy without null fields: to the API, null and absent are the same."""
+    """Return a copy without null fields, because to the API a null field is an absent field."""
     if isinstance(value, dict):
         return {key: without_nulls(item) for key, item in value.items() if item is not None}
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""The Table form of objects, which ``kubectl get`` prints."""
+"""Makes the Table form of objects, which ``kubectl get`` prints."""
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -8,7 +8,7 @@ from . import Object
 from .resources import Resource
 
 _STRING = "string"
-# Columns after NAME and before AGE: (name, type, how to read it).
+# A column between NAME and AGE: name, type, and how to read its value.
 _Column = tuple[str, str, Callable[[Object], Any]]
 
 
@@ -51,7 +51,8 @@ def _partial(item: Object) -> Object:
     return {"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": item["metadata"]}
 
 
-# Below which number of seconds a duration is shown in which units (k8s.io/apimachinery/pkg/util/duration).
+# The number of seconds below which a duration is shown in these units
+# (k8s.io/apimachinery/pkg/util/duration).
 _DURATIONS = (
     (120, ((1, "s"),)),
     (600, ((60, "m"), (1, "s"))),

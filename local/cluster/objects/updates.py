@@ -1,4 +1,4 @@
-"""What may not change in an update."""
+"""Checks that an update does not change what must not change."""
 
 from . import Object
 from .errors import Cause
@@ -13,7 +13,7 @@ _POD_FIELDS = (
 
 
 def check_update(resource: Resource, old: Object, new: Object) -> list[Cause]:
-    """Return the rules that an update breaks, given both objects with their defaults."""
+    """Return the violated rules of an update; both objects have their defaults."""
     if resource.kind == "Pod":
         return _pod(old["spec"], new["spec"])
     if resource.kind in ("Secret", "ConfigMap"):
@@ -43,7 +43,7 @@ def _pod(old: Object, new: Object) -> list[Cause]:
 
 
 def _fixed(spec: Object) -> Object:
-    """Return the part of a pod's spec that never changes."""
+    """Return the part of a pod's spec that must not change."""
     fixed = {key: value for key, value in spec.items() if key not in ("activeDeadlineSeconds", "tolerations")}
     for kind in ("containers", "initContainers"):
         if kind in fixed:

@@ -1,4 +1,4 @@
-"""Rules that objects must keep, with the messages of a real API server.
+"""Checks the rules of objects, with the messages of a real API server.
 
 Names: RFC 1123 as in k8s.io/apimachinery/pkg/util/validation.
 Pods: k8s.io/kubernetes/pkg/apis/core/validation.
@@ -53,12 +53,12 @@ _MAX_DATA_BYTES = 1048576
 
 
 def required(field: str, note: str = "") -> Cause:
-    """A field that must be there is not."""
+    """Return the cause for a required field that is missing."""
     return Cause(field, "FieldValueRequired", f"Required value{': ' + note if note else ''}")
 
 
 def invalid_value(field: str, value: object, why: str) -> Cause:
-    """A field has a value that is not allowed."""
+    """Return the cause for a field whose value is not allowed."""
     shown = f'"{value}"' if isinstance(value, str) else str(value)
     return Cause(field, "FieldValueInvalid", f"Invalid value: {shown}: {why}")
 

@@ -1,1 +1,1 @@
-"""How containers run on this machine: in namespaces of their own, or as plain process groups."""
+"""Runs containers on this machine: in their own namespaces, or as plain process groups."""

@@ -1,8 +1,8 @@
-"""Containers as plain process groups, where namespaces are not to be had (macOS, hardened kernels).
+"""Runs containers as plain process groups, where namespaces do not work (macOS, hardened kernels).
 
-Mounted paths do not exist at their place here; they are rewritten, textually, to the pod's folder wherever
-they occur in arguments, environment, working directory, and the first line of input of a shell that
-evaluates it.
+There are no mounts, so mounted paths do not exist. Where such a path occurs in arguments, environment,
+working directory, or the first line of input of a shell that evaluates it, it is replaced by a path in the
+pod's folder.
 """
 
 import asyncio
@@ -26,10 +26,10 @@ _MARK = "LOCAL_CLUSTER_POD"
 _PLAIN = re.compile(r"[\w./+-]+", re.ASCII)
 _EVALUATES = re.compile(r"^\s*IFS= read -r (\w+)\b.*\n\s*eval \"\$\1\"", re.MULTILINE)
 
-# Outlives the emulator by the blink of an eye: when the pipe on its standard input closes, it kills every
-# group that it was told of, and every process that carries the mark of this cluster in its environment (a
-# process that made a session of its own has left its group). "x" asks for the latter at once, for one pod;
-# "l" tells of a link, in a folder of its own, that has to go at the end.
+# The undertaker lives a moment longer than the emulator. When the pipe on its standard input closes, it kills
+# every group that it was told of, and every process with the mark of this cluster in its environment (a
+# process that made its own session has left its group). "x" asks it to kill the latter processes of one pod
+# at once; "l" tells it of a link, in a folder of its own, that has to be removed at the end.
 _UNDERTAKER = """trap '' INT TERM HUP
 sweep() {
     if [ -d /proc/self ]; then
@@ -58,12 +58,12 @@ class GroupContainer:
     """A container that consists of process groups.
 
     Args:
-        processes: Where its processes are kept.
+        processes: Holds its processes.
         spec: What to run.
         mark: Value of the environment variable by which its processes are found.
         tell: Sends a line to the undertaker.
-        powerless: What a command is started with to have no capabilities.
-        known_as: Returns a mounted folder's name that can stand in any shell word unquoted.
+        powerless: The prefix of a command that takes its capabilities away.
+        known_as: Returns a name of a mounted folder that needs no quotes in a shell word.
     """
 
     def __init__(
@@ -92,7 +92,7 @@ class GroupContainer:
         """Start the main process.
 
         Raises:
-            StartError: It cannot be started.
+            StartError: The process cannot be started.
         """
         self._main = self.spawn(argv, stdout=stdout, stderr=stderr)
         self._main.exit.add_done_callback(self._ended)
@@ -131,9 +131,9 @@ class GroupContainer:
         return process
 
     def rewrite_input(self, argv: tuple[str, ...], process: Process) -> Callable[[bytes], bytes] | None:
-        """Return what rewrites the first line of a command's input; see :class:`.model.RunningContainer`."""
+        """Return the function that rewrites the first line of input; see :class:`.model.RunningContainer`."""
         if not any(map(_EVALUATES.search, argv)):
-            return None  # data, which arrives as it was sent
+            return None  # its input is data, which arrives as it was sent
 
         def rewrite(line: bytes) -> bytes:
             rewritten = self._rewrite.in_bytes(line)
@@ -142,7 +142,7 @@ class GroupContainer:
         return rewrite
 
     def _with_listing(self, line: bytes, process: Process) -> bytes:
-        """Let a script that counts the pod's processes find those, as they are when it is sent."""
+        """Point a script that counts the pod's processes to a list of these processes, made now."""
         if self._main is None or process.exit.done():
             return line
         folder = self._directory / f"proc-{process.pid}"
@@ -151,7 +151,7 @@ class GroupContainer:
         return line.replace(b"/proc/", bytes(self._known_as(folder)) + b"/")
 
     def _forget_if_empty(self, group: int) -> None:
-        """Drop a group whose number may soon be another's."""
+        """Forget an empty group, because another group may soon have its number."""
         try:
             os.killpg(group, 0)
         except OSError:
@@ -159,7 +159,7 @@ class GroupContainer:
             self._tell(f"- {group}")
 
     def terminate(self) -> None:
-        """Send SIGTERM to the main process, if it would notice it as process 1 of a pod."""
+        """Send SIGTERM to the main process, unless it would ignore the signal as process 1 of a pod."""
         if self._main is not None and not ignores_termination(self._main.pid):
             self._main.send_signal(signal.SIGTERM)
 
@@ -178,8 +178,8 @@ class GroupRuntime:
     """Runs containers as process groups.
 
     Args:
-        processes: Where their processes are kept.
-        pods: The folder that all mounted folders are below.
+        processes: Holds the processes of all containers.
+        pods: The folder above all mounted folders.
     """
 
     description = "process groups (no namespaces: mount paths are rewritten in arguments and environment)"
@@ -203,12 +203,12 @@ class GroupRuntime:
         return container
 
     def _known_as(self, path: Path) -> Path:
-        """Return a name that can stand in a shell word unquoted: the path's own, or by way of a link."""
+        """Return a path that needs no quotes in a shell word: the path itself, or one through a link."""
         if _PLAIN.fullmatch(str(path)):
             return path
         base = self._pods if path.is_relative_to(self._pods) else path
         if base not in self._aliases:
-            # Not in TMPDIR, whose name may be no better.
+            # The link is not made in TMPDIR, whose name may need quotes too.
             link = Path(tempfile.mkdtemp(prefix="pods-", dir="/tmp")) / "link"
             link.symlink_to(base)
             self._aliases[base] = link
@@ -216,7 +216,7 @@ class GroupRuntime:
         return self._aliases[base] / path.relative_to(base)
 
     async def _without_capabilities(self) -> tuple[str, ...]:
-        """Return a prefix that starts a command without root's power to ignore the modes of files."""
+        """Return a prefix for commands that takes root's power to ignore the modes of files; may be empty."""
         setpriv = shutil.which("setpriv", path="/usr/sbin:/usr/bin:/sbin:/bin")
         if os.geteuid() != 0 or setpriv is None:
             return ()
@@ -228,14 +228,14 @@ class GroupRuntime:
         if self._undertaker is None:
             receiver, self._pipe = os.pipe()
             command = Command(("/bin/sh", "-c", _UNDERTAKER, self._mark), {"PATH": "/usr/bin:/bin"})
-            # Not one of the cluster's processes: it is the one that stays until all of them are gone.
+            # The undertaker is not among the cluster's processes, because it must outlive all of them.
             self._undertaker = Process(command, stdin=receiver)
             os.close(receiver)
         if self._pipe >= 0:
             os.write(self._pipe, f"{line}\n".encode())
 
     async def close(self) -> None:
-        """End the undertaker, which kills the processes that are left."""
+        """End the undertaker, which kills the remaining processes."""
         if self._undertaker is not None:
             os.close(self._pipe)
             self._pipe = -1

@@ -20,16 +20,16 @@ class Mount:
 
 @dataclass(frozen=True, slots=True)
 class ContainerSpec:
-    """Everything that is needed to start one container.
+    """Everything needed to start one container.
 
     Attributes:
-        pod: uid of the pod, to recognise its processes.
+        pod: uid of the pod, by which its processes are recognized.
         directory: Folder that belongs to this container alone.
         argv: Command with its arguments, not empty.
         env: The whole environment; nothing is inherited.
         working_dir: Absolute path inside the container.
-        user: Numeric user that the processes see themselves as.
-        read_only_root: Whether everything outside the writable mounts refuses writes.
+        user: Numeric user that the processes see as their own.
+        read_only_root: Whether the container can write only to writable mounts.
     """
 
     pod: str
@@ -52,7 +52,7 @@ class RunningContainer(Protocol):
 
     @property
     def exit(self) -> asyncio.Future[int]:
-        """Done with the exit code when the main process has ended and all others are killed."""
+        """Gets the exit code as its result when the main process has ended and all others are killed."""
 
     def spawn(
         self,
@@ -63,23 +63,23 @@ class RunningContainer(Protocol):
         stderr: int | None = None,
         terminal: bool = False,
     ) -> Process:
-        """Start another process inside, which dies with the container.
+        """Start another process inside the container; it dies with the container.
 
         Args:
             argv: The command, not empty.
             stdin: Descriptor, or None for ``/dev/null``; the same for ``stdout`` and ``stderr``.
-            terminal: Whether the descriptors are a terminal that is to become the controlling one.
+            terminal: Whether the descriptors are a terminal that becomes the process's controlling terminal.
 
         Raises:
             StartError: There is no such executable inside.
         """
 
     def rewrite_input(self, argv: tuple[str, ...], process: Process) -> Callable[[bytes], bytes] | None:
-        """Return what the first line of a command's input must go through, or None if nothing.
+        """Return a function for the first line of a command's input, or None if the input stays as it is.
 
         Args:
             argv: The command.
-            process: The command as it runs, from :meth:`spawn`.
+            process: The running command, from :meth:`spawn`.
         """
 
     def terminate(self) -> None:
@@ -94,19 +94,19 @@ class Runtime(Protocol):
 
     @property
     def description(self) -> str:
-        """One line for the start message: which runtime it is and what it does not do."""
+        """One line for the start message: the name of the runtime, and what it does not do."""
 
     async def start(self, spec: ContainerSpec, stdout: int, stderr: int) -> RunningContainer:
         """Start a container.
 
         Args:
             spec: What to run.
-            stdout: Descriptor for its standard output; stays the caller's.
-            stderr: Descriptor for its standard error; stays the caller's.
+            stdout: Descriptor for its standard output; the caller closes it.
+            stderr: Descriptor for its standard error; the caller closes it.
 
         Raises:
             StartError: The command cannot be started.
         """
 
     async def close(self) -> None:
-        """Release what the runtime itself holds. Containers have been killed before."""
+        """Release the runtime's own resources. All containers have been killed before."""

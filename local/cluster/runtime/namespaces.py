@@ -1,9 +1,9 @@
-"""Containers in mount, PID and user namespaces of their own, by the util-linux tools.
+"""Runs containers in their own mount, PID and user namespaces, with the tools of util-linux.
 
-Works as root and as an ordinary user. The container's command is PID 1 of its PID namespace, as in
-Kubernetes: signals that it does not handle are ignored, and its end kills every other process in there.
-``setpriv --pdeathsig``, on the supervising shell and on PID 1, ends the container even when the emulator is
-killed.
+This works as root and as an ordinary user. The container's command is PID 1 of its PID namespace, as in
+Kubernetes: it ignores signals that it does not handle, and its end kills every other process in the
+namespace. ``setpriv --pdeathsig``, on the supervising shell and on PID 1, ends the container even when the
+emulator is killed.
 """
 
 import asyncio
@@ -18,16 +18,17 @@ from .paths import PathView
 from .processes import Command, Process, Processes
 from .roots import compose_root
 
-_TMP = "/tmp"  # noqa: S108 - the container's own
+_TMP = "/tmp"  # noqa: S108 - the container's own /tmp
 _TOOLS = ("setpriv", "unshare", "nsenter", "mount", "umount", "pivot_root", "setsid", "sh")
 
-# Waits for the container's first process and ends with its exit code. A shell does it because the --fork of
-# unshare 2.38 gets the code wrong after a signal. What the shell says about it is not the container's.
+# Waits for the container's first process and ends with its exit code. A shell does it because unshare 2.38
+# returns a wrong code after a signal with --fork. Messages of this shell must not appear in the container's
+# output.
 _SUPERVISE = 'exec 3>&2 2>/dev/null; "$@" 2>&3 3>&-; exit $?'
 
-# Runs as PID 1 of the new namespaces, then becomes the container's command. The host's /proc is still mounted
-# at the first line, which therefore reads the process id that this machine knows. Standard input is a pipe to
-# the emulator until then: a shell can name no descriptor above 9.
+# Runs as PID 1 of the new namespaces, then becomes the container's command. At its first line the host's
+# /proc is still mounted, so the line reads the process id on this machine. Until then standard input is a
+# pipe to the emulator, because a shell can name no descriptor above 9.
 _SETUP = """set -e
 read -r pid rest </proc/self/stat
 {mount} -a -T "$1"
@@ -51,7 +52,7 @@ class _Tools:
 
 
 class NamespaceContainer:
-    """A container whose processes are in namespaces of their own."""
+    """A container whose processes are in their own namespaces."""
 
     def __init__(
         self, processes: Processes, tools: _Tools, spec: ContainerSpec, supervisor: Process, init: int
@@ -74,7 +75,8 @@ class NamespaceContainer:
     ) -> Process:
         """Start another process inside; see :class:`.model.RunningContainer`."""
         _check_executable(self._view, self._spec, argv)
-        # A terminal needs a session that starts inside the PID namespace, or shells have no job control.
+        # A terminal needs a session that starts inside the PID namespace; otherwise shells have no job
+        # control.
         session = (self._tools["setsid"], "--ctty") if terminal else ()
         target = str(self._init)
         enter = (
@@ -94,7 +96,7 @@ class NamespaceContainer:
             raise StartError(str(error)) from error
 
     def rewrite_input(self, argv: tuple[str, ...], process: Process) -> None:
-        """Do nothing: paths here are the real ones."""
+        """Return None: paths inside the container are real, so nothing is rewritten."""
 
     def terminate(self) -> None:
         """Send SIGTERM to PID 1 of the container."""
@@ -152,7 +154,7 @@ class NamespaceRuntime:
         access = "read-only" if spec.read_only_root else "writable"
         die = (tools["setpriv"], "--pdeathsig", "KILL")
         user = ("--user", f"--map-user={spec.user}", f"--map-group={spec.group}", "--keep-caps")
-        # Mounting needs capabilities in the new user namespace; the container's command gets none of them.
+        # Mounting needs capabilities in the new user namespace; the container's command gets none of these.
         drop = (tools["setpriv"], "--inh-caps=-all", "--ambient-caps=-all", "--bounding-set=-all", "--")
         return (
             *(*die, tools["unshare"], *user, "--mount", "--pid"),
@@ -163,16 +165,16 @@ class NamespaceRuntime:
         )
 
     async def close(self) -> None:
-        """Do nothing: the runtime holds nothing of its own."""
+        """Do nothing: the runtime has no resources of its own."""
 
 
 async def probe_namespaces(processes: Processes, directory: Path) -> NamespaceRuntime | None:
     """Return a runtime if containers in namespaces work here, else None.
 
     Args:
-        processes: Where the runtime's processes are kept.
-        directory: An empty folder in which a first container is tried: the whole way, because single steps
-            may be allowed where others are not (AppArmor, masked /proc in a container, old util-linux).
+        processes: Holds the runtime's processes.
+        directory: An empty folder in which a whole container is tried. Single steps would prove little,
+            because others may not be allowed (AppArmor, masked /proc in a container, old util-linux).
     """
     found = {name: shutil.which(name, path="/usr/sbin:/usr/bin:/sbin:/bin") for name in (*_TOOLS, "mkdir")}
     tools = {name: path for name, path in found.items() if path is not None}
@@ -213,7 +215,7 @@ def _check_executable(view: PathView, spec: ContainerSpec, argv: tuple[str, ...]
 
 
 async def _read_init(receiver: int) -> int | None:
-    """Return the process id that the setup script reports, or None if it ended without."""
+    """Return the process id that the setup script reports, or None if the script ended without a report."""
     loop = asyncio.get_running_loop()
     readable: asyncio.Future[None] = loop.create_future()
     loop.add_reader(receiver, lambda: None if readable.done() else readable.set_result(None))

@@ -1,6 +1,6 @@
 """Translates paths inside a container into paths of this machine.
 
-Every exec comes through here; plain strings are several times faster than ``pathlib``.
+Every exec uses this module; plain strings are several times faster than ``pathlib``.
 """
 
 # ruff: noqa: PTH115, PTH116, PTH118
@@ -18,7 +18,7 @@ class PathView:
     """Maps paths inside a container to paths of this machine.
 
     Args:
-        mounts: Where each mounted path of the container is on this machine. Everything else is the same
+        mounts: Path on this machine of each mounted path of the container. All other paths are the same
             inside and outside.
     """
 
@@ -27,7 +27,7 @@ class PathView:
         self._mounts = sorted(((_parts(path), source) for path, source in mounts.items()), key=_depth)
 
     def outside(self, path: str) -> str:
-        """Return where an absolute path without symbolic links is on this machine."""
+        """Return the path on this machine of an absolute path without symbolic links."""
         parts = _parts(path)
         for prefix, source in self._mounts:
             if parts[: len(prefix)] == prefix:
@@ -35,10 +35,10 @@ class PathView:
         return "/" + "/".join(parts)
 
     def resolve(self, path: str) -> str:
-        """Return where a path inside is on this machine, following symbolic links as they look inside.
+        """Return the path on this machine of a path inside; symbolic links are followed as they look inside.
 
         Raises:
-            OSError: It does not exist, or its links run in a circle.
+            OSError: The path does not exist, or its links form a circle.
         """
         pending = list(reversed(_parts(path)))
         reached: list[str] = []
@@ -66,11 +66,11 @@ class PathView:
         Args:
             name: A path, or a bare name to look up in PATH.
             env: Environment of the container; only PATH is read.
-            working_dir: What a relative path starts from.
+            working_dir: The folder from which a relative path starts.
 
         Raises:
-            FileNotFoundError: There is none; the message is worded as runc words it.
-            PermissionError: It is there but cannot be executed.
+            FileNotFoundError: There is no such file; the message is worded as by runc.
+            PermissionError: The file is there but cannot be executed.
         """
         if "/" in name:
             path = os.path.join(working_dir, name)

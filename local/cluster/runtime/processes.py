@@ -1,4 +1,4 @@
-"""Child processes without a thread each: spawned directly, their end signalled by the event loop."""
+"""Child processes without a thread for each: spawned directly; the event loop signals their end."""
 
 import asyncio
 import contextlib
@@ -15,7 +15,7 @@ if sys.platform != "linux":
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """An executable of this machine with arguments, its whole environment and its working directory."""
+    """An executable of this machine with its arguments, its whole environment and its working directory."""
 
     argv: tuple[str, ...]
     env: Mapping[str, str]
@@ -23,7 +23,7 @@ class Command:
 
 
 class Process:
-    """A child process in a session of its own.
+    """A child process in its own session.
 
     Args:
         command: What to run.
@@ -67,7 +67,7 @@ class Process:
 
 
 class Processes:
-    """All child processes of one cluster, so that none is left behind when it stops."""
+    """All child processes of one cluster, so that it leaves none behind when it stops."""
 
     def __init__(self) -> None:
         self._alive: set[Process] = set()
@@ -87,7 +87,7 @@ class Processes:
         return process
 
     async def close(self) -> None:
-        """Kill the processes that still run, and wait for them."""
+        """Kill the remaining processes, and wait for them."""
         for process in self._alive:
             process.send_signal(signal.SIGKILL)
         if self._alive:

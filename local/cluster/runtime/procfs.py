@@ -1,4 +1,4 @@
-"""What a pod sees of ``/proc`` where it has no process ids of its own."""
+"""Imitates a pod's ``/proc`` where the pod has no process ids of its own."""
 
 import os
 from collections.abc import Iterator
@@ -8,26 +8,27 @@ _LISTING = b"for process in /proc/[0-9]*;"
 
 
 def lists_processes(line: bytes) -> bool:
-    """Return whether a line of shell code goes through all processes, one by one."""
+    """Return whether a line of shell code visits all processes, one by one."""
     return _LISTING in line
 
 
 def snapshot(folder: Path, variable: str, *, main: int, without: int) -> None:
-    """Write which processes a pod has now, in the files of ``/proc``, as the pod would see them.
+    """Write the pod's current processes as files, in the form that the pod would see in ``/proc``.
 
-    The main process has the number 1 and is the parent of orphans; what this process has started from
-    outside has no parent. The others keep this machine's numbers.
+    The main process gets the number 1 and becomes the parent of orphans. Processes that the emulator has
+    started from outside get no parent. Processes other than the main one keep the numbers that they have on
+    this machine.
 
     Args:
-        folder: Is made; takes ``PID/stat`` and ``PID/cmdline``.
-        variable: ``NAME=value`` that is in the environment of the pod's processes.
+        folder: The folder to make, for ``PID/stat`` and ``PID/cmdline``.
+        variable: ``NAME=value`` in the environment of the pod's processes.
         main: Process id of the main process.
-        without: Process id of what asks; it is left out, with all that it has started.
+        without: Process id of the asking process, which is left out with all of its descendants.
     """
     folder.mkdir(parents=True)
     stats = dict(_stats())
     ours = {pid for pid in stats if pid == main or variable.encode() in _read(pid, "environ").split(b"\0")}
-    # A process that has emptied its environment is known by its parent.
+    # A process that has emptied its environment is recognized by its parent.
     while more := {pid for pid in stats if _parent(stats[pid]) in ours} - ours:
         ours |= more
     asking = {without}
@@ -56,11 +57,11 @@ def _read(pid: int, name: str) -> bytes:
     try:
         return Path(f"/proc/{pid}/{name}").read_bytes()
     except OSError:
-        return b""  # it has ended, or is another user's
+        return b""  # the process has ended, or belongs to another user
 
 
 def _fields(stat: bytes) -> tuple[bytes, bytes, bytes, bytes]:
-    """Return number and name, state, parent, and the rest; the name may hold anything."""
+    """Return number and name, state, parent, and the rest; the name may hold any characters."""
     head, _, tail = stat.rpartition(b") ")
     state, parent, rest = tail.split(b" ", 2)
     return head, state, parent, rest
@@ -71,9 +72,9 @@ def _parent(stat: bytes) -> int:
 
 
 def ignores_termination(pid: int) -> bool:
-    """Return whether a process, were it process 1 of a pod, would not notice SIGTERM.
+    """Return whether a process would ignore SIGTERM if it were process 1 of a pod.
 
-    The kernel gives process 1 of a namespace only those signals for which it has a handler.
+    The kernel sends process 1 of a namespace only signals for which it has a handler.
     """
     for line in _read(pid, "status").splitlines():
         name, _, value = line.partition(b":")

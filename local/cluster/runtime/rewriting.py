@@ -1,4 +1,4 @@
-"""Mounted paths in text, where there are no mounts."""
+"""Replaces mounted paths in text, where there are no mounts."""
 
 import os
 import re
@@ -6,17 +6,17 @@ from pathlib import Path
 
 
 class Rewriter:
-    """Replaces mounted paths by where they are on this machine.
+    """Replaces mounted paths by their paths on this machine.
 
     Args:
-        mounts: Source by mounted path.
+        mounts: Path on this machine of each mounted path.
     """
 
     def __init__(self, mounts: dict[str, Path]) -> None:
         self._mounts = {path.rstrip("/"): str(source) for path, source in mounts.items()}
         longest_first = sorted(self._mounts, key=len, reverse=True)
         alternatives = "|".join(map(re.escape, longest_first))
-        # Only whole path components, and only at the start of a path.
+        # Only whole path components are replaced, and only at the start of a path.
         self._pattern = re.compile(rf"(?<![\w.\-/])({alternatives})(?![\w.\-])") if alternatives else None
 
     def __call__(self, text: str) -> str:
@@ -26,5 +26,5 @@ class Rewriter:
         return self._pattern.sub(lambda match: self._mounts[match[1]], text)
 
     def in_bytes(self, text: bytes) -> bytes:
-        """Return text with every mounted path replaced, whatever its encoding."""
+        """Return text of any encoding with every mounted path replaced."""
         return os.fsencode(self(os.fsdecode(text)))

@@ -1,4 +1,4 @@
-"""Composes the root folder of a container out of the folders of this machine and the pod's volumes."""
+"""Composes the root folder of a container from the folders of this machine and the pod's volumes."""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -6,9 +6,9 @@ from pathlib import Path
 
 from .model import Mount
 
-# Every container has its own; the rest of the machine's root is seen as it is.
+# Every container has its own of these; the rest of the machine's root is the same inside.
 _OWN = ("proc", "tmp")
-# Device nodes and kernel settings: read-only mounts of them break terminals and /dev/null.
+# Device nodes and kernel settings stay writable: read-only mounts of them break terminals and /dev/null.
 _WRITABLE = ("dev", "sys")
 _FLAGS = (
     (os.ST_NOSUID, "nosuid"),
@@ -23,11 +23,11 @@ _FLAGS = (
 def compose_root(root: Path, mounts: Iterable[Mount]) -> str:
     """Make the skeleton of a container's root and return the fstab that fills it.
 
-    Folders of this machine are bound read-only. A folder in which a volume has to appear is made anew and its
+    Folders of this machine are bound read-only. A folder in which a volume must appear is made anew, and its
     children are bound one by one, so that no mount point is ever created outside the emulator's directory.
 
     Args:
-        root: Folder to compose in; is created.
+        root: The folder to make and to compose in.
         mounts: What to mount, and where.
 
     Returns:
@@ -48,7 +48,7 @@ def compose_root(root: Path, mounts: Iterable[Mount]) -> str:
 
 
 def _place(path: str) -> tuple[str, ...]:
-    """Return where a mount path really is, if its parents are links on this machine (``/var/run``)."""
+    """Return the real place of a mount path, whose parents may be links on this machine (``/var/run``)."""
     parent, name = os.path.split(os.path.normpath(path))
     return tuple(Path(os.path.realpath(parent), name).parts[1:])
 
@@ -75,7 +75,7 @@ def _bind_volume(root: Path, place: tuple[str, ...], points: dict[tuple[str, ...
     outer = max(
         (other for other in points if other == place[: len(other)] and other != place), default=None, key=len
     )
-    # A mount point inside another volume has to exist in that volume.
+    # A mount point inside another volume must exist in that volume.
     base = root if outer is None else points[outer].source
     point = base.joinpath(*place[len(outer or ()) :])
     if mount.source.is_dir():
@@ -89,7 +89,7 @@ def _bind_volume(root: Path, place: tuple[str, ...], points: dict[tuple[str, ...
 def _line(source: Path, target: Path, kind: str, *, read_only: bool) -> str:
     options = [kind]
     if read_only:
-        # In a user namespace a remount must keep the flags that the original mount is locked with.
+        # In a user namespace, a remount must keep the flags with which the original mount is locked.
         held = os.statvfs(source).f_flag
         options += ["ro", *(name for flag, name in _FLAGS if held & flag)]
     return f"{_escape(source)} {_escape(target)} none {','.join(options)} 0 0"

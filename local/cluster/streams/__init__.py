@@ -1,1 +1,1 @@
-"""exec: a command's streams over a WebSocket, as the subprotocols v4 and v5 of Kubernetes have them."""
+"""exec: the streams of a command over a WebSocket, with the subprotocols v4 and v5 of Kubernetes."""

@@ -11,7 +11,7 @@ from ..runtime.processes import Process
 from .descriptors import Descriptor, pipe
 from .firstline import FirstLine
 
-# The loop itself holds tasks only weakly.
+# These references keep the tasks alive; the event loop has only weak references to them.
 _drains: set[asyncio.Task[None]] = set()
 
 
@@ -19,10 +19,10 @@ class ExecProcess:
     """A started command.
 
     Attributes:
-        stdin: Where its input goes, or None.
-        stdout: Where its output comes from, or None; a terminal's output is all here.
-        stderr: Where its error output comes from, or None.
-        terminal: Whether it has a terminal.
+        stdin: Takes the command's input, or None.
+        stdout: Gives its output, or None; with a terminal, it gives all output.
+        stderr: Gives its error output, or None.
+        terminal: Whether the command has a terminal.
     """
 
     def __init__(
@@ -46,15 +46,15 @@ class ExecProcess:
             fcntl.ioctl(self.stdout.number, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
     def close_stdin(self) -> None:
-        """End the command's input; a terminal has no such end."""
+        """End the command's input, unless it has a terminal, whose input has no such end."""
         if self.stdin is not None and not self.terminal:
             self.stdin.close()
 
     def abandon(self) -> None:
-        """Leave the command to itself when its client is gone.
+        """Let the command run on after its client is gone.
 
-        It runs on: its input ends and its output breaks, as with containerd. A terminal stays open, or the
-        command would be hung up; what it prints is thrown away.
+        Its input ends and its output breaks, as with containerd. A terminal stays open, because the command
+        would otherwise get a hangup; its output is thrown away.
         """
         if self.terminal:
             drain = asyncio.create_task(self._drain())
@@ -83,12 +83,12 @@ def start(
     """Start a command with pipes.
 
     Args:
-        container: Where.
+        container: The container to run it in.
         argv: The command, not empty.
         stdin: Whether it gets input; the same for ``stdout`` and ``stderr``.
 
     Raises:
-        StartError: It cannot be started.
+        StartError: The command cannot be started.
     """
     ours: list[Descriptor | None] = []
     theirs: list[int | None] = []
@@ -119,14 +119,14 @@ def start(
 
 
 def start_terminal(container: RunningContainer, argv: tuple[str, ...]) -> ExecProcess:
-    """Start a command in a terminal of its own.
+    """Start a command in its own terminal.
 
     Raises:
-        StartError: It cannot be started.
+        StartError: The command cannot be started.
     """
     master, slave = os.openpty()
     os.set_blocking(master, False)
-    # One for each direction, because a descriptor is waited for in one direction at a time.
+    # There is one for each direction, because a descriptor can wait for one direction at a time.
     output, input_ = Descriptor(master), Descriptor(os.dup(master))
     try:
         process = container.spawn(argv, stdin=slave, stdout=slave, stderr=slave, terminal=True)

@@ -1,4 +1,4 @@
-"""Reading and writing descriptors without blocking, with as few copies as can be."""
+"""Reads and writes descriptors without blocking, with as few copies as possible."""
 
 import asyncio
 import contextlib
@@ -11,11 +11,11 @@ _SET_PIPE_SIZE = 1031
 
 
 def pipe(*, parent_reads: bool) -> tuple[int, int]:
-    """Return a pipe as (reader, writer); the end that stays here does not block."""
+    """Return a pipe as (reader, writer). The end that this process keeps does not block."""
     reader, writer = os.pipe()
     os.set_blocking(reader if parent_reads else writer, False)
     if parent_reads and sys.platform == "linux":
-        # When the user's allowance of pipe memory is used up, the default size works as well.
+        # If the user's limit of pipe memory is reached, the pipe keeps the default size, which works as well.
         with contextlib.suppress(OSError):
             fcntl.fcntl(reader, _SET_PIPE_SIZE, _PIPE_SIZE)
     return reader, writer
@@ -34,11 +34,11 @@ class Descriptor:
 
     @property
     def number(self) -> int:
-        """The descriptor, or -1 after it has been closed."""
+        """The descriptor, or -1 after :meth:`close`."""
         return self._number
 
     async def read_into(self, buffer: memoryview) -> int:
-        """Fill a buffer with what there is, waiting for at least one byte.
+        """Fill a buffer with the bytes that are available; wait for at least one byte.
 
         Returns:
             Number of bytes; 0 at the end, or when the descriptor is closed meanwhile.
@@ -49,12 +49,12 @@ class Descriptor:
             except BlockingIOError:
                 await self._ready(reading=True)
             except OSError:
-                # A terminal whose other side is closed answers EIO.
+                # A terminal whose other side is closed gives EIO.
                 return 0
         return 0
 
     async def write(self, data: memoryview) -> bool:
-        """Write everything, waiting while the other side does not read.
+        """Write all bytes; wait while the other side does not read.
 
         Returns:
             False when the other side has closed, or the descriptor is closed meanwhile.
@@ -79,14 +79,15 @@ class Descriptor:
         try:
             await waiting
         finally:
-            # After close() the number may mean another descriptor, and another task may wait by now.
+            # After close(), the number may be that of another descriptor, and another task may wait for that
+            # one.
             if self._waiting is waiting:
                 self._waiting = None
                 if number == self._number:
                     remove(number)
 
     def close(self) -> None:
-        """Close it, and wake who waits for it."""
+        """Close the descriptor, and wake the task that waits for it."""
         if self._number < 0:
             return
         loop = asyncio.get_running_loop()

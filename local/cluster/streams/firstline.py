@@ -1,19 +1,19 @@
-"""Input of which the first line is rewritten on its way."""
+"""Input whose first line is rewritten on its way."""
 
 from collections.abc import Callable
 
 from .descriptors import Descriptor
 
-# A longer first line is no line of shell code that names a folder: it goes on as it came.
+# A longer first line is no shell code that names a folder; it is passed on unchanged.
 _MAX_BYTES = 1024 * 1024
 
 
 class FirstLine:
-    """Keeps a command's input back until its first line is whole, and writes that line rewritten.
+    """Holds a command's input back until its first line is complete, and writes that line rewritten.
 
     Args:
-        descriptor: Where the input goes.
-        rewrite: Takes the line without its end.
+        descriptor: The descriptor to write to.
+        rewrite: Takes the line without its end, and returns the new line.
     """
 
     def __init__(self, descriptor: Descriptor, rewrite: Callable[[bytes], bytes]) -> None:
@@ -33,5 +33,5 @@ class FirstLine:
             await self._descriptor.write(memoryview((self._rewrite(line) if end else line) + end + rest))
 
     def close(self) -> None:
-        """End the input. What had no end of line by then is dropped: a shell does not evaluate it."""
+        """End the input. A first line without an end is dropped, because a shell does not evaluate it."""
         self._descriptor.close()

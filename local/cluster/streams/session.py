@@ -1,7 +1,7 @@
-"""One exec session: frames on the WebSocket to and from a command's streams.
+"""One exec session: connects the frames of a WebSocket with the streams of a command.
 
-The first byte of a message is its channel: 0 stdin, 1 stdout, 2 stderr, 3 status, 4 resize. v5 adds the
-two bytes 255 and channel, with which a client ends its stdin (k8s.io/apimachinery/pkg/util/remotecommand).
+The first byte of a message is its channel: 0 stdin, 1 stdout, 2 stderr, 3 status, 4 resize. In v5 a client
+ends its stdin by the two bytes 255 and channel (k8s.io/apimachinery/pkg/util/remotecommand).
 """
 
 import asyncio
@@ -20,14 +20,15 @@ PROTOCOLS = (V5, V4)
 _STDIN, _STDOUT, _STDERR, _STATUS, _RESIZE, _CLOSE = 0, 1, 2, 3, 4, 255
 _FRAME = 32 * 1024
 _MAX_MESSAGE = 4 * 1024 * 1024
-# A socket that is never full would keep the loop to itself; other sessions get their turn after so much.
+# After so many bytes other sessions get their turn; a socket that is never full would keep the event loop
+# busy.
 _TURN = 8 * _FRAME
 _CLOSE_TIMEOUT_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
 class ExecOptions:
-    """What a client asks to run, and with which streams."""
+    """The command that a client wants to run, and with which streams."""
 
     command: tuple[str, ...]
     stdin: bool
@@ -40,8 +41,8 @@ class ExecSession:
     """Runs one command for one client.
 
     Args:
-        request: The request to upgrade; it has offered one of :data:`PROTOCOLS`.
-        options: What to run.
+        request: The request to upgrade; it offers one of :data:`PROTOCOLS`.
+        options: The command and its streams.
     """
 
     def __init__(self, request: web.Request, options: ExecOptions) -> None:
@@ -52,14 +53,14 @@ class ExecSession:
         )
 
     async def run(self, container: RunningContainer | None, container_id: str) -> web.WebSocketResponse:
-        """Upgrade, run the command, send its output and its end.
+        """Upgrade the connection, run the command, and send its output and its exit status.
 
         Args:
-            container: Where to run it, or None when the container has ended.
-            container_id: Its id, for the message in that case.
+            container: The container to run it in, or None when the container has ended.
+            container_id: Id of the container, for the message in that case.
         """
         await self._socket.prepare(self._request)
-        # An empty message on the lowest channel tells the client that the session stands.
+        # An empty message on the lowest channel tells the client that the session has begun.
         first = _STDOUT if self._options.stdout else _STDERR if self._options.stderr else _STATUS
         await self._send(first, b"")
         if container is None:
@@ -96,12 +97,13 @@ class ExecSession:
         finally:
             client.cancel()
             outputs.cancel()
-            # Before the next await: this task itself is cancelled when the client's connection is lost.
+            # This comes before the next await, because this task is cancelled when the client's connection is
+            # lost.
             process.abandon()
             await asyncio.gather(client, outputs, return_exceptions=True)
 
     async def _forward_all(self, process: ExecProcess) -> None:
-        """Send all output; ends when the command has closed it and has ended."""
+        """Send all output until the command has closed it and has ended."""
         streams = ((_STDOUT, process.stdout), (_STDERR, process.stderr))
         async with asyncio.TaskGroup() as group:
             for channel, descriptor in streams:
@@ -121,14 +123,16 @@ class ExecSession:
                 await asyncio.sleep(0)
 
     async def _receive(self, process: ExecProcess) -> None:
-        """Take what the client sends until it closes the socket.
+        """Take messages from the client until it closes the socket.
 
-        A command that does not read its input holds this up, and with it the client: no input is kept here.
+        No input is kept here: a command that does not read its input stops this method, and with it the
+        client.
         """
         async for message in self._socket:
             if message.type not in (WSMsgType.BINARY, WSMsgType.TEXT) or not message.data:
                 continue
-            # The API server makes no difference, and the official client sends text as text.
+            # The API server treats text and binary messages alike, and the official client sends text as
+            # text.
             data: bytes = message.data.encode() if message.type is WSMsgType.TEXT else message.data
             channel = data[0]
             if channel == _STDIN and process.stdin is not None:
@@ -146,7 +150,7 @@ class ExecSession:
             await self._send(_STATUS, status)
             await self._socket.close()
         except ConnectionError:
-            # The client left before it could be told.
+            # The client left before the status could be sent.
             return
 
 

@@ -1,4 +1,4 @@
-"""What the status channel says at the end of a command, and the errors before a command starts."""
+"""Makes the messages of the status channel: how a command ended, or why it did not start."""
 
 import hashlib
 import json
@@ -8,12 +8,12 @@ from ..objects import Object
 
 
 def success() -> bytes:
-    """The command ended with 0."""
+    """Return the status of a command that ended with 0."""
     return _encode({"metadata": {}, "status": "Success"})
 
 
 def exited(code: int) -> bytes:
-    """The command ended with another code."""
+    """Return the status of a command that ended with another code."""
     message = f"command terminated with non-zero exit code: command terminated with exit code {code}"
     details = {"causes": [{"reason": "ExitCode", "message": str(code)}]}
     status: Object = {"metadata": {}, "status": "Failure", "message": message, "reason": "NonZeroExitCode"}
@@ -21,13 +21,13 @@ def exited(code: int) -> bytes:
 
 
 def not_started(error: str) -> bytes:
-    """The command could not be started; ``error`` is worded as runc words it."""
+    """Return the status of a command that could not be started; ``error`` is worded as by runc."""
     runtime = "OCI runtime exec failed: exec failed: unable to start container process"
     return _failed(f'failed to start exec "{_digest()}": {runtime}: {error}: unknown')
 
 
 def not_running(container_id: str) -> bytes:
-    """The container has ended."""
+    """Return the status for a container that has ended."""
     task = container_id.removeprefix("containerd://") or _digest()
     return _failed(f"failed to load task: no running task found: task {task} not found: not found")
 

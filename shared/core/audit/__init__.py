@@ -1,1 +1,1 @@
-"""Who did what: records, what is masked in them, and where they go."""
+"""Audit: records of who did what, the masking of secrets in them, and where they are kept."""

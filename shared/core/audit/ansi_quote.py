@@ -10,14 +10,15 @@ _ESCAPED = {"n": "\n", "t": "\t", "r": "\r", "a": "\a", "b": "\b", "e": "\x1b", 
 
 
 def ansi_quote(text: str, at: int) -> tuple[str, str] | None:
-    """Reads the quote whose first character behind ``$'`` is at ``at``.
+    """Reads the quote whose first character behind ``$'`` is at index ``at``.
 
     Args:
         text: Any text.
-        at: Where it is.
+        at: Index of that character.
 
     Returns:
-        The quote as it stands, with the mark that ends it, and what it means; None: it never ends.
+        The text of the quote with the mark that ends it, and the text that it stands for; None: it never
+        ends.
     """
     found = _QUOTE.match(text, at)
     return None if found is None else (found[0], _ESCAPE.sub(_meant, found[0][:-1]))

@@ -10,12 +10,12 @@ from shared.core.audit.secret_names import MASK, bare_name, masked_values
 from shared.core.audit.secret_patterns import LAST, LISTING, READERS, TOOLS, Value
 
 Nested = Callable[[str], str]
-"""Masks a word that holds several."""
+"""Masks a word that holds several words, such as a line for another shell."""
 
 _EQUALS = ("=", ":", "=>", ":=")
 SCHEMES = ("bearer", "basic", "digest", "negotiate", "token")
 _PIPED = 4
-"""How many more commands of a pipeline are asked whether they read a secret."""
+"""How many further commands of a pipeline are checked for one that reads a secret."""
 
 SHELLS = frozenset(("sh", "bash", "dash", "zsh", "ksh", "ash", "su", "eval", "ssh", "busybox"))
 
@@ -42,13 +42,13 @@ _NAMED_PROGRAMS = frozenset(
 
 
 class Arguments:
-    """One command, whose words come in their order.
+    """One command of a line. Its words are given in their order.
 
     Args:
-        nested: Masks a word that holds several.
+        nested: Masks a word that holds several words.
 
     Attributes:
-        into: The next command of its pipeline.
+        into: The next command of the pipeline, which reads this command's output.
     """
 
     def __init__(self, nested: Nested) -> None:
@@ -73,32 +73,32 @@ class Arguments:
 
     @property
     def reads_shell(self) -> bool:
-        """Whether its input is a shell's lines."""
+        """Whether the command reads lines for a shell from its input."""
         return bool(self._seen & SHELLS)
 
     @property
     def reads_secret(self) -> bool:
-        """Whether its input is a secret."""
+        """Whether the command reads a secret from its input."""
         return bool(self._seen) and any(
             self._seen.issuperset(_WATCHED[program]) and (not option or option in self._seen)
             for program, option in READERS.items()
         )
 
     def passes_secret(self, further: int = _PIPED) -> bool:
-        """Whether it reads a secret, or hands what it reads to what does, so many commands on."""
+        """Whether it reads a secret, or passes its input to a command that does, within ``further`` more."""
         into = self.into if further else None
         return self.reads_secret or (into is not None and into.passes_secret(further - 1))
 
     @property
     def prints(self) -> bool:
-        """Whether it writes its own arguments."""
+        """Whether the command prints its own arguments."""
         return bool(self._seen & {"echo", "printf"})
 
     def last_is_secret(self, arguments: int) -> bool:
-        """Whether the last argument is a secret, options not counted.
+        """Whether the last argument that is no option is a secret.
 
         Args:
-            arguments: How many there are of those, with the program.
+            arguments: Number of words that are no options, with the program.
         """
         return arguments > 1 and any(
             self._seen.issuperset(_WATCHED[program])
@@ -108,7 +108,7 @@ class Arguments:
         )
 
     def is_option(self, word: str) -> bool:
-        """Whether it is one, as most programs or as Windows' ``net`` have them."""
+        """Whether the word is an option, of most programs or of Windows' ``net``."""
         return word.startswith("-") or (word.startswith("/") and "net" in self._seen and word.count("/") == 1)
 
     @staticmethod
@@ -116,10 +116,10 @@ class Arguments:
         return _CLUSTER.fullmatch(word) is not None and option[1:] in word[1:]
 
     def shown(self, word: str) -> str:
-        """The next word as it may be shown.
+        """Takes the next word and returns it as it may be shown.
 
         Args:
-            word: Without its quotes.
+            word: The word without its quotes.
         """
         self._count += 1
         expected = self._expected(word)
@@ -138,7 +138,7 @@ class Arguments:
         return self._text(word, verb=verb)
 
     def _expected(self, word: str) -> str | None:
-        """The word as shown, if the word before it says what it is."""
+        """The word as it may be shown, if the word before it says what it is; else None."""
         option, self._option = self._option, None
         shell, self._shell = self._shell, False
         variable, self._variable = self._variable, False
@@ -163,7 +163,7 @@ class Arguments:
         return any(program in self._seen for program in LISTING["programs"])
 
     def _value(self, word: str) -> str:
-        """What stands where a secret is expected."""
+        """The word as it may be shown in a place where a secret is expected."""
         if not word.strip(":=>") or word.lower() in SCHEMES:
             return word
         generated, self._generated = self._generated, False
@@ -173,14 +173,14 @@ class Arguments:
         if word.startswith("-") and "passwd" in self._seen and self._count == 2:
             self._seen.add(word[:64])
             self._secret = False
-            return word  # the program of that name
+            return word  # the word is the name of the program passwd
         # SQL: IDENTIFIED WITH plugin_password BY 'x'; SET PASSWORD FOR bob = 'x'
         self._secret = word.lower() == "by"
         self._sentence = "=" if word.lower() == "for" else ""
         return MASK
 
     def _text(self, word: str, *, verb: bool) -> str:
-        """A word as shown that no option announces."""
+        """The word as it may be shown, when no option announces it."""
         if not _SPACE.search(word):
             return self._single(word, verb=verb)
         stripped = word.lstrip()
@@ -194,9 +194,9 @@ class Arguments:
         return name[0] + self._nested(word[name.end() :]) if name else self._nested(word)
 
     def _single(self, word: str, *, verb: bool) -> str:
-        """A word without blanks; it may be the name that a secret follows."""
+        """A word without blanks as it may be shown; it may be a name that a secret follows."""
         if word != "passwd" and word.rpartition("/")[2] in _PROGRAMS:
-            return word  # a program of that name
+            return word  # the word is the name of a program
         self._variable = word.startswith("$") and bare_name(word[1:])
         if bare_name(word):
             self._secret = not verb or word.lower() not in LISTING["things"]
@@ -211,7 +211,7 @@ class Arguments:
         return self._inside(self._of_program(masked_values(word, whole=True)))
 
     def _of_program(self, word: str) -> str:
-        """A word as shown, in which some programs expect a secret."""
+        """The word as it may be shown; some programs expect a secret in this place."""
         if word.startswith("-") or self._count < 2:
             return word
         if "=" in word and any(self._seen.issuperset(_WATCHED[program]) for program in ASSIGNED):
@@ -224,11 +224,11 @@ class Arguments:
         return word
 
     def _inside(self, word: str) -> str:
-        """A word without blanks may hold operators: a line for a shell of another program."""
+        """Masks a word without blanks that holds operators: another program may pass it to a shell."""
         return self._nested(word) if re.search(r"[;|`]|\$\(", word) else word
 
     def _attached(self, word: str) -> str | None:
-        """The word if it is an option of a known program; its value may stand in it."""
+        """The word as it may be shown, if it is a known program's option, maybe with its value; else None."""
         for tool in self._tools(word):
             for option, value in TOOLS[tool].items():
                 if word == option:
@@ -260,7 +260,7 @@ class Arguments:
         return [tool for tool, words in _TOOLS_OF.items() if words <= self._seen]
 
     def _of(self, option: Value, word: str) -> str:
-        """An option's value as it may be shown."""
+        """The value of an option as it may be shown."""
         if option is Value.SOURCE:
             return word if word.startswith(("env:", "fd:", "file:")) or word == "stdin" else MASK
         marks = {Value.COLON: ":", Value.COMMA: ",", Value.EQUALS: "=", Value.PERCENT: "%"}
@@ -275,16 +275,16 @@ def _behind(found: re.Match[str] | None, word: str) -> str:
 
 
 def _whole(text: str, shown: str) -> bool:
-    """Whether all behind the first name is masked."""
+    """Whether everything behind the first name is masked."""
     return len(shown) > len(MASK) and text.startswith(shown[: -len(MASK)])
 
 
 def requoted(raw: str, shown: str) -> str:
-    """A word as a shell would read it back, in the quotes that it had if those do.
+    """Quotes a word so that a shell reads it back, with the quotes that it had if these do.
 
     Args:
-        raw: As it stood in the line.
-        shown: Without quotes, masked.
+        raw: The word as it stood in the line.
+        shown: The masked word, without quotes.
     """
     if shown == MASK:
         quoted = _QUOTED.match(raw)

@@ -1,4 +1,4 @@
-"""Who did what to which session: the records of all use cases."""
+"""Writes the audit records of all use cases: who did what to which session."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ CANCELLED = "cancelled"
 
 
 class Act:
-    """Something that somebody does. It is a block, and is recorded once, however the block ends.
+    """Something that somebody does. It is used as a block and recorded once, however the block ends.
 
-    The block ends when its record is kept, also when whoever waits for it is cancelled: a server
-    that is told to end waits for what still runs, and an instance that has answered may get no
-    CPU time until the next request (https://cloud.google.com/run/docs/configuring/billing-settings).
+    The block ends when its record is kept, even if the task that waits for it is cancelled: a server that is
+    told to end waits for what still runs, and an instance that has answered may get no CPU time until the
+    next request (https://cloud.google.com/run/docs/configuring/billing-settings).
 
-    To keep a record takes milliseconds, which a short command would be slower by. So its record
-    is announced: kept as ``started`` while the command runs, and once more with the outcome,
-    which nobody waits for but the end of the block. An instance that dies in between leaves a
-    record that says ``started``, and none is missing.
+    Keeping a record takes milliseconds, which would delay a short command. So the record of a command is
+    announced: it is kept as ``started`` while the command runs, and again with the outcome at the end of the
+    block, which alone waits for it. If an instance dies in between, its record still says ``started``, and
+    none is missing.
 
     Attributes:
-        detail: What else there is to say; never stdin, credentials or tokens.
-        outcome: How it ends if nothing is raised.
+        detail: Further facts; never stdin, credentials or tokens.
+        outcome: The outcome if the block raises nothing.
     """
 
     def __init__(self, log: AuditLog, record: AuditRecord) -> None:
@@ -48,13 +48,13 @@ class Act:
         self._keeping: asyncio.Task[None] | None = None
 
     def announce(self) -> None:
-        """Records that the act has begun, while the block goes on."""
+        """Starts to record that the act has begun, while the block goes on."""
         self._announcing = asyncio.create_task(
             self._log.announce(dataclasses.replace(self._record, outcome=STARTED))
         )
 
     async def end(self, outcome: str) -> None:
-        """Says how the act ended, before the block ends. What was announced is kept when this returns."""
+        """Records the outcome before the block ends. An announced record is kept when this returns."""
         if self._keeping is not None:
             return
         if self._announcing is not None:
@@ -69,7 +69,7 @@ class Act:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Records the end, unless ``end`` has, and waits until the record is kept."""
+        """Records the end, unless ``end`` has done so, and waits until the record is kept."""
         await _done(asyncio.create_task(self._kept(self.outcome if error is None else _outcome_of(error))))
 
     async def _kept(self, outcome: str) -> None:
@@ -79,7 +79,7 @@ class Act:
 
 
 CLEANUP: Final = Person(subject="cleanup", email="cleanup")
-"""The actor of what nobody asked for."""
+"""The actor of acts that no caller asked for."""
 
 
 class Auditor:
@@ -98,15 +98,16 @@ class Auditor:
         """An act that begins now, to be used with ``async with``.
 
         Args:
-            session: What is acted on; None when it is what an owner has beside sessions.
-            actor: Who does it.
-            action: Such as ``session.exec``.
-            detail: What else there is to say; never stdin, credentials or tokens.
+            session: The session that is acted on; None: the act concerns what an owner has outside of
+                sessions.
+            actor: The person who acts.
+            action: Name of the action, such as ``session.exec``.
+            detail: Further facts; never stdin, credentials or tokens.
         """
         return Act(self._log, self._new(session, actor, action, "done", detail or {}))
 
     async def evidence(self) -> Evidence:
-        """For the record of a command, which is about to run."""
+        """Collects the facts for the record of a command that is about to run."""
         return Evidence(await self._log.digest_key())
 
     async def record(
@@ -115,11 +116,11 @@ class Auditor:
         """Records an act that is over; see ``act``.
 
         Args:
-            session: What was acted on.
-            actor: Who did it.
-            action: What was done.
-            outcome: How it ended.
-            detail: What else there is to say.
+            session: The session that was acted on, or None.
+            actor: The person who acted.
+            action: Name of the action.
+            outcome: How the act ended.
+            detail: Further facts.
         """
         record = self._new(session, actor, action, outcome, detail)
         await _done(asyncio.create_task(self._log.record(record)))
@@ -146,7 +147,7 @@ def _outcome_of(error: BaseException) -> str:
 
 
 async def _done(task: asyncio.Task[None]) -> None:
-    """Waits for the end of a short task, even when the waiter is cancelled meanwhile."""
+    """Waits for the end of a short task, even when the waiting task is cancelled meanwhile."""
     cancelled: asyncio.CancelledError | None = None
     while not task.done():
         try:

@@ -1,7 +1,7 @@
-"""What a record can say of a command without showing it: lengths, keyed digests, names of variables.
+"""What a record says about a command without showing it: lengths, keyed digests, names of variables.
 
-A digest is HMAC-SHA-256 under a key of the installation. Who holds the key can tell whether a
-command that he knows is the one that ran; who reads records cannot guess what is masked in them.
+A digest is HMAC-SHA-256 under a key of the installation. A person with the key can check whether a known
+command is the one that ran. A reader of records without the key cannot guess what is masked in them.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ UNREAD = "unread"
 
 
 class Evidence:
-    """What a record says of one command.
+    """What a record says about one command.
 
     Args:
-        key: The key of the digests; None if it is not known: then there are no digests.
+        key: The key of the digests. None: the key is not known, and there are no digests.
     """
 
     def __init__(self, key: bytes | None) -> None:
@@ -30,13 +30,13 @@ class Evidence:
         self._end = COMPLETE
 
     def of_command(self, argv: Sequence[str], env: Mapping[str, str]) -> dict[str, str | int | None]:
-        """The members of a record's detail for program, arguments and variables.
+        """The fields of a record's detail for program, arguments and variables.
 
         Length and digest are those of ``/proc/PID/cmdline``: each word, ended by a NUL.
 
         Args:
-            argv: As it is executed.
-            env: The request's variables, of which the names are recorded.
+            argv: Program and arguments as they are executed.
+            env: The variables of the request, whose names are recorded.
         """
         executed = b"".join(word.encode(errors="backslashreplace") + b"\0" for word in argv)
         detail: dict[str, str | int | None] = {
@@ -50,7 +50,7 @@ class Evidence:
         return detail
 
     def metered(self, pieces: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
-        """The command's input as it comes, counted and digested while it passes."""
+        """Passes the command's input on, and counts and digests it on the way."""
         self._end = UNREAD  # this value stays if the command never begins to read
         return self._metered(pieces)
 
@@ -65,13 +65,13 @@ class Evidence:
         self._end = COMPLETE
 
     def count(self, piece: bytes) -> None:
-        """Takes a piece of the input into account."""
+        """Adds a piece of the input to count and digest."""
         self._bytes += len(piece)
         if self._input is not None:
             self._input.update(piece)
 
     def of_input(self) -> dict[str, str | int | None]:
-        """The members for the input, as far as it has passed."""
+        """The fields of a record's detail for the input that has passed so far."""
         detail: dict[str, str | int | None] = {"stdin_bytes": self._bytes, "stdin_end": self._end}
         if self._input is not None and self._bytes:
             detail["stdin_digest"] = self._input.hexdigest()

@@ -1,4 +1,4 @@
-"""Audit records as log entries."""
+"""Writes audit records as log entries."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ log = logging.getLogger("gamgui.audit")
 
 
 def log_record(record: AuditRecord) -> None:
-    """Writes a record, in which secrets are masked, to the log, where Cloud Logging keeps and routes it."""
+    """Writes a record, whose secrets are masked, to the log, where Cloud Logging keeps and routes it."""
     fields = {"audit": {**dataclasses.asdict(record), "at": record.at.isoformat()}}
     words = (record.action, record.actor, record.session_id, record.outcome)
     log.info("%s by %s on %s: %s", *words, extra={"fields": fields})

@@ -1,6 +1,7 @@
-"""Secrets in a command: found by the names before them, by the program's options, or by their form.
+"""Masks secrets in a command, found by the names before them, by the program's options, or by their shape.
 
-``shared.core.audit.secret_patterns`` says which those are. Whoever stores or shows a command comes here.
+``shared.core.audit.secret_patterns`` says what counts as a secret. All code that stores or shows a command
+masks it here.
 """
 
 from __future__ import annotations
@@ -19,37 +20,37 @@ from shared.core.audit.shown_line import INNER
 __all__ = ["MASK", "Masked", "look", "masked", "masked_words", "shown_command"]
 
 MAX_CHARACTERS = 4096
-"""Most that is kept of a command, or of one of its words."""
+"""Most characters that are kept of a command, or of one of its words."""
 
 _MAX_ALL_WORDS = 2 * MAX_CHARACTERS
-"""Most that is kept of a command's words; of those that are cut or masked, no more are read either."""
+"""Most characters that are kept of a command's words. Of words that are cut or masked, no more are read."""
 
 _WORD_COST = 8
-"""Characters that a word counts for beside its own: many short ones cost more than a long one."""
+"""Characters that a word counts in addition to its own: many short words cost more than a long one."""
 
 _SEARCHED = MAX_CHARACTERS + 1024
-"""Most that is read: what begins in the part that is kept must be recognized by how it goes on."""
+"""Most characters that are read: a secret that begins in the kept part may be recognized by its end only."""
 
 _WORK = 5 * _SEARCHED // 2
-"""Characters that are read in all: text in quotes is read again as a line."""
+"""Most characters that are read in all; text in quotes is read again as a line."""
 
 _LINE_COST = 32
-"""Characters that a line counts for beside its own."""
+"""Characters that a line counts in addition to its own."""
 
 _DEEPEST = 6
 
 _SHAPES = re.compile("|".join(SHAPES.values()))
 _OPEN_SHAPES = re.compile(r"(?:(?<=://)[^/?#\s\"']+|\beyJ(?:\w|-(?!eyJ))++(?:\.[\w-]*+)?)\Z")
-"""Shapes that are known by their end, where the text was cut before it."""
+"""Shapes that are recognized by their end, for text that was cut before that end."""
 
 
 class Shown(NamedTuple):
     """A command as it may be stored and shown.
 
     Attributes:
-        command: In the caller's form.
-        masked: A part of it was replaced.
-        truncated: A part of it was left out.
+        command: A line or words, as the caller gave it.
+        masked: Whether a part was replaced.
+        truncated: Whether a part was left out.
     """
 
     command: str | tuple[str, ...]
@@ -63,8 +64,8 @@ class Masked:
 
     Attributes:
         text: At most ``MAX_CHARACTERS``.
-        masked: A part of it was replaced.
-        truncated: A part of it was left out.
+        masked: Whether a part was replaced.
+        truncated: Whether a part was left out.
     """
 
     text: str
@@ -73,14 +74,14 @@ class Masked:
 
 
 class _Masking:
-    """The work on one command. A bound holds for all of it, however deep it is nested."""
+    """The masking of one command. Its limit holds for all of the command, however deep it is nested."""
 
     def __init__(self) -> None:
         self._left = _WORK
         self._deep = 0
 
     def line(self, text: str, *, is_cut: bool = False) -> str:
-        """A line or several for a shell, or what may be one."""
+        """Masks one or several lines for a shell, or text that may be one."""
         self._left -= len(text) + _LINE_COST
         if self._left < 0 or self._deep >= _DEEPEST:
             return MASK
@@ -95,10 +96,10 @@ class _Masking:
 
 
 def look(command: str) -> Masked:
-    """A command with what looks like a secret replaced, and what was done to it.
+    """Replaces what looks like a secret in a command, and says what was done to the command.
 
     Args:
-        command: A line, as ``shlex.join`` or a person writes it.
+        command: A line, as written by ``shlex.join`` or by a person.
     """
     is_cut = len(command) > _SEARCHED
     text = _shapes_masked(command[:_SEARCHED], is_cut=is_cut)
@@ -107,13 +108,13 @@ def look(command: str) -> Masked:
 
 
 def masked(command: str) -> str:
-    """A command with what looks like a secret replaced; see ``look``.
+    """Replaces what looks like a secret in a command; see ``look``.
 
-    GAM gives names and values as two words (``password Xy``); others as ``name=value``,
-    ``--name value``, a header or JSON. What is in quotes is searched as a line of its own.
+    GAM takes names and values as two words (``password Xy``). Other programs take ``name=value``,
+    ``--name value``, a header or JSON. Text in quotes is searched as a line of its own.
 
     Returns:
-        At most ``MAX_CHARACTERS``. Quotes may be others where something was masked.
+        At most ``MAX_CHARACTERS``. Where something was masked, the quotes may differ.
     """
     return look(command).text
 
@@ -127,14 +128,14 @@ def shown_command(command: str | Sequence[str]) -> Shown:
 
 
 def masked_words(words: Sequence[str]) -> list[str]:
-    """A command's program and arguments with what looks like a secret replaced, the others as they are.
+    """Replaces what looks like a secret in program and arguments, and keeps the other words as they are.
 
     Args:
-        words: As they would be executed.
+        words: Program and arguments as they would be executed.
 
     Returns:
-        As many words, of at most ``MAX_CHARACTERS`` each. When they are more than 8,192 characters in
-        all, each counted with eight more, one word that says how many are left out stands for the rest.
+        As many words, each of at most ``MAX_CHARACTERS``. If they have more than 8,192 characters in all,
+        where each word counts eight more, one word that says how many are left out stands for the rest.
     """
     return list(_words(words).command)
 

@@ -14,11 +14,11 @@ class AuditRecord:
     """Who did what to which session, and how it ended. It never holds stdin, credentials or tokens.
 
     Attributes:
-        id: Random, see ``ids.new_record_id``; the log and the store have the same one.
-        at: When it began.
-        actor: E-mail address of who did it.
-        actor_subject: ``Person.subject`` of the same; empty in records of an earlier release.
-        session_id: ``NO_SESSION`` for what concerns none.
+        id: Random id, from ``ids.new_record_id``, the same in the log and in the store.
+        at: When the act began.
+        actor: E-mail address of the person who acted.
+        actor_subject: ``Person.subject`` of that person; empty in records of an earlier release.
+        session_id: Id of the session; ``NO_SESSION`` for an act that concerns no session.
     """
 
     id: str
@@ -28,6 +28,6 @@ class AuditRecord:
     session_id: str
     outcome: str
     detail: Mapping[str, str | int | None]
-    """Flags are ``bool``, which is an ``int``."""
+    """Further facts. Flags are ``bool``, which is an ``int``."""
 
     actor_subject: str = ""

@@ -1,4 +1,4 @@
-"""Protocols of what is audited and of what keeps the records. Adapters implement them."""
+"""Protocols of the objects that are audited and of the stores of records. Adapters implement them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from shared.core.paging import Cursor
 
 
 class Audited(Protocol):
-    """The object of an act: a session, of which a record needs only the id."""
+    """The object of an act: a session. A record needs only its id."""
 
     @property
     def id(self) -> str:
@@ -19,7 +19,7 @@ class Audited(Protocol):
 
 
 class AuditLog(Protocol):
-    """Takes audit records. A record that cannot be kept is logged, it does not fail the act."""
+    """Takes audit records. A record that cannot be kept is logged; the act does not fail."""
 
     async def announce(self, record: AuditRecord) -> None:
         """Keeps a record whose outcome is not known yet; ``record`` replaces it. Raises nothing."""
@@ -35,7 +35,7 @@ class AuditLog(Protocol):
 
 
 class AuditStore(Protocol):
-    """Keeps the records of sessions, to be asked for.
+    """Keeps the records of sessions, so that they can be listed.
 
     Every method raises ``StoreUnavailable`` when the store does not answer.
     """
@@ -47,25 +47,25 @@ class AuditStore(Protocol):
     async def list_records(
         self, session_id: str, *, limit: int, after: Cursor | None
     ) -> Sequence[AuditRecord]:
-        """The session's records, newest first by (at, id), at most ``limit``, those behind ``after``."""
+        """At most ``limit`` records of the session, newest first by (at, id), beginning behind ``after``."""
         ...
 
     async def digest_key(self, new: bytes) -> bytes:
         """The installation's key for digests.
 
         Args:
-            new: Becomes the key if there is none.
+            new: The key to keep if there is none yet.
         """
         ...
 
     async def forget(self, session_id: str, *, limit: int) -> int:
-        """Removes records of the session.
+        """Removes records of a session.
 
         Args:
-            session_id: The session, which goes too.
-            limit: Most of them at once, 1 to 500.
+            session_id: Id of the session, which is removed too.
+            limit: Most records to remove at once, 1 to 500.
 
         Returns:
-            How many went; fewer than ``limit`` only when none is left.
+            The number of removed records; fewer than ``limit`` only when none is left.
         """
         ...

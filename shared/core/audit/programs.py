@@ -14,32 +14,32 @@ LAST_BEHIND: Mapping[str, int] = {
     "isql": 2,
     "pulumi config": 2,
 }
-"""How many arguments stand before that one at least; without them there is no secret."""
+"""The least number of arguments before the last one; with fewer arguments there is no secret."""
 
 ASSIGNED: tuple[str, ...] = (
     *("fly secrets", "flyctl secrets", "heroku config:set", "vault kv", "vault write", "op item"),
 )
-"""Programs of which each argument ``name=value`` has a secret behind the ``=``."""
+"""Programs whose arguments ``name=value`` have a secret behind the ``=``."""
 
 CONNECTED: tuple[str, ...] = ("sqlplus", "rman", "exp", "imp", "expdp", "impdp", "sqlldr")
-"""Programs that take ``user/secret@database``."""
+"""Programs that take an argument ``user/secret@database``."""
 
 REMOTE: tuple[str, ...] = ("ssh", "scp", "sftp", "ftp", "sshpass")
-"""Programs that people give ``user:secret@host``."""
+"""Programs to which people give an argument ``user:secret@host``."""
 
 FOLLOWED: tuple[str, ...] = ("bearer", "convertto-securestring")
-"""Words, of headers and of PowerShell, that a secret follows wherever they stand."""
+"""Words, of headers and of PowerShell, that a secret follows in any place."""
 
 GENERATED: Mapping[str, tuple[str, ...]] = {
     "programs": ("gam", "gam7", "gamadv-xtd3"),
     "names": ("password", "notfoundpassword"),
     "values": ("random", "uniquerandom", "blocklogin", "prompt", "uniqueprompt"),
 }
-"""In a command of these programs these values of these names are no secret: GAM makes one, or asks for it."""
+"""In commands of these programs, these values of these names are no secrets: GAM makes or asks for one."""
 
 
 def is_basic(word: str) -> bool:
-    """Whether it is what ``Basic`` announces: ``user:password`` in base64 (RFC 7617)."""
+    """Whether the word is what ``Basic`` announces: ``user:password`` in base64 (RFC 7617)."""
     try:
         return b":" in base64.b64decode(word + "=" * (-len(word) % 4), validate=True)
     except (binascii.Error, ValueError):

@@ -1,4 +1,4 @@
-"""Names that a secret follows, and the values behind them in a text: ``name=value``, headers, JSON."""
+"""Finds names that a secret follows, and the values behind them: ``name=value``, headers, JSON."""
 
 from __future__ import annotations
 
@@ -72,12 +72,12 @@ def _kind_of(run: str) -> Kind:
 
 
 def kind_of(run: str) -> Kind:
-    """What a word is as a name: letters, digits, ``_``, ``-`` and ``.`` only."""
+    """What a word of letters, digits, ``_``, ``-`` and ``.`` means as a name."""
     return _kind_of(run) if len(run) <= 200 else _kind_of.__wrapped__(run)
 
 
 def bare_name(word: str) -> bool:
-    """Whether the next word is this one's value, as in ``password X``, ``--pin X`` and ``"token": X``."""
+    """Whether the next word is this word's value, as in ``password X``, ``--pin X`` and ``"token": X``."""
     text = word.rstrip("\"'\\=: ")
     last = text.rpartition(":")[2] if text.rpartition(":")[2].startswith("_") else text
     name = last.lstrip("\"'\\{[(<, ")
@@ -95,14 +95,15 @@ def _ends_harmless(name: str) -> bool:
 
 
 def values(text: str, *, whole: bool = False) -> list[Span]:
-    """Where the values of names are that a text has behind ``=``, ``:``, or in XML's tags.
+    """Finds the values of names in a text: behind ``=`` or ``:``, or in XML's tags.
 
     Args:
         text: A word without its quotes, or a line.
-        whole: It is one word: what begins with a name and ``=`` or ``:`` is a value to its end.
+        whole: Whether the text is one word. The value behind a name and ``=`` or ``:`` then goes on to its
+            end.
 
     Returns:
-        Spans in order, that do not overlap.
+        Spans in order, which do not overlap.
     """
     found: list[Span] = []
     if not may_hold_names(text):
@@ -119,7 +120,7 @@ def values(text: str, *, whole: bool = False) -> list[Span]:
 
 
 def masked_values(text: str, *, whole: bool = False) -> str:
-    """A text in which the ``values`` are replaced."""
+    """The text with the ``values`` replaced."""
     pieces: list[str] = []
     at = 0
     for begin, end in values(text, whole=whole):
@@ -164,9 +165,9 @@ def _end_of_brace(text: str, begin: int) -> int:
 
 
 def _end(text: str, begin: int, before: str, separator: str, *, key: bool) -> int:
-    """The end of the value that begins there."""
+    """The index at which the value that begins at ``begin`` ends."""
     first = text[begin : begin + 1]
-    if first == "\\" and text[begin + 1 : begin + 2] in ('"', "'"):  # quoted JSON in quotes
+    if first == "\\" and text[begin + 1 : begin + 2] in ('"', "'"):  # quoted JSON within quotes
         close = text.find(text[begin : begin + 2], begin + 2)
         return _line_end(text, begin) if close < 0 else close + 2
     if first in _STRING:
@@ -208,7 +209,7 @@ def _word_end(text: str, at: int) -> int:
 
 
 def _closed(text: str, begin: int) -> int:
-    """The place where the bracket that opens there closes; the end of the text if it never does."""
+    """Index at which the bracket that opens at ``begin`` closes; the end of the text if it never does."""
     depth, at = 0, begin
     while (found := _BRACKETS.search(text, at)) is not None:
         at = found.end()

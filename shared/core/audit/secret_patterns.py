@@ -1,4 +1,4 @@
-"""What counts as a secret in a command: the tables that masking goes by and that docs/api.md shows."""
+"""Says what counts as a secret in a command: the tables that masking uses and that docs/api.md shows."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ NAMES: Mapping[str, str] = {
     "recoveryphone": "GAM: what a password is reset with",
     "hashfunction": "GAM: what a password is hashed with",
 }
-"""A word that contains one of these is a name: a secret follows it. A ``-`` may be missing or be
-``_``, and as GAM ignores it, ``_`` may stand anywhere."""
+"""A word that contains one of these is a name: a secret follows it. Instead of a ``-`` there may be ``_`` or
+nothing. ``_`` may stand anywhere, because GAM ignores it."""
 
 PARTS: Mapping[str, str] = {
     "pass": "`DB_PASS`, `userpass`",
     "pwd": "as `--pwd`, `DB_PWD`; `pwd` alone is a command",
     "cred": "`creds`, `DB_CRED`",
 }
-"""As ``NAMES``, but without a separator in them: they are too short."""
+"""As ``NAMES``, but they match without ``-`` or ``_`` inside only, because they are too short."""
 
 OPTIONS: Mapping[str, str] = {
     "pin": "",
@@ -54,7 +54,7 @@ OPTIONS: Mapping[str, str] = {
     "verification-code": "",
     "verification-codes": "bare, it is what `gam user ... show verificationcodes` shows",
 }
-"""Names that are ordinary words elsewhere: a secret follows ``--name``, ``name=`` and ``name:`` only."""
+"""Names that are ordinary words elsewhere: a secret follows only ``--name``, ``name=`` and ``name:``."""
 
 QUERY: Mapping[str, str] = {
     "key": "",
@@ -64,7 +64,7 @@ QUERY: Mapping[str, str] = {
     "sid": "",
     "assertion": "of OAuth",
 }
-"""Names that are ordinary words elsewhere: a secret follows ``?name=`` and ``&name=`` only."""
+"""Names that are ordinary words elsewhere: a secret follows only ``?name=`` and ``&name=``."""
 
 HARMLESS: Mapping[str, str] = {
     "applicationspecificpasswords": "what is shown or deleted",
@@ -94,7 +94,7 @@ HARMLESS: Mapping[str, str] = {
     "tokens": "what is shown or deleted",
     "usertokencounts": "nothing follows",
 }
-"""Words, of GAM's above all, that contain a name and that no secret follows, unless behind ``=`` or ``:``."""
+"""Words, mostly of GAM, that contain a name; a secret follows them only behind ``=`` or ``:``."""
 
 ORDINARY: tuple[str, ...] = (
     *("accredit", "bypass", "compass", "credence", "credible", "credit", "credo", "discredit", "encompass"),
@@ -102,13 +102,13 @@ ORDINARY: tuple[str, ...] = (
     *("passion", "passiv", "passkeys", "passport", "passthr", "passwordless", "sacred", "secretar"),
     *("secretly", "surpass", "tokeniz", "tokenis", "trespass", "underpass"),
 )
-"""Beginnings of words of the language that contain a name by chance: they are no part of one."""
+"""Beginnings of English words that contain a name by chance and are no names."""
 
 ENDINGS: tuple[str, ...] = (
     *("file", "files", "filename", "path", "stdin", "fd", "prompt", "url", "uri", "endpoint", "expiry"),
     *("expires", "ttl", "policy", "length", "lifetime", "duration", "helper"),
 )
-"""A name that ends so says where a secret is, or what it is like: none follows (``--password-file F``)."""
+"""Endings of names that say where a secret is, or what it is like: none follows (``--password-file F``)."""
 
 LISTING: Mapping[str, tuple[str, ...]] = {
     "programs": ("gam", "gam7", "gamadv-xtd3", "kubectl", "docker", "podman", "gcloud", "vault", "gh", "npm"),
@@ -121,9 +121,9 @@ LISTING: Mapping[str, tuple[str, ...]] = {
         *("access_key", "accesskey", "encryption-key", "private-key", "secret-key"),
     ),
 }
-"""In a command of these programs no secret follows one of these things that follows one of these verbs:
-``gam user bob show token clientid C``, ``kubectl get secret NAME``. A password is no such thing: a user
-may be called ``show``."""
+"""In commands of these programs, no secret follows one of these things if it follows one of these verbs:
+``gam user bob show token clientid C``, ``kubectl get secret NAME``. A password is not among the things,
+because a user may be called ``show``."""
 
 
 class Value(enum.StrEnum):
@@ -223,8 +223,8 @@ _TOOLS: Mapping[str, Mapping[str, Value]] = {
 TOOLS: Mapping[str, Mapping[str, Value]] = {
     name: options for tool, options in _TOOLS.items() for name in (tool, *_SAME.get(tool, ()))
 }
-"""Options of programs, of which the name does not tell that a secret follows. A program of two words
-is one with the second behind it."""
+"""Options of programs whose names do not tell that a secret follows. A program of two words is the first
+word with the second behind it."""
 
 LAST: Mapping[str, str] = {
     "htpasswd": "-b",
@@ -246,7 +246,7 @@ LAST: Mapping[str, str] = {
     "rabbitmqctl change_password": "",
     "mc alias": "",
 }
-"""Programs of which the last argument that is no option is a secret, and the option that makes it one."""
+"""Programs whose last argument that is no option is a secret, and the option that makes it a secret."""
 
 READERS: Mapping[str, str] = {
     "chpasswd": "",
@@ -269,7 +269,7 @@ READERS: Mapping[str, str] = {
     "gcloud secrets": "",
     "vault login": "-",
 }
-"""Programs that read a secret from their input, and the word that makes them."""
+"""Programs that read a secret from their input, and the word that makes them do so."""
 
 SHAPES: Mapping[str, str] = {
     "user and password of a URL": r"(?<=://)[^/?#\s\"']+(?=@)",
@@ -290,4 +290,4 @@ SHAPES: Mapping[str, str] = {
         r"(?:-----END [A-Z ]{0,40}PRIVATE KEY-----)?"
     ),
 }
-"""Secrets that are known by their own shape, wherever they stand: regular expressions."""
+"""Secrets that are recognized by their own shape in any place: regular expressions."""

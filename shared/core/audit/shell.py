@@ -1,8 +1,8 @@
-"""Lines as a shell reads them: words, quotes, continuations, comments, here-documents, substitutions.
+"""Reads lines as a shell does: words, quotes, continuations, comments, here-documents, substitutions.
 
 Source: https://pubs.opengroup.org/onlinepubs/9799919799/utilities/V3_chap02.html, and bash's manual for
-``$'...'``, ``<<<`` and ``<(...)``. Each character is read once. What is broken - a quote that never ends -
-no shell would run; it is searched for names and shown.
+``$'...'``, ``<<<`` and ``<(...)``. Each character is read once. No shell would run broken text, such as a
+quote that never ends; such text is searched for names and shown.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from shared.core.audit.secret_names import MASK, masked_values
 from shared.core.audit.shown_line import ShownLine, Word, loose
 
 DEEPEST = 8
-"""Deepest nesting of substitutions that is followed."""
+"""Deepest nesting of substitutions that is read."""
 
 _RECOVERIES = 2
-"""Quotes that never end, behind which the next line is read again; a shell gives up at the first one."""
+"""Most quotes that never end, behind which the next line is read again; a shell gives up at the first one."""
 
 _PLAIN = re.compile(r"[^ \t\r\f\v\n;|&()<>'\"\\$`]+")
 _BLANKS = re.compile(r"(?:[ \t\r\f\v]|\\\n)+")
@@ -39,12 +39,12 @@ class _Document:
 
 
 class ShellReader:
-    """Reads a text once, and makes the same text with secrets masked.
+    """Reads a text once and returns it with its secrets masked.
 
     Args:
         text: Lines for a shell.
-        nested: Masks a word that holds several.
-        is_cut: The text goes on, unseen.
+        nested: Masks a word that holds several words.
+        is_cut: Whether the text went on, but was cut.
     """
 
     def __init__(self, text: str, nested: Nested, *, is_cut: bool = False) -> None:
@@ -57,17 +57,17 @@ class ShellReader:
         self._documents: list[_Document] = []
 
     def masked(self) -> str:
-        """All of the text, secrets masked."""
+        """The whole text with its secrets masked."""
         out = ShownLine(self._nested)
         while self._at < len(self._text):
             self._commands(out, closer="")
-            if self._at < len(self._text):  # a bracket that nothing opened
+            if self._at < len(self._text):  # a closing bracket without an opening one
                 out.add(self._text[self._at])
                 self._at += 1
         return out.text()
 
     def _commands(self, out: ShownLine, closer: str) -> None:
-        """Reads commands to the end, or up to ``closer``, which it does not read."""
+        """Reads commands to the end, or up to ``closer``, which it leaves unread."""
         depth = 0
         while self._at < len(self._text):
             if blanks := _BLANKS.match(self._text, self._at):
@@ -132,7 +132,7 @@ class ShellReader:
         value = secret or word.text.endswith(("=", ":"))
         if value and self._is_cut:
             newline = rest = ""
-        # Nobody knows where this value ends: it is taken to end with its line.
+        # The end of this value cannot be known; the end of its line is taken.
         out.add(MASK if value else loose(line, rest=True))
         out.command = Arguments(self._nested)
         self._recoveries += 1
@@ -156,7 +156,7 @@ class ShellReader:
         self._documents.append(_Document(word.text, dash, out.command, expanded=word.raw == word.text))
 
     def _bodies(self, out: ShownLine) -> None:
-        """The here-documents of the line that has ended."""
+        """Reads the here-documents of the line that has ended."""
         documents, self._documents = self._documents, []
         for document in documents:
             lines: list[str] = []
@@ -179,7 +179,7 @@ class ShellReader:
         return self._nested(masked_values(body))
 
     def _substituted(self) -> str:
-        """Reads commands up to the closing bracket, and the bracket too."""
+        """Reads commands up to and including the closing bracket."""
         inner = ShownLine(self._nested)
         self._deep += 1
         if self._deep <= DEEPEST:
@@ -280,7 +280,7 @@ class ShellReader:
             self._take(word, "$", "$")
 
     def _arithmetic(self) -> str:
-        """Up to the two brackets that close; ``$((`` may be a substitution of a subshell as well."""
+        """Reads up to the two closing brackets; ``$((`` may also begin the substitution of a subshell."""
         end = self._text.find("))", self._at)
         inside = self._text[self._at : end] if end >= 0 else ""
         if end >= 0 and not any(character in inside for character in "'\"\n;|"):

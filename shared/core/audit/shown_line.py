@@ -1,4 +1,4 @@
-"""Builds what is shown of a line for a shell, and of text that no shell reads."""
+"""Builds the shown form of a line for a shell, and of text that no shell reads."""
 
 from __future__ import annotations
 
@@ -9,30 +9,30 @@ from shared.core.audit.arguments import Arguments, Nested, requoted
 from shared.core.audit.secret_names import MASK, bare_name, masked_values, may_hold_names
 
 INNER = "\ue000"
-"""A character for private use, which a text that is read must not hold."""
+"""A character for private use. A text that is read must not hold it."""
 
 _TOKEN = re.compile(r"\S+")
 
 
 @dataclasses.dataclass(slots=True)
 class Word:
-    """A word as it stands in a line, and what it is without its quotes."""
+    """A word as it stands in a line, and the same word without its quotes."""
 
     raw: str = ""
     text: str = ""
     inner: list[str] = dataclasses.field(default_factory=list)
-    """Substitutions, masked already; ``INNER`` stands for each in the text."""
+    """The substitutions, already masked; in ``text`` each is replaced by ``INNER``."""
     broken: str = ""
-    """What follows a quote that never ends."""
+    """The text that follows a quote that never ends."""
 
     def substitution(self, raw: str) -> None:
-        """Adds one."""
+        """Adds a substitution."""
         self.raw += raw
         self.text += INNER
         self.inner.append(raw)
 
     def restored(self, shown: str) -> str:
-        """What is shown of the text, with the substitutions in their places."""
+        """Puts the substitutions back into the shown form of ``text``."""
         pieces = shown.split(INNER)
         known = self.inner if len(pieces) == len(self.inner) + 1 else ["$(...)"] * len(pieces)
         return "".join(
@@ -41,7 +41,7 @@ class Word:
 
 
 class ShownLine:
-    """What is shown of commands: pieces, and where the last command's arguments are among them."""
+    """The shown form of commands: its pieces, and which of them are the last command's arguments."""
 
     def __init__(self, nested: Nested) -> None:
         self._nested = nested
@@ -53,7 +53,7 @@ class ShownLine:
         self.command = Arguments(nested)
 
     def text(self) -> str:
-        """All of it."""
+        """The whole line."""
         self.end("")
         return "".join(self._pieces)
 
@@ -62,34 +62,34 @@ class ShownLine:
         self._pieces.append(piece)
 
     def given(self, piece: str) -> None:
-        """Adds the input of a command, which a later command of the pipeline may read."""
+        """Adds a piece of a command's input, which a later command of the pipeline may read."""
         self._given.append(len(self._pieces))
         self._pieces.append(piece)
 
     def touches(self) -> bool:
-        """Whether a word with ``=`` ends here."""
+        """Whether a word with ``=`` ends directly before the next piece."""
         return bool(self._pieces) and self._pieces[-1].endswith("=")
 
     def redirect(self, operator: str) -> None:
-        """Adds an operator that a file follows."""
+        """Adds an operator that is followed by the name of a file."""
         self.add(operator)
         self._target = not self.command.secret
 
     def word(self, word: Word) -> None:
-        """Adds a word, masked."""
+        """Adds a word with its secrets masked."""
         if self._target:
             self._target = False
             shown = masked_values(word.text)
         else:
             shown = self.command.shown(word.text)
-            if shown == word.text and self._pieces[-1:] == ["&"]:  # of an address, in a line of a person's
+            if shown == word.text and self._pieces[-1:] == ["&"]:  # of an address without quotes
                 shown = masked_values("&" + word.text)[1:]
             if not self.command.is_option(word.text):
                 self._places.append(len(self._pieces))
         self.add(word.raw if shown == word.text else requoted(word.raw, word.restored(shown)))
 
     def end(self, operator: str) -> None:
-        """Ends a command with the operator behind it."""
+        """Ends a command, and adds the operator behind it."""
         if self.command.last_is_secret(len(self._places)):
             self._pieces[self._places[-1]] = MASK
         if self.command.reads_secret:
@@ -110,11 +110,11 @@ class ShownLine:
 
 
 def loose(text: str, *, rest: bool = False) -> str:
-    """Text that no shell reads, with secrets masked: line by line, words end at blanks.
+    """Masks secrets in text that no shell reads: line by line, with words that end at blanks.
 
     Args:
         text: The text.
-        rest: Nobody knows where a value ends: it goes on to the end of its line.
+        rest: Whether the end of a value cannot be known: each value then goes on to the end of its line.
     """
     if not may_hold_names(text) and "bearer" not in text.lower():
         return text

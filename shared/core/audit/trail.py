@@ -1,4 +1,4 @@
-"""The way of an audit record: its secrets are masked, then the log gets it, then the store."""
+"""Passes an audit record on: its secrets are masked, then it goes to the log, then to the store."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ log = logging.getLogger("gamgui.audit")
 KEY_BYTES = 32
 
 _LONG_CHARACTERS = 1024
-"""To look at a longer text takes so long that others' requests must go on meanwhile."""
+"""Masking a longer text takes so long that it must not keep other requests waiting."""
 
 _OURS = frozenset(("job", "command_digest", "stdin_digest", "stdin_end"))
-"""What is no text of a caller's."""
+"""Fields whose text does not come from a caller."""
 
 STORE_SECONDS = 5.0
-"""Longest that an act waits for its record: whoever did it waits for his answer."""
+"""Longest time in seconds that an act waits for its record, because the caller waits for the answer."""
 
 
 class AuditTrail:
-    """An ``AuditLog`` that writes to the log, and keeps what concerns a session in the store.
+    """An ``AuditLog`` that writes to the log, and keeps records of sessions in the store.
 
-    The log has every record; it comes first, as it cannot fail. A record that cannot be stored is
+    The log gets every record. It comes first, because it cannot fail. A record that cannot be stored is
     logged once more, with severity ERROR.
 
     Args:
         store: Keeps the records of sessions.
-        seconds: Longest that it may take.
+        seconds: Longest time that storing a record may take.
     """
 
     def __init__(self, store: AuditStore, seconds: float = STORE_SECONDS) -> None:
@@ -44,7 +44,7 @@ class AuditTrail:
         self._key: bytes | None = None
 
     async def announce(self, record: AuditRecord) -> None:
-        """See ``AuditLog``. The log gets one entry an act, at its end."""
+        """See ``AuditLog``. The log gets only one entry for each act, at its end."""
         await self._stored(await self._masked(record))
 
     async def record(self, record: AuditRecord) -> None:
@@ -57,7 +57,7 @@ class AuditTrail:
         await self._stored(shown)
 
     async def digest_key(self) -> bytes | None:
-        """See ``AuditLog``. It is read once. A failure is logged, and the next act tries again."""
+        """See ``AuditLog``. The key is read once. A failure is logged, and the next act tries again."""
         if self._key is None:
             try:
                 async with asyncio.timeout(self._seconds):
@@ -73,12 +73,12 @@ class AuditTrail:
             async with asyncio.timeout(self._seconds):
                 await self._store.put(record)
         except Exception:
-            # No error stops the act: it is done, or being done, and the log has its record.
+            # The error must not stop the act, which is done or being done; the log has its record.
             words = (record.id, record.action, record.session_id)
             log.exception("audit record %s (%s on %s) is not stored", *words)
 
     async def _masked(self, record: AuditRecord) -> AuditRecord:
-        """The record without secrets, and with what it lacks: ``masked``, ``truncated``."""
+        """The record without secrets, with the flags ``masked`` and ``truncated`` for what it lacks."""
         detail = dict(record.detail)
         looked = {
             key: await self._look(record.id, key, value)
@@ -94,17 +94,17 @@ class AuditTrail:
         return dataclasses.replace(record, detail=detail)
 
     async def _look(self, record_id: str, key: str, value: str) -> Masked:
-        if key == "env":  # names that tell of a secret, and no secret behind them
+        if key == "env":  # only names of variables, without their values
             return Masked(value[:MAX_CHARACTERS], masked=False, truncated=len(value) > MAX_CHARACTERS)
         if key != "command":
             return await _looked_at(value)
         if record_id not in self._looked:
-            self._looked[record_id] = await _looked_at(value)  # once for both of an act's records
+            self._looked[record_id] = await _looked_at(value)  # once for both records of an act
         return self._looked[record_id]
 
 
 async def _looked_at(text: str) -> Masked:
-    """The text as it may be shown, or none of it if that cannot be found out."""
+    """The text as it may be shown; none of it if masking fails."""
     try:
         return await asyncio.to_thread(look, text) if len(text) > _LONG_CHARACTERS else look(text)
     except Exception:

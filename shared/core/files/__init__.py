@@ -1,1 +1,1 @@
-"""Files of a session's workspace: paths, the scripts that do the work in the pod, and the use cases."""
+"""Files of a session's workspace: paths, the scripts that work in the pod, and the use cases."""

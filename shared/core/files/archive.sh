@@ -1,7 +1,7 @@
 # shellcheck shell=sh disable=SC2154 # walk.sh stands before this
-# Packs a folder as a tar: $1... are the steps to it. Says "archive", then sends it.
+# Packs a folder as a tar. $1... are the steps to the folder. Prints "archive", then the tar.
 #
-# Unfinished uploads are left out where the image's tar can do that; not every busybox' can.
+# Leaves unfinished uploads out where the image's tar can do that; the tar of some busybox versions cannot.
 
 needs tar rm stat date
 go "$@"

@@ -1,7 +1,7 @@
 # shellcheck shell=sh disable=SC2154 # walk.sh stands before this
-# Removes a file, a link or an empty folder: $1 is its name, $2... its folder. Says "deleted".
-# Folders with something in them are left: to go through them by path, as some `rm -r` do, can
-# be led astray.
+# Removes a file, a link or an empty folder: $1 is its name, $2... are the steps to its folder. Prints
+# "deleted". Never removes a folder with something in it: some `rm -r` go through a folder by path, and
+# another process can lead them astray by a link.
 
 needs rm rmdir stat date
 name=$1

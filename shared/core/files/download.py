@@ -1,4 +1,4 @@
-"""A file that is open in the pod: first its facts, then its bytes."""
+"""A file that is open in the pod: first its facts are read, then its bytes."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class FileFacts:
         size: In bytes.
         modified_at: To the second.
         mode: Permission bits.
-        etag: Strong (RFC 9110, 8.8.1): inode, size and the time of the last change to the
-            nanosecond, which nobody in the pod can set. Hashing the file would take a pass over
-            all of it for every range of it.
+        etag: Strong (RFC 9110, 8.8.1). It is made of inode, size and the time of the last change to the
+            nanosecond, which no process in the pod can set. A hash would need a pass over the whole file for
+            every range of it.
     """
 
     size: int
@@ -37,7 +37,7 @@ class FileFacts:
 
     @classmethod
     def read(cls, line: str) -> FileFacts:
-        """From what the script says.
+        """Reads the facts from the script's line.
 
         Raises:
             TransferFailed: The script's answer makes no sense.
@@ -55,13 +55,13 @@ class FileFacts:
 
 
 class OpenFile:
-    """Choose a part of it, iterate ``content()`` once, and close it.
+    """A file that is open in the pod. Choose a part of it, iterate ``content()`` once, and close it.
 
     Args:
-        answer: Of the script that has it open.
-        facts: What it is.
-        wish: Taken by the script: which bytes to send; nothing ends it.
-        record: Told how the transfer ended, and of how many bytes.
+        answer: The answer of the script that has the file open.
+        facts: The facts about the file.
+        wish: The input of the script, which says which bytes to send; nothing ends the script.
+        record: Is called with how the transfer ended, and with its number of bytes.
     """
 
     def __init__(
@@ -79,10 +79,10 @@ class OpenFile:
         self._sha256 = ""
 
     async def choose(self, first: int, length: int) -> str:
-        """Says which bytes are wanted.
+        """Tells the script which bytes to send.
 
         Returns:
-            Their SHA-256, in hexadecimal: the pod has read them once.
+            The SHA-256 of these bytes, in hexadecimal; the pod has read them once to compute it.
 
         Raises:
             GamguiError: The pod did not answer.
@@ -99,13 +99,13 @@ class OpenFile:
         return self._sha256
 
     async def content(self) -> AsyncGenerator[bytes, None]:
-        """The bytes that were chosen. Closes the file.
+        """The chosen bytes. Closes the file at the end.
 
-        The last of them come only when all are known to be right: who has got as many as were
-        announced has got a whole file.
+        The last bytes come only when all are known to be right. So a caller who has as many bytes as were
+        announced has all of them.
 
         Raises:
-            TransferFailed: They are not all, or not those that were announced: the file has
+            TransferFailed: The bytes are not all there, or not those that were announced: the file has
                 changed, or the connection broke.
         """
         outcome, size, held, hashed = "cancelled", 0, b"", hashlib.sha256()
@@ -130,7 +130,7 @@ class OpenFile:
             await self._record(outcome, size)
 
     async def aclose(self) -> None:
-        """Closes the file. If nothing was chosen, this ends the script."""
+        """Closes the file. If no bytes were chosen, this ends the script."""
         if not self._wish.done():
             self._wish.set_result(b"")
             await self._answer.end_quietly()

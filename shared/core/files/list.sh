@@ -1,8 +1,8 @@
 # shellcheck shell=sh disable=SC2154 # walk.sh stands before this
-# Lists a folder: $1... are the steps to it.
+# Lists a folder. $1... are the steps to the folder.
 #
-# Says "entries", then for each "MODE SIZE MTIME NAME/" and a line break (hexadecimal; bytes;
-# seconds): no name holds a slash, so that is where it ends, whatever is in it.
+# Prints "entries", then for each entry "MODE SIZE MTIME NAME/" and a line break (hexadecimal; bytes;
+# seconds). No name holds a slash, so the slash ends the name, whatever characters the name has.
 
 needs stat date
 go "$@"
@@ -21,4 +21,4 @@ for name in * .[!.]* ..?*; do
   fi
 done
 say "$@"
-exit 0 # what went away meanwhile, or was a pattern without a match, is no fault
+exit 0 # an entry that is gone meanwhile, or a pattern without a match, is no error

@@ -1,4 +1,4 @@
-"""A folder's entries, as the list script says them."""
+"""Reads a folder's entries from the output of the list script."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from shared.errors import TransferFailed
 _KINDS = {stat.S_IFREG: "file", stat.S_IFDIR: "directory", stat.S_IFLNK: "symlink"}
 _END = b"/\n"
 _MAX_LISTING_BYTES = 32 * 1024 * 1024
-"""Some half a million entries: a listing that goes on is none."""
+"""About half a million entries; longer output is refused."""
 
 _MAX_RECORD_BYTES = 1024
-"""A name has 255 bytes at most; whatever the pod says, no more than this waits for its end."""
+"""A name has at most 255 bytes; a longer record without an end is refused."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -24,8 +24,8 @@ class Entry:
     """One entry of a folder.
 
     Attributes:
-        name: As the file system has it.
-        type: ``file``, ``directory``, ``symlink`` (itself, not where it leads) or ``other``.
+        name: Name in the file system.
+        type: ``file``, ``directory``, ``symlink`` (the link itself, not its target) or ``other``.
         size: In bytes.
         modified_at: To the second.
         mode: Permission bits.
@@ -39,15 +39,15 @@ class Entry:
 
 
 async def first_entries(chunks: AsyncIterator[bytes], *, limit: int, after: bytes) -> list[Entry]:
-    """The first entries behind a name, by the bytes of their names. Keeps no more than it must.
+    """The first entries behind a name, by the bytes of their names. It keeps no more entries than it must.
 
     Args:
-        chunks: What the script says.
+        chunks: The output of the script.
         limit: Most entries.
         after: The name.
 
     Raises:
-        TransferFailed: What the script says makes no sense.
+        TransferFailed: The output makes no sense.
     """
     kept: dict[bytes, Entry] = {}
     rest = b""

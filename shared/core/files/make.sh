@@ -1,15 +1,15 @@
 # shellcheck shell=sh disable=SC2034,SC2154 # between walk.sh and what uses it
-# What scripts begin with that write, after walk.sh.
+# The beginning of the scripts that write, behind walk.sh.
 
 why_not() {
   case $1 in
   *'No space left'* | *'uota exceeded'*) fail full ;;
-  *'invalid option'*) fail 'missing-tool mv -T' ;; # as of an old busybox
+  *'invalid option'*) fail 'missing-tool mv -T' ;; # an old busybox has no -T
   *) fail denied ;;
   esac
 }
 
-# Goes to a folder, step by step, and makes what is missing; result is "created" then.
+# Goes to a folder, step by step, and makes the missing folders. Sets result to "created" if it has made one.
 make_way() {
   if [ $# = 0 ]; then return; fi
   for step; do

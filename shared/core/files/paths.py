@@ -1,4 +1,4 @@
-"""Paths in a session's workspace, as requests name them."""
+"""Paths in a session's workspace, as requests give them."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from shared.errors import InvalidRequest
 from shared.reasons import Reason
 
 UPLOAD_PREFIX = ".gamgui-upload-"
-"""Names that begin so are ours: uploads that are not whole yet. See files/*.sh."""
+"""Names with this beginning are reserved for unfinished uploads. See files/*.sh."""
 
 MAX_NAME_BYTES = 255
 """NAME_MAX of Linux (limits.h)."""
 
 MAX_PATH_BYTES = 4095 - len("/workspace/")
-"""PATH_MAX of Linux, which counts the NUL at the end, less the workspace."""
+"""PATH_MAX of Linux, without the NUL at its end and without the path of the workspace."""
 
 _ENCODED = re.compile(rb"(?:[^%]|%[0-9A-Fa-f]{2})*", re.DOTALL)
 
@@ -26,8 +26,8 @@ class WorkspacePath:
     """A path below ``/workspace``.
 
     Attributes:
-        parts: Its names, outermost first; none for the workspace itself.
-        folder: It was written with a slash at its end.
+        parts: The names on the path, outermost first; none for the workspace itself.
+        folder: Whether the path was written with a slash at its end.
     """
 
     parts: tuple[str, ...]
@@ -37,14 +37,14 @@ class WorkspacePath:
     def from_url(cls, raw: bytes) -> WorkspacePath:
         """Reads a path as it stands in a URL.
 
-        It is cut at its slashes first and each name decoded once after that (RFC 3986, 2.4): an
-        encoded slash would be part of a name, which no file can have.
+        The path is first split at its slashes, then each name is decoded once (RFC 3986, 2.4). So an encoded
+        slash would be part of a name, and no file can have such a name.
 
         Args:
-            raw: Percent-encoded, relative to the workspace.
+            raw: The path, percent-encoded and relative to the workspace.
 
         Raises:
-            InvalidRequest: It is no path of a file below the workspace (reason ``INVALID_PATH``).
+            InvalidRequest: The path cannot be that of a file below the workspace (reason ``INVALID_PATH``).
         """
         *names, last = raw.split(b"/")
         folder = last == b""
@@ -54,25 +54,25 @@ class WorkspacePath:
         return cls(tuple(decoded), folder or not decoded)
 
     def name_first(self) -> list[str]:
-        """The last name, then the steps that lead to its folder.
+        """The last name, then the steps to its folder.
 
         Raises:
-            InvalidRequest: It is the workspace itself.
+            InvalidRequest: The path is the workspace itself.
         """
         if not self.parts:
             raise _invalid("is the workspace itself")
         return [self.parts[-1], *self.parts[:-1]]
 
     def __str__(self) -> str:
-        """As people write it."""
+        """The path as people write it."""
         return "/".join(self.parts)
 
 
 def _name(raw: bytes) -> str:
-    """One name, decoded.
+    """Decodes one name.
 
     Raises:
-        InvalidRequest: No file of ours has it.
+        InvalidRequest: No file of a workspace may have this name.
     """
     if not _ENCODED.fullmatch(raw):
         raise _invalid("holds a % that begins no encoded byte")
@@ -84,7 +84,7 @@ def _name(raw: bytes) -> str:
 
 
 def fault_of_name(name: bytes) -> str:
-    """Why no file or folder of ours has this name; empty when one may have it."""
+    """Why no file or folder of a workspace may have this name; empty when it may."""
     if name in (b"", b".", b".."):
         return "holds an empty name, . or .."
     if re.search(rb"[/\x00\n]", name):

@@ -1,23 +1,23 @@
 # shellcheck shell=sh disable=SC2154 # walk.sh and make.sh stand before this
 # Stores a file, whole or in pieces.
-#   $1     tag of this attempt, random
+#   $1     random tag of this attempt
 #   $2     name of a resumable upload; empty: the input is the whole file
-#   $3 $4  where this piece begins in the file, and the size of the whole; empty as $2
-#   $5     SHA-256 that the whole must have; empty: nobody has said
-#   $6     how long the piece is, if it is long and somebody has said, or if it is short
+#   $3 $4  offset of this piece in the file, and size of the whole file; empty if $2 is empty
+#   $5     SHA-256 that the whole file must have; empty: the caller has not said
+#   $6     length of the piece, if the piece is short, or if it is long and the caller has said
 #   $7     SHA-256 of the piece, if it is short
-#   $8     name of the file; $9... its folder, which is made
-# Standard input is the piece, and behind one that is not short 64 characters: the SHA-256 of the
-# piece. Input that broke off does not end so, and changes nothing.
+#   $8     name of the file; $9... are the steps to its folder, which is made
+# Standard input is the piece. Behind a piece that is not short come 64 characters: the SHA-256 of the piece.
+# Input that broke off has no such end, and changes nothing.
 #
-# Says "stored SIZE SHA256 created|replaced", or "have SIZE" when more pieces are to come, or
-# when this one does not follow on what is there; `*` as $3 only asks for that.
+# Prints "stored SIZE SHA256 created|replaced", or "have SIZE" when more pieces are to come, or when this
+# piece does not begin where the stored part ends. With `*` as $3, it only prints "have SIZE".
 #
-# .gamgui-upload-PID-TAG is written by process PID; .gamgui-upload-at-SIZE-NAME is the
-# beginning of a resumable upload. Renaming takes the one to the other: of two who want to add
-# to the same beginning only one gets it.
+# Process PID writes .gamgui-upload-PID-TAG; .gamgui-upload-at-SIZE-NAME is the beginning of a resumable
+# upload. A process renames the beginning to take it: if two processes want to add to the same beginning, only
+# one of them gets it.
 
-set -C # what we open for writing we make
+set -C # a file that we open for writing must be a new one
 needs stat date sha256sum mkdir mv rm cat dd head tail chmod
 tag=$1 upload=$2 first=$3 total=$4 whole=$5 length=$6 told=$7 name=$8
 shift 8
@@ -25,7 +25,7 @@ mine=./.gamgui-upload-$$-$tag
 sum=""
 size=""
 
-# Whether the bytes written are those that were sent; less the hash at their end then.
+# Checks that the bytes written are those that were sent, and removes the hash at their end.
 check() {
   if [ -n "$told" ]; then
     size=$length
@@ -35,7 +35,7 @@ check() {
   fi
   size=$(($(stat -L -c %s /proc/self/fd/3) - 64))
   if [ "$size" -lt 0 ] || [ "$size" != "${length:-$size}" ]; then fail broken; fi
-  { told=$(tail -c 64 </proc/self/fd/3); } 2>/dev/null # some shells remark on what is no text
+  { told=$(tail -c 64 </proc/self/fd/3); } 2>/dev/null # some shells print a warning about binary data
   dd if=/dev/null of=/proc/self/fd/3 bs=1 seek="$size" 2>/dev/null
   if [ -z "$sum" ]; then hash; fi
   if [ "$sum" != "$told" ]; then fail broken; fi
@@ -47,8 +47,8 @@ hash() {
   sum=${sum%% *}
 }
 
-# Writes the input. A long one is read back and hashed while the rest of it still comes, if that
-# takes long: for each block that is written there is a line, which lets the other side go one block on.
+# Writes the input. If hashing a long input takes long, the file is read back and hashed while the rest of the
+# input still comes: for each written block there is a line, which lets the reader go on by one block.
 receive() {
   choose_hasher "${length:-0}"
   if [ -z "$length" ] || [ -n "$told" ] || [ "$hasher" != sha256sum ]; then
@@ -67,7 +67,7 @@ write_blocks() {
       printf '%s\n' "$problem" >&5
       return
     fi
-    case $problem in 0+0\ *) return ;; esac # what it counted: the input is at its end
+    case $problem in 0+0\ *) return ;; esac # dd counted no blocks: the input has ended
     echo
   done
 }
@@ -78,11 +78,11 @@ follow_blocks() {
     dd bs=64k count=256 <&4 2>/dev/null
     left=$((left - 16777216))
   done
-  cat >/dev/null # all is written when no more lines come
+  cat >/dev/null # when no more lines come, all is written
   head -c "$left" <&4
 }
 
-# Finds the beginning of this upload, and how long it is: the longest, should two have begun it.
+# Finds the beginning of this upload and its length; takes the longest if there are two.
 find_beginning() {
   have=0 beginning=
   for found in "./.gamgui-upload-at-"*"-$upload"; do
@@ -98,8 +98,8 @@ say_how_far() {
   exit 0
 }
 
-# Puts the piece behind the beginning, which is ours alone meanwhile; should that go wrong,
-# the beginning is given back as it was.
+# Appends the piece to the beginning, which no other process can take meanwhile. If that fails, restores the
+# beginning.
 append() {
   piece=$mine mine=$mine-all
   if ! mv -T -- "$beginning" "$mine" 2>/dev/null; then
@@ -107,7 +107,7 @@ append() {
     say_how_far
   fi
   { command exec 4<"$mine"; } 2>/dev/null || fail broken
-  # Somebody may have put another file or a link there: it must be the one that we know.
+  # Another process may have put another file or a link there: it must be the known file.
   if [ "$(readlink /proc/self/fd/4)" != "$here/${mine#./}" ]; then fail broken; fi
   if [ "$(stat -L -c '%s %F' /proc/self/fd/4)" != "$first regular file" ]; then fail broken; fi
   if ! problem=$(cat </proc/self/fd/3 2>&1 >>/proc/self/fd/4); then
@@ -139,7 +139,7 @@ trap 'exit 1' TERM HUP INT
 if ! { command exec 3>"$mine"; } 2>/dev/null; then
   why_not "$({ command exec 3>"$mine"; } 2>&1)"
 fi
-# Where there is something else than a file, noclobber opens it.
+# noclobber lets the shell open something that is no regular file.
 if [ ! -f /proc/self/fd/3 ]; then fail broken; fi
 receive
 check
@@ -157,7 +157,7 @@ if [ -e "./$name" ] || [ -L "./$name" ]; then result=replaced; fi
 if [ -f "./$name" ] && [ ! -L "./$name" ]; then
   chmod "$(stat -c %a -- "./$name")" /proc/self/fd/3 2>/dev/null
 fi
-# -T: a folder, or a link to one, that has come to be here must not take the file in.
+# -T: if a folder, or a link to one, has appeared under this name, the file must not be moved into it.
 if ! problem=$(mv -fT -- "$mine" "./$name" 2>&1); then
   if [ -d "./$name" ]; then fail folder; fi
   why_not "$problem"

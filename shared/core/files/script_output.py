@@ -1,4 +1,4 @@
-"""What a script in the pod answers: a line at a time, then bytes; and what its failures mean."""
+"""Reads the output of a script in the pod, lines and then bytes, and translates its failures."""
 
 from __future__ import annotations
 
@@ -22,26 +22,26 @@ from shared.reasons import Reason
 log = logging.getLogger(__name__)
 
 SHA256 = re.compile(r"[0-9a-f]{64}")
-"""A hash as scripts say it."""
+"""A hash as scripts print it."""
 
 _MAX_LINE_BYTES = 8192
-"""A line may hold a path, which has 4095 bytes at most."""
+"""Longest line; a line may hold a path, which has at most 4095 bytes."""
 
 _MAX_KEPT_STDERR = 1000
 _MAX_STDERR_BYTES = 1024 * 1024
-"""A tar of a folder complains of each file that it cannot read."""
+"""Most error output; a tar of a folder complains about each file that it cannot read."""
 
 _MAX_FAREWELL_BYTES = 64 * 1024
-"""Most that is read of a script that has nothing to say any more."""
+"""Most output that is read while a script ends that has nothing more to say."""
 
 
 class Answer:
-    """Reads the events of one script. Close it.
+    """Reads the output of one script. Close it after use.
 
     Args:
-        events: Of the script's command.
-        path: What the script works on, for messages.
-        held: Counts the bytes that are held of the answer; None: nobody asks.
+        events: The events of the script's command.
+        path: The path that the script works on, for messages.
+        held: Counts the bytes that are held of the output; None: they are not counted.
     """
 
     def __init__(self, events: AsyncGenerator[ExecEvent, None], path: str, held: Held | None = None) -> None:
@@ -53,10 +53,10 @@ class Answer:
         self._exit: Exit | None = None
 
     async def line(self) -> list[str]:
-        """The next line, as words.
+        """The next line, split into words.
 
         Raises:
-            GamguiError: The script says that it cannot be done, or ended without having said a line.
+            GamguiError: The script says that its work cannot be done, or ended without printing a line.
         """
         read = bytearray()
         newline = -1
@@ -79,10 +79,10 @@ class Answer:
         return words
 
     async def chunks(self) -> AsyncGenerator[bytes, None]:
-        """All that follows, to the end of the script.
+        """The rest of the output, to the end of the script.
 
         Raises:
-            GamguiError: The script did not end with success: what came is not all, or not right.
+            GamguiError: The script failed, so that the output is incomplete or wrong.
         """
         while (piece := await self._next()) is not None:
             yield piece
@@ -90,7 +90,7 @@ class Answer:
             raise self._fault()
 
     async def end_quietly(self) -> None:
-        """Waits for the end of a script that has nothing to say; of one that goes on, only a little."""
+        """Waits for the end of a script with nothing more to say; reads only a little if it goes on."""
         left = _MAX_FAREWELL_BYTES
         while left > 0 and (piece := await self._next()) is not None:
             left -= len(piece)
@@ -101,7 +101,7 @@ class Answer:
         await self._events.aclose()
 
     async def _next(self) -> bytes | None:
-        """The next bytes, None when there are no more."""
+        """The next bytes; None when there are no more."""
         if self._rest:
             rest, self._rest = self._rest, b""
             self._buffer.resize(0)
@@ -116,7 +116,7 @@ class Answer:
         return None
 
     def _fault(self) -> GamguiError:
-        """Why the script did not end as it should have."""
+        """The error for a script that did not end as it should have."""
         end = self._exit
         if end is not None and end.result is ExecResult.POD_LOST:
             return NotFound(f"the session's pod does not run: {end.reason}", reason=Reason.POD_NOT_RUNNING)

@@ -1,4 +1,4 @@
-"""The scripts that do the work in the pod, as commands to execute there."""
+"""The commands that execute the scripts in the pod."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Script: TypeAlias = Literal["archive", "delete", "list", "put", "read", "unpack"
 _WRITING: frozenset[Script] = frozenset({"put", "unpack"})
 
 _ENVIRONMENT = {"LC_ALL": "C", "TZ": "UTC0"}
-"""Messages, order and times do not depend on the image or on the session's variables."""
+"""With these, messages, order and times do not depend on the image or on the session's variables."""
 
 
 def script_command(
@@ -23,9 +23,9 @@ def script_command(
     """The command that runs a script in the workspace.
 
     Args:
-        script: Which one; what it takes and says stands in its file.
-        arguments: Passed on as they are; nothing of them becomes part of the script.
-        timeout_seconds: After this it is ended.
+        script: The script; its file says what arguments it takes and what it prints.
+        arguments: Its arguments, passed as they are; no part of them becomes part of the script.
+        timeout_seconds: Time after which the command is ended.
         stdin: Its input.
     """
     argv = (SHELL, "-c", _text(script), f"gamgui-{script}", *arguments)
@@ -34,7 +34,7 @@ def script_command(
 
 @functools.cache
 def _text(script: Script) -> str:
-    """The script behind what all begin with, less comments: it crosses the network each time."""
+    """A script behind the common beginning, without comments, as it crosses the network each time."""
     folder = resources.files("shared.core.files")
     names = ("walk", "make", script) if script in _WRITING else ("walk", script)
     lines = [

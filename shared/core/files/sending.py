@@ -1,4 +1,4 @@
-"""Sends input to a script, which must not take input that broke off for input that ended."""
+"""Sends input to a script, and keeps the script from taking broken-off input for complete input."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ async def send(
 
     Args:
         run: Starts the script with its input.
-        source: The input; None: the script reads none. When the input raises, the script gets
-            ``no_end`` and cleans up behind itself.
-        no_end: What the script never takes for the end of whole input.
+        source: The input; None: the script reads no input. When the source raises, the script gets
+            ``no_end`` and cleans up.
+        no_end: Bytes that the script never takes for the end of complete input.
 
     Returns:
-        The line that the script answers, as words.
+        The line that the script prints, split into words.
 
     Raises:
-        Exception: What ``source`` has raised, whatever the script says.
-        GamguiError: Otherwise, why the script did not succeed.
+        Exception: The error that ``source`` raised, whatever the script prints.
+        GamguiError: In all other cases, why the script failed.
     """
     raised: list[Exception] = []
 
@@ -34,7 +34,7 @@ async def send(
         try:
             async for data in pieces:
                 yield data
-        except Exception as error:  # noqa: BLE001 - whatever it is, the script must not take it for the end
+        except Exception as error:  # noqa: BLE001 - after any error, the input must not look complete
             raised.append(error)
             yield no_end
 

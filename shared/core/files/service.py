@@ -1,7 +1,7 @@
 """The use cases of a session's files: store, unpack, read, list, pack, delete.
 
-All of it is done by short scripts in the session's pod (beside this), through the same port
-as commands: their supervision, their end with the caller and their backpressure are files' too.
+Short scripts (in this folder) do all of the work in the session's pod. They run through the same port as
+commands, so files too get supervision, backpressure, and an end when the caller leaves.
 """
 
 from __future__ import annotations
@@ -31,18 +31,18 @@ from shared.reasons import Reason
 Action: TypeAlias = Literal["put", "unpack", "get", "list", "archive", "delete"]
 
 _OPEN_SECONDS = 60.0
-"""To open a file takes no time; but what was a file a moment ago may be a pipe that nobody writes to."""
+"""Opening a file is quick, but a pipe that no process writes to may have just replaced the file."""
 
 
 class SessionFiles:
     """Files in callers' sessions.
 
     Args:
-        access: Which sessions a caller may use.
-        audit: Told of every transfer and deletion.
-        timeout_seconds: Longest that one request may take in the pod.
-        max_bytes: Largest file that is taken, and most that a tar of many may hold.
-        held: Counts the bytes that are held of what pods answer; None: nobody asks.
+        access: Finds the sessions that a caller may use.
+        audit: Records every transfer and deletion.
+        timeout_seconds: Longest time that one request may take in the pod.
+        max_bytes: Size in bytes of the largest file, and of the largest content of a tar.
+        held: Counts the bytes that are held of pods' answers; None: they are not counted.
     """
 
     def __init__(
@@ -68,21 +68,21 @@ class SessionFiles:
         Args:
             owner: The caller.
             session_id: The session.
-            path: Where; folders are made. What is there stays until the new file is whole.
-            body: What the caller sends.
-            piece: Which part of the file the body is; None: all of it.
+            path: Path of the file; folders are made. A file that is there stays until the new one is whole.
+            body: The bytes that the caller sends.
+            piece: Which part of the file the body is; None: the whole file.
 
         Returns:
-            The file, once the pod has read back what it wrote and has got the same hash as we;
-            or how much of a resumable upload is there.
+            The file, once the pod has read it back and computed the same hash as we; or how much of a
+            resumable upload is there.
 
         Raises:
             NotFound: No such session, or its pod is lost.
             Conflict: The session is not running, or a folder is in the way.
-            PayloadTooLarge: The file is larger than may be.
+            PayloadTooLarge: The file is larger than ``max_bytes``.
             InsufficientStorage: The session's disk is full.
             InvalidRequest: The body is not what the caller announced.
-            TransferFailed: It did not get through; nothing has changed, unless the end was lost.
+            TransferFailed: The transfer failed. Nothing has changed, unless only the final answer was lost.
         """
         session = await self._session(owner, session_id)
         announced = piece.total if piece is not None else body.length
@@ -112,20 +112,21 @@ class SessionFiles:
         Args:
             owner: The caller.
             session_id: The session.
-            path: The folder, which is made. What else is in it stays.
+            path: The folder, which is made. Its other files stay.
             body: The tar.
 
         Returns:
-            What has come, once the pod has read all of it back, has got the same hashes as we, and
-            has moved each file to its place.
+            What was unpacked, once the pod has read all of it back, computed the same hashes as we, and moved
+            each file to its place.
 
         Raises:
             NotFound: No such session, or its pod is lost.
             Conflict: The session is not running, or something is in the way; nothing has changed.
-            PayloadTooLarge: There is more in it than may be; nothing has changed.
+            PayloadTooLarge: The tar holds more than ``max_bytes``; nothing has changed.
             InsufficientStorage: The session's disk is full.
-            InvalidRequest: It is no tar of files and folders, or not what was announced; nothing has changed.
-            TransferFailed: It did not get through; some files may have been replaced, none in part.
+            InvalidRequest: The body is no tar of files and folders, or not what was announced; nothing has
+                changed.
+            TransferFailed: The transfer failed; some files may have been replaced, none in part.
         """
         session = await self._session(owner, session_id)
         upload = FolderUpload(body, path, self._max_bytes)
@@ -144,7 +145,7 @@ class SessionFiles:
 
         Raises:
             NotFound: No such session or file.
-            Conflict: The session is not running, or it is no file.
+            Conflict: The session is not running, or the path is that of no file.
             PermissionDenied: The path leads out of the workspace, or the file may not be read.
         """
         session = await self._session(owner, session_id)
@@ -173,14 +174,14 @@ class SessionFiles:
             session_id: The session.
             path: The folder.
             limit: Most entries.
-            after: Name behind which the page begins.
+            after: The page begins behind this name.
 
         Returns:
             The entries, and whether there are more.
 
         Raises:
             NotFound: No such session or folder.
-            Conflict: The session is not running, or it is no folder.
+            Conflict: The session is not running, or the path is that of no folder.
         """
         session = await self._session(owner, session_id)
         async with self._act(session, owner, "list", path):
@@ -195,12 +196,12 @@ class SessionFiles:
     async def archive(
         self, owner: Person, session_id: str, path: WorkspacePath
     ) -> AsyncGenerator[bytes, None]:
-        """A folder as a tar, as the pod's own tar makes it. It is passed on, never unpacked.
+        """A folder as a tar, made by the tar of the pod's image. It is passed on and never unpacked here.
 
         Raises:
             NotFound: No such session or folder.
-            Conflict: The session is not running, or it is no folder.
-            TransferFailed: (while iterating) It is not whole: a file changed, or the connection broke.
+            Conflict: The session is not running, or the path is that of no folder.
+            TransferFailed: (while iterating) The tar is incomplete: a file changed, or the connection broke.
         """
         session = await self._session(owner, session_id)
         answer = await self._run(session, path, "archive", *path.parts)
@@ -272,10 +273,10 @@ class SessionFiles:
 
 
 async def _facts(answer: Answer, path: WorkspacePath) -> FileFacts:
-    """What the script says of the file that it has opened.
+    """Reads the facts about the file that the script has opened.
 
     Raises:
-        GamguiError: It says why it has not, or nothing in time.
+        GamguiError: The script says why it has not opened the file, or says nothing in time.
     """
     try:
         async with asyncio.timeout(_OPEN_SECONDS):

@@ -1,4 +1,4 @@
-"""The headers of a tar, read strictly: what is not plainly a file or a folder is refused.
+"""Reads the headers of a tar strictly: a header that is not plainly that of a file or folder is refused.
 
 Source: POSIX.1-2024, pax, "ustar Interchange Format" and "pax Header Block"; GNU tar, "Basic Tar Format".
 """
@@ -30,7 +30,7 @@ _REFUSED = {
 _OCTAL = re.compile(rb" *([0-7]{1,12})[ \0]*")
 _UNUSED = re.compile(rb"[\x80\xff].*| *+[0-7]*+[ \0]*+", re.DOTALL)
 _UNUSED_FIELDS = ((108, 116), (116, 124), (136, 148), (329, 337), (337, 345))
-"""Owner, group, time and device: they say nothing to us, but to other programs that no header is one."""
+"""Owner, group, times, device. We ignore them, but other programs refuse a header in which they are bad."""
 
 _RECORD_LENGTH = re.compile(rb"([1-9][0-9]{0,6}) ")
 _DECIMAL = re.compile(rb"[0-9]{1,18}")
@@ -40,13 +40,13 @@ _GNU = b"ustar  \0"
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Header:
-    """One block that begins a member.
+    """A block that begins a member.
 
     Attributes:
         kind: Its type flag.
-        name: As it stands there; a following member may have a longer one from an extension.
-        size: Of what follows, in bytes.
-        executable: Its owner may execute it.
+        name: The name in this block; an extension may give the member a longer one.
+        size: Size of the content that follows, in bytes.
+        executable: Whether the owner may execute the file.
     """
 
     kind: bytes
@@ -56,23 +56,23 @@ class Header:
 
     @property
     def is_file(self) -> bool:
-        """A regular file."""
+        """Whether this is a regular file."""
         return self.kind in _REGULAR
 
     @property
     def is_folder(self) -> bool:
-        """A folder."""
+        """Whether this is a folder."""
         return self.kind == _FOLDER
 
     @property
     def is_extension(self) -> bool:
-        """What follows it describes other members."""
+        """Whether the content describes other members."""
         return self.kind in (_OF_NEXT, _OF_ALL, _LONG_NAME)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Extension:
-    """What is said of the next member beside its own header: None where nothing is said."""
+    """What extensions say about the next member; None where they say nothing."""
 
     name: bytes | None = None
     size: int | None = None
@@ -82,7 +82,7 @@ def read_header(block: bytes) -> Header:
     """Reads a block of 512 bytes that is not all zero.
 
     Raises:
-        InvalidRequest: It is none, or of a kind that is not unpacked (reason ``TAR_INVALID``).
+        InvalidRequest: The block is no header, or of a kind that is not unpacked (reason ``TAR_INVALID``).
     """
     if _octal(block[148:156], "checksum") != sum(block) - sum(block[148:156]) + 8 * ord(" "):
         raise invalid("a header's checksum is wrong")
@@ -104,14 +104,14 @@ def read_header(block: bytes) -> Header:
 
 
 def read_extension(header: Header, content: bytes) -> Extension:
-    """Reads what an extension says.
+    """Reads the content of an extension.
 
     Args:
-        header: Its own.
-        content: What follows that, without padding.
+        header: The header of the extension.
+        content: Its content, without padding.
 
     Raises:
-        InvalidRequest: It makes no sense, or is about more than name and size.
+        InvalidRequest: The content makes no sense, or describes more than name and size.
     """
     if header.kind == _LONG_NAME:
         name, end, rest = content.partition(b"\0")
@@ -130,14 +130,14 @@ def read_extension(header: Header, content: bytes) -> Extension:
 
 
 def invalid(fault: str) -> InvalidRequest:
-    """What a tar is refused with."""
+    """The error with which a tar is refused."""
     return InvalidRequest(f"the tar cannot be unpacked: {fault}", reason=Reason.TAR_INVALID)
 
 
 def _name(block: bytes, magic: bytes) -> bytes:
     name, prefix = _text(block[:100]), _text(block[345:500])
     if prefix and magic == _GNU:
-        raise invalid("a header is of an incremental archive")  # these fields are times there
+        raise invalid("a header is of an incremental archive")  # in such a header these fields are times
     return prefix + b"/" + name if prefix else name
 
 
@@ -146,7 +146,7 @@ def _text(field: bytes) -> bytes:
 
 
 def _size(field: bytes) -> int:
-    """A number of more than 8 GiB is in base 256, as GNU tar and others have it."""
+    """Reads a size. Sizes of 8 GiB and more are in base 256, as GNU tar and others write them."""
     if field[0] == 0x80:
         return int.from_bytes(field[1:], "big")
     return _octal(field, "size")
@@ -160,7 +160,7 @@ def _octal(field: bytes, what: str) -> int:
 
 
 def _records(content: bytes) -> dict[bytes, bytes]:
-    """``LENGTH KEY=VALUE`` and a line break, each; the length is that of all of it."""
+    """Reads records, each ``LENGTH KEY=VALUE`` and a line break; the length is that of the whole record."""
     records: dict[bytes, bytes] = {}
     at = 0
     while at < len(content):

@@ -1,4 +1,4 @@
-"""The members of a tar, as its bytes go by. What is not plainly a file or a folder is refused."""
+"""Reads the members of a tar as its bytes pass. What is not plainly a file or a folder is refused."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from shared.errors import PayloadTooLarge
 from shared.reasons import Reason
 
 MAX_ENTRIES = 50_000
-"""Files and folders of one tar; they are remembered until its end."""
+"""Most files and folders of one tar; they are remembered until its end."""
 
 MAX_PATHS_BYTES = 8 * 1024 * 1024
-"""Their paths, together."""
+"""Most bytes of all their paths together."""
 
 _MAX_EXTENSION_BYTES = 64 * 1024
 _ZEROS = bytes(BLOCK_BYTES)
@@ -26,10 +26,10 @@ class Member:
     """A file or folder.
 
     Attributes:
-        path: Its path; empty for the folder that is unpacked into.
-        folder: It is one.
-        size: Of the content that follows, in bytes; it comes in as many pieces as it comes in.
-        executable: Its owner may execute it.
+        path: Its path; empty for the folder into which the tar is unpacked.
+        folder: Whether it is a folder.
+        size: Size in bytes of the content that follows, in any number of pieces.
+        executable: Whether the owner may execute the file.
     """
 
     path: str
@@ -42,11 +42,11 @@ class TarReader:
     """Reads a tar.
 
     Args:
-        max_path_bytes: Longest path of a member.
+        max_path_bytes: Length in bytes of the longest path.
 
     Attributes:
-        size: Content of all files so far, in bytes; of the last one as its header says.
-        files: How many of them there are.
+        size: Content of all files so far, in bytes; the last file counts with the size in its header.
+        files: Number of files so far.
     """
 
     def __init__(self, max_path_bytes: int) -> None:
@@ -66,18 +66,18 @@ class TarReader:
 
     @property
     def folders(self) -> int:
-        """How many of them there are, with those that only stand in paths."""
+        """Number of folders so far, with those that only occur in paths."""
         return len(self._is_folder) - 1 - self.files
 
     def feed(self, data: bytes) -> Iterator[Member | memoryview]:
-        """Reads on.
+        """Reads the next bytes.
 
         Yields:
             Each member, and then its content.
 
         Raises:
-            InvalidRequest: It is no tar, or not one that is unpacked (reason ``TAR_INVALID``).
-            PayloadTooLarge: There are more entries than may be.
+            InvalidRequest: The bytes are no tar, or not one that is unpacked (reason ``TAR_INVALID``).
+            PayloadTooLarge: The tar has too many entries.
         """
         rest = memoryview(data)
         while rest:
@@ -102,16 +102,16 @@ class TarReader:
                     yield from self._take(block)
 
     def end(self) -> None:
-        """Says that there is no more.
+        """Says that there are no more bytes.
 
         Raises:
-            InvalidRequest: It is not whole.
+            InvalidRequest: The tar is incomplete.
         """
         if self._zero_blocks < 2:
             raise invalid("it ends before its end")
 
     def _take(self, block: bytes) -> Iterator[Member]:
-        """Takes a header, or what an extension says."""
+        """Takes a header, or the content of an extension."""
         if self._extension is not None:
             said = read_extension(self._extension, block[: self._extension.size])
             if self._extension.kind != b"g":
@@ -149,7 +149,7 @@ class TarReader:
         return Member(path, header.is_folder, size, header.executable)
 
     def _remember(self, path: str, folder: bool) -> None:
-        """A folder may come twice, and after what is in it; a file comes once, and is no folder."""
+        """Remembers a path. A folder may come again, and after its files; a file comes once."""
         known = self._is_folder.get(path)
         if known is False and not folder:
             raise invalid(f"it holds {_shown(path)} twice")
@@ -180,10 +180,10 @@ def _padded(size: int) -> int:
 
 
 def _path(name: bytes, folder: bool, max_bytes: int) -> str:
-    """A member's path, of names that files may have.
+    """The path of a member, if files may have its names.
 
     Raises:
-        InvalidRequest: It is not below the folder that is unpacked into, or not one of ours.
+        InvalidRequest: The path leads out of the target folder, or files may not have one of its names.
     """
     if name.startswith(b"/"):
         raise invalid(f"the path {_shown(name)} is not below its folder")

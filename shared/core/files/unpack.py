@@ -1,4 +1,4 @@
-"""A folder on its way into the pod: the members of a tar, written anew as unpack.sh takes them."""
+"""A folder on its way into the pod: rewrites the members of a tar to the form that unpack.sh reads."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from shared.core.files.upload import Body, too_large
 from shared.errors import TransferFailed
 
 _RUN_BYTES = 2 * 1024 * 1024
-"""Small files of one folder go together up to here: each run costs the pod some processes."""
+"""Most bytes of a run of small files of one folder: each run costs the pod some processes."""
 
 _SMALL_BYTES = 256 * 1024
 _END_BYTES = 2 * BLOCK_BYTES
 _SMALL_BLOCK, _LARGE_BLOCK = 4096, 65536
 _MAX_NAMES, _MAX_NAMES_BYTES = 1000, 64 * 1024
-"""Names that one program is given at once; execve(2) has room for more."""
+"""Most names, and bytes of names, that one program is given at once; execve(2) has room for more."""
 
 NO_PLAN = b"!\n"
-"""Is no plan: unpack.sh moves nothing."""
+"""Input that is no plan, so that unpack.sh moves nothing."""
 
-# Fields of a header, in their order; the last ends the block.
+# Fields of a header, in their order; _REST is the end of the block.
 _MAX_NAME_BYTES = 100
 _NOBODY = b"0000000\0" * 2
 _LARGE = 8**11
@@ -38,11 +38,11 @@ class Unpacked:
     """A folder whose files are in their places.
 
     Attributes:
-        files: How many have come.
-        folders: How many are in it.
-        size: Of all files, in bytes.
-        sha256: Of the tar that was sent, in hexadecimal.
-        created: There was no such folder before.
+        files: Number of files in the tar.
+        folders: Number of folders in it.
+        size: Size of all files, in bytes.
+        sha256: SHA-256 of the tar that was sent, in hexadecimal.
+        created: Whether the folder is new.
     """
 
     files: int
@@ -65,7 +65,7 @@ class _Names:
         return self._hashes.hexdigest()
 
     def takes(self, name: str) -> bool:
-        """A file "-" stands alone: to some programs it is another name of standard input."""
+        """Whether the file may be added. A file "-" must be alone: to some programs it is standard input."""
         alone = "-" in (name, *self.names[:1])
         return len(self.names) < _MAX_NAMES and self._bytes < _MAX_NAMES_BYTES and not alone
 
@@ -77,7 +77,7 @@ class _Names:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Folder:
-    """A folder, and its number in the pod until it is in its place."""
+    """A folder of the tar, and the number under which the pod keeps its files until they are moved."""
 
     path: str
     number: int
@@ -89,7 +89,7 @@ class _Folder:
         self.batches[-1].add(name, sha256)
 
     def plan(self) -> Iterator[str]:
-        """What is said of it: lines in pairs."""
+        """The lines of the plan for this folder, in pairs."""
         way = f"/{self.path}/" if self.path else "/"
         if not self.batches:
             yield f"{self.number} - {way}\n/\n"
@@ -102,8 +102,8 @@ class FolderUpload:
 
     Args:
         body: The tar.
-        target: The folder that it is unpacked into.
-        max_bytes: More content of all files together is refused.
+        target: The folder into which it is unpacked.
+        max_bytes: Most bytes of content of all files together.
     """
 
     def __init__(self, body: Body, target: WorkspacePath, max_bytes: int) -> None:
@@ -113,20 +113,20 @@ class FolderUpload:
         self._hash = hashlib.sha256()
         self._folders: dict[str, _Folder] = {}
         self._seal = ""
-        # The file that comes.
+        # The file whose content is coming.
         self._file: tuple[_Folder, str] | None = None
         self._file_hash = hashlib.sha256()
         self._left = 0
         self._end = b""
-        # Small files that are to go.
+        # Small files that wait to be sent together.
         self._run = bytearray()
         self._run_folder: _Folder | None = None
 
     async def script(self) -> AsyncGenerator[bytes, None]:
-        """The input of unpack.sh. Without the plan at its end nothing is moved.
+        """The input of unpack.sh. Without the plan at its end, the script moves nothing.
 
         Raises:
-            GamguiError: It is no tar of files and folders, too large, or not what was announced.
+            GamguiError: The body is no tar of files and folders, too large, or not what was announced.
         """
         async for data in self._body.source:
             for piece in self._take(data):
@@ -141,10 +141,10 @@ class FolderUpload:
         yield f"plan {self._seal}\n".encode() + plan
 
     def result(self, words: Sequence[str]) -> Unpacked:
-        """What unpack.sh said.
+        """Reads the line that unpack.sh printed.
 
         Raises:
-            TransferFailed: It makes no sense, or is of another tar.
+            TransferFailed: The line makes no sense, or is about another tar.
         """
         match words:
             case ["unpacked", result, seal] if SHA256.fullmatch(seal) and seal == self._seal:
@@ -161,7 +161,7 @@ class FolderUpload:
             yield from self._begin(event) if isinstance(event, Member) else self._add(event)
 
     def _begin(self, member: Member) -> Iterator[bytes]:
-        """Takes a member: sends its header, or keeps it with those that go together."""
+        """Takes a member: sends its header, or adds it to the small files that go together."""
         way, _, name = member.path.rpartition("/")
         if member.folder:
             self._folder(member.path)
@@ -184,7 +184,7 @@ class FolderUpload:
             self._finish()
 
     def _add(self, content: memoryview) -> Iterator[bytes]:
-        """Takes a part of the file that comes."""
+        """Takes a piece of the content of the current file."""
         self._file_hash.update(content)
         self._left -= len(content)
         if self._run_folder is None:
@@ -204,7 +204,7 @@ class FolderUpload:
         folder.add(name, self._file_hash.hexdigest())
 
     def _flush(self) -> Iterator[bytes]:
-        """Sends the small files that are to go."""
+        """Sends the small files that wait."""
         if self._run_folder is not None:
             end, begin = _enclosed(self._run_folder, len(self._run), b"")
             yield begin
@@ -219,7 +219,7 @@ class FolderUpload:
 
 
 def _enclosed(folder: _Folder, size: int, padding: bytes) -> tuple[bytes, bytes]:
-    """What stands behind and before a tar of ``size`` bytes: where it goes to, and its length in blocks."""
+    """What goes behind and before a tar of ``size`` bytes; its folder's number and length go before it."""
     size += len(padding) + _END_BYTES
     block = _LARGE_BLOCK if size >= _RUN_BYTES else _SMALL_BLOCK
     count = -(-size // block)
@@ -228,7 +228,7 @@ def _enclosed(folder: _Folder, size: int, padding: bytes) -> tuple[bytes, bytes]
 
 
 def _header(name: str, size: int, executable: bool) -> bytes:
-    """A header as POSIX has it, behind the name as GNU tar has it where that is too long."""
+    """A POSIX header; if the name is too long for it, a header of GNU tar with the name comes first."""
     raw, long_name = name.encode(), b""
     if len(raw) > _MAX_NAME_BYTES:
         content = raw + b"\0"

@@ -1,18 +1,18 @@
 # shellcheck shell=sh disable=SC2154 # walk.sh and make.sh stand before this
-# Stores the files of a folder: $1 is the tag of this attempt, random; $2... are the steps to
-# the folder, which is made.
+# Stores the files of a folder: $1 is the random tag of this attempt, $2... are the steps to the folder, which
+# is made.
 #
-# Standard input is made by unpack.py. First runs, each "run NUMBER BLOCK COUNT" and a line
-# break, then COUNT blocks of BLOCK bytes: a tar of files, without folders, of the folder that
-# has this number. Then "plan SHA256" and a line break, and the plan, which has this hash; input
-# that broke off has none. It is lines in pairs: "NUMBER SHA256 /PATH/", then names with slashes
-# between: files of this run's folder, the hash of their hashes, and which folder they are of.
+# unpack.py makes the standard input. First come runs, each of them "run NUMBER BLOCK COUNT" and a line break,
+# then COUNT blocks of BLOCK bytes: a tar of files, without folders, of the folder with this number. Then come
+# "plan SHA256" and a line break, and the plan, which has this hash; input that broke off has no plan. The
+# plan has pairs of lines. The first line is "NUMBER SHA256 /PATH/": the number of a folder, the hash of
+# the hashes of its files, and its path. The second holds the names of these files with slashes between them.
 #
-# A tar names what it unpacks by path, and other processes of the session may exchange folders
-# for links. So each folder's files come alone into a folder in which tar stands. Nothing is moved
-# before all has been read back, and what is in the way has been found.
+# A tar names the files that it unpacks by path, and other processes of the session may replace folders by
+# links. So the files of each folder are unpacked alone, into a folder in which tar stands. Nothing is moved
+# before everything has been read back and all obstacles have been looked for.
 #
-# Says "unpacked created|replaced SHA256", the hash being that of the plan.
+# Prints "unpacked created|replaced SHA256" with the hash of the plan.
 
 needs stat date tar dd sha256sum sed mkdir mv rm rmdir cat
 tag=$1
@@ -20,7 +20,7 @@ shift
 newline='
 '
 
-# Goes to the folder that holds the files of a number until they are in their places.
+# Goes to the folder that holds the files of folder number $1 until they are moved to their places.
 go_to_number() {
   cd -P "/proc/self/fd/3/$1" 2>/dev/null || fail broken
   look_around
@@ -39,7 +39,7 @@ receive_run() {
   fi
 }
 
-# Does something, as $1 says, with each pair of lines of the plan.
+# Calls the function $1 with each pair of lines of the plan.
 each() {
   record=
   set -f
@@ -60,12 +60,12 @@ each() {
   set +f
 }
 
-# $1 number, $2 hash, $3 way, $4 names
+# $1 number, $2 hash, $3 path, $4 names
 check_record() {
   steps=${3#/} names=$4
   if [ "$names" != / ]; then
     go_to_number "$1"
-    # shellcheck disable=SC2086 # cut at its slashes
+    # shellcheck disable=SC2086 # the names are split at their slashes
     set -- "$2" $names
     told=$1
     shift
@@ -88,7 +88,7 @@ check_record() {
   done
 }
 
-# Here files can be put: inside of the workspace, and by renaming.
+# Checks that files can be put here: inside of the workspace, and on the same volume, so that renaming works.
 check_place() {
   check_inside
   if [ ! -w . ]; then fail denied; fi
@@ -99,13 +99,13 @@ check_place() {
 move_record() {
   number=$1 names=$4
   cd -P /proc/self/fd/4 || fail broken
-  # shellcheck disable=SC2086 # cut at its slashes
+  # shellcheck disable=SC2086 # the path is split at its slashes
   make_way ${3#/}
   if [ "$names" = / ]; then return; fi
   check_place
   exec 5<.
   go_to_number "$number"
-  # shellcheck disable=SC2086 # cut at its slashes
+  # shellcheck disable=SC2086 # the names are split at their slashes
   set -- $names
   if ! problem=$(mv -f -- "$@" /proc/self/fd/5/ 2>&1); then why_not "$problem"; fi
 }

@@ -1,4 +1,4 @@
-"""A file on its way into the pod: counted, hashed, and sealed with its hash at the end."""
+"""A file on its way into the pod: its bytes are counted, hashed, and followed by their hash."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from shared.errors import InvalidRequest, PayloadTooLarge, TransferFailed
 from shared.reasons import Reason
 
 _LONG_BYTES = 32 * 1024 * 1024
-"""From here on it saves more time than it takes to hash in the pod while the rest still comes."""
+"""From this length on, hashing in the pod while the rest still comes saves more time than it takes."""
 
 _SHORT_BYTES = 64 * 1024
-"""Up to here it is read before the pod is told anything, and its hash with it: that saves three
-of the processes that put.sh starts, which is most of what a small file costs."""
+"""Up to this length, the file is read before the pod is told anything, and the pod is told the hash too. That
+saves three of the processes that put.sh starts, which are most of what a small file costs."""
 
 _SIZE = re.compile("[0-9]{1,18}")
 
 NO_HASH = b"!"
-"""No data whatever that ends so ends with a hash."""
+"""Bytes that are no digit of a hash: data with this end never looks like data with a hash at its end."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,9 +32,9 @@ class Piece:
 
     Attributes:
         upload: The caller's name of the upload; pieces of different uploads never mix.
-        first: Where the body begins in the file; None only asks how much is there.
+        first: Offset of the body in the file; None only asks how much is there.
         total: Size of the whole file, in bytes.
-        whole: SHA-256 that the whole must have, in hexadecimal, if the caller says.
+        whole: SHA-256 that the whole file must have, in hexadecimal, if the caller says.
     """
 
     upload: str
@@ -43,7 +43,7 @@ class Piece:
     whole: str = ""
 
     def arguments(self, path: WorkspacePath) -> list[str]:
-        """What put.sh wants to know of it. An upload is one of the file, the caller's name and the size."""
+        """The arguments of put.sh for this piece. Path, caller's name and size identify an upload."""
         upload = hashlib.sha256(f"{path}/{self.upload}/{self.total}".encode()).hexdigest()[:32]
         return [upload, "*" if self.first is None else str(self.first), str(self.total), self.whole]
 
@@ -54,8 +54,8 @@ class Stored:
 
     Attributes:
         size: In bytes.
-        sha256: What the pod read back, in hexadecimal.
-        created: There was nothing at its path before.
+        sha256: SHA-256 of the bytes that the pod read back, in hexadecimal.
+        created: Whether there was nothing at its path before.
     """
 
     size: int
@@ -65,19 +65,19 @@ class Stored:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Progress:
-    """A resumable upload that is not whole: ``size`` bytes from the beginning are safe."""
+    """A resumable upload that is not whole: its first ``size`` bytes are stored."""
 
     size: int
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Body:
-    """What a caller sends.
+    """The body of a caller's request.
 
     Attributes:
         source: The bytes, in pieces.
-        length: How many there must be; None: nobody has said.
-        digests: Each a SHA-256 that they must have, in hexadecimal, or empty: nobody has said.
+        length: How many bytes there must be; None: the caller has not said.
+        digests: SHA-256 that the bytes must have, in hexadecimal; an empty one: the caller has not said.
     """
 
     source: AsyncIterator[bytes]
@@ -85,10 +85,10 @@ class Body:
     digests: AbstractSet[str] = frozenset()
 
     def check_digest(self, sha256: str) -> None:
-        """Compares the hash of all bytes with what was announced.
+        """Compares the hash of all bytes with the announced hashes.
 
         Raises:
-            InvalidRequest: It is another one.
+            InvalidRequest: The hash is another one.
         """
         if not self.digests <= {"", sha256}:
             raise InvalidRequest(
@@ -101,7 +101,7 @@ class Upload:
 
     Args:
         body: The file, or a piece of it.
-        max_bytes: More than so many are refused.
+        max_bytes: Size in bytes of the largest body.
     """
 
     def __init__(self, body: Body, max_bytes: int) -> None:
@@ -113,18 +113,17 @@ class Upload:
         self._whole = False
 
     def accepts(self, stored: Stored) -> bool:
-        """Whether what is stored is this body, all of it: what the pod says is compared here too."""
+        """Whether the pod has stored all of this body, by its size and hash."""
         return self._whole and (stored.size, stored.sha256) == (self._size, self._hash.hexdigest())
 
     async def begin(self) -> list[str]:
-        """Reads it, if it is short.
+        """Reads the body if it is short.
 
         Returns:
-            What put.sh wants to know of it: its length, if that is worth knowing, and its hash, if
-            it is short.
+            Arguments of put.sh: the length, if it is known and matters, and the hash, if the body is short.
 
         Raises:
-            InvalidRequest: It is short, and not what was announced.
+            InvalidRequest: The body is short, and not what was announced.
         """
         length = self._body.length
         if length is None or _SHORT_BYTES < length < _LONG_BYTES:
@@ -142,12 +141,12 @@ class Upload:
         return [str(self._size), self._hash.hexdigest()]
 
     async def sealed(self) -> AsyncGenerator[bytes, None]:
-        """The bytes, and behind them the 64 characters of their SHA-256: no end without them is one.
+        """The bytes, followed by the 64 characters of their SHA-256, without which no input is complete.
 
-        Short ones come alone; their hash is known.
+        The bytes of a short body come alone, because the script already has their hash.
 
         Raises:
-            GamguiError: They are too many, or not what was announced.
+            GamguiError: There are too many bytes, or they are not what was announced.
         """
         if self._short is not None:
             if self._short:
@@ -178,17 +177,17 @@ class Upload:
 
 
 def too_large(max_bytes: int) -> PayloadTooLarge:
-    """What a file of more than ``max_bytes`` is refused with."""
+    """The error with which a file of more than ``max_bytes`` is refused."""
     return PayloadTooLarge(
         f"the file is larger than {max_bytes} bytes", reason=Reason.FILE_TOO_LARGE, max_bytes=max_bytes
     )
 
 
 def read_result(words: Sequence[str]) -> Stored | Progress:
-    """What put.sh said.
+    """Reads the line that put.sh printed.
 
     Raises:
-        TransferFailed: It makes no sense.
+        TransferFailed: The line makes no sense.
     """
     match words:
         case ["have", size] if _SIZE.fullmatch(size):

@@ -1,14 +1,14 @@
 # shellcheck shell=sh
-# The beginning of every script here. They run in the session's container, in the workspace,
-# under a supervisor; everything that varies is an argument, nothing is ever part of the script.
+# The beginning of every script here. The scripts run in the session's container, in the workspace, under a
+# supervisor. Everything that varies is an argument; nothing is ever inserted into the script.
 #
-# Other processes of the session may exchange folders for links while we work. A folder that a
-# process stands in is pinned: it can be renamed, but never leave the volume that it is on
-# (rename(2): EXDEV), and the workspace is a volume. So we go to a file's folder, look at where
-# that is, and name nothing but files in it from there on.
+# Other processes of the session may replace folders by links while a script works. A folder in which a
+# process stands is pinned: it can be renamed, but it can never leave its volume (rename(2): EXDEV), and the
+# workspace is a volume. So a script goes to the folder of a file, checks where that folder is, and from then
+# on names only files in it.
 #
-# What they say on standard output: one line, "!" and a word when it cannot be done; then what
-# each script promises. Needs: stat, readlink and what the script names.
+# A script prints one line, which is "!" and a word when the work cannot be done; then the output that the
+# script promises. Needs: stat, readlink and the programs that the script names.
 
 fail() {
   printf '!%s\n' "$1"
@@ -19,8 +19,8 @@ needs() {
   for tool; do command -v "$tool" >/dev/null || fail "missing-tool $tool"; done
 }
 
-# Where we are, asked of the kernel: what a shell believes (PWD, `pwd -P`) it may have worked out
-# before it went there.
+# Asks the kernel for the current folder: the shell's own answer (PWD, `pwd -P`) may be older than
+# the last step.
 look_around() { here=$(readlink /proc/self/cwd); }
 
 check_inside() {
@@ -28,7 +28,7 @@ check_inside() {
   case $here/ in "$root"/*) ;; *) fail outside ;; esac
 }
 
-# Goes one step down, maybe over a link. Where that leads has to be looked at before anything is done there.
+# Goes one step down, maybe through a link. The caller must check where that led before it acts there.
 enter() { cd -P -- "./$1" 2>/dev/null || return 1; }
 
 why_not_entered() {
@@ -38,15 +38,15 @@ why_not_entered() {
   fail missing
 }
 
-# Goes to a folder, step by step.
+# Goes to a folder, step by step; with no steps, the folder is the current one.
 go() {
-  if [ $# = 0 ]; then return; fi # here is where we are
+  if [ $# = 0 ]; then return; fi # the current folder is meant
   for step; do enter "$step" || why_not_entered "$step"; done
   check_inside
 }
 
-# Empties and removes the folders in this one, of which each holds files alone: by their names,
-# standing beside them, as some `rm -r` can be led astray. May end in another folder.
+# Empties and removes the numbered folders in this folder. Each of them holds only files, which are removed by
+# name from inside, because some `rm -r` can be led astray. May end in another folder.
 empty_numbers() {
   for folder in [0-9]*; do
     if rmdir -- "./$folder"; then continue; fi
@@ -83,15 +83,15 @@ remove_rest() {
   rmdir -- "$1"
 }
 
-# Removes what uploads that died have left in this folder. A whole piece of a resumable one
-# waits an hour for the next.
+# Removes from this folder what died uploads have left. The stored part of a resumable upload waits an hour
+# for its next piece.
 sweep() {
   for rest in ./.gamgui-upload-*; do
     process=${rest#./.gamgui-upload-}
     process=${process%%-*}
     case $process in
     at)
-      if ! since=$(stat -c %Y -- "$rest"); then continue; fi # it has just become another's
+      if ! since=$(stat -c %Y -- "$rest"); then continue; fi # another process has just renamed it
       if [ $(($(date +%s) - since)) -gt 3600 ]; then rm -f -- "$rest"; fi
       ;;
     *[!0-9]*) ;;
@@ -100,9 +100,10 @@ sweep() {
   done 2>/dev/null
 }
 
-# Chooses what hashes so many bytes; its first word is their SHA-256. The sha256sum of most images takes
-# several times as long as what uses the processor's own instructions for it, which takes long to start.
-# shellcheck disable=SC2034 # others use it
+# Chooses the program that hashes $1 bytes; the first word that it prints is the SHA-256. The sha256sum of
+# most images takes several times as long as programs that use the processor's own instructions, but these
+# take long to start.
+# shellcheck disable=SC2034 # other scripts use it
 choose_hasher() {
   hasher=sha256sum
   if [ "$1" -lt 33554432 ]; then return; fi

@@ -1,8 +1,8 @@
-"""The way to Firestore: credentials, channel, bounded attempts, errors in our words.
+"""The connection to Firestore: credentials, channel, limited attempts, and translated errors.
 
-The library's generated client is used, not the ``AsyncClient`` above it: that one reads
-FIRESTORE_EMULATOR_HOST from the environment by itself, cannot be closed, and has no
-conditional ``set``. Both are in the same package and cost the same to import.
+It uses the library's generated client, not the ``AsyncClient`` above it. The latter reads
+FIRESTORE_EMULATOR_HOST from the environment by itself, cannot be closed, and has no conditional ``set``.
+Both are in the same package and cost the same to import.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from shared.errors import ConfigurationError, GamguiError, InternalError, StoreU
 from shared.reasons import Reason
 
 EMULATOR_PROJECT = "gamgui-local"
-"""Project of the emulator when none is set; it takes any."""
+"""Project for the emulator when none is set; the emulator accepts any project."""
 
 OPERATION_SECONDS = 10.0
-"""Longest time that one operation of the store may take, retries included."""
+"""Longest time that one operation of the store may take, in seconds, including retries."""
 
 ATTEMPT_SECONDS = 4.0
-"""Longest time of one call: a connection that died while the instance was asleep is given up."""
+"""Longest time of one call, in seconds. It ends calls on a connection that died while the instance slept."""
 
 MAX_ATTEMPTS = 5
 
@@ -46,10 +46,10 @@ TRANSIENT = (
     google_errors.TooManyRequests,
     google_errors.Unknown,
 )
-"""Errors after which a repetition may succeed, and after which a write may have been applied."""
+"""Errors after which a retry may succeed, and after which a write may have been applied."""
 
 _SCOPE = "https://www.googleapis.com/auth/datastore"
-# Values of Google's own client; only the ping's timeout is ours.
+# These are the values of Google's own client; only the timeout of the ping is ours.
 _CHANNEL_OPTIONS = (
     ("grpc.max_send_message_length", -1),
     ("grpc.max_receive_message_length", -1),
@@ -67,8 +67,8 @@ class Connection:
 
     Attributes:
         client: The generated client; its calls take ``metadata``.
-        database: Resource name, ``projects/<project>/databases/<database>``.
-        metadata: gRPC metadata of every call.
+        database: Resource name of the database, ``projects/<project>/databases/<database>``.
+        metadata: gRPC metadata that every call sends.
     """
 
     client: FirestoreAsyncClient
@@ -85,12 +85,12 @@ class Connection:
 
 
 async def connect(project: str, database: str, emulator_host: str) -> Connection:
-    """Makes the client; to be called on the loop that uses it. Nothing is sent yet.
+    """Makes the client. Call it on the loop that uses the client. Nothing is sent yet.
 
     Args:
-        project: Google Cloud project; empty: the credentials' own.
-        database: Name of the database in it.
-        emulator_host: host:port of an emulator, or empty. No credentials are needed for it.
+        project: Google Cloud project; empty: the project of the credentials.
+        database: Name of the database in the project.
+        emulator_host: host:port of an emulator, which needs no credentials; empty: Google's service.
 
     Raises:
         StoreUnavailable: There are no credentials (reason ``STORE_FORBIDDEN``).
@@ -99,7 +99,7 @@ async def connect(project: str, database: str, emulator_host: str) -> Connection
     if emulator_host:
         project = project or EMULATOR_PROJECT
         channel = grpc.aio.insecure_channel(emulator_host, options=_LOOPBACK_OPTIONS)
-        # "owner" is whom the emulator's security rules let do everything.
+        # The emulator's security rules let the token "owner" do everything.
         emulator_metadata = [("authorization", "Bearer owner")]
     else:
         credentials, found = await _default_credentials()
@@ -116,7 +116,7 @@ async def connect(project: str, database: str, emulator_host: str) -> Connection
 
 
 async def _default_credentials() -> tuple[Any, str]:
-    """Google's application default credentials and their project, found off the loop."""
+    """Google's application default credentials and their project, found in a thread, off the loop."""
     try:
         async with asyncio.timeout(OPERATION_SECONDS):
             credentials, project = await asyncio.to_thread(google.auth.default, scopes=[_SCOPE])
@@ -130,10 +130,10 @@ async def _default_credentials() -> tuple[Any, str]:
 
 
 async def attempts(call: Callable[[float], Awaitable[T]]) -> T:
-    """Calls until it succeeds or one operation's time is over; only transient errors are repeated.
+    """Repeats a call after transient errors, until it succeeds or the time of one operation is over.
 
     Args:
-        call: Makes one attempt; gets its timeout in seconds.
+        call: Makes one attempt; its argument is the attempt's timeout in seconds.
 
     Raises:
         StoreUnavailable: See ``translated``.
@@ -156,7 +156,7 @@ async def attempts(call: Callable[[float], Awaitable[T]]) -> T:
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Turns the library's errors into ours, with a detail that says what to do."""
+    """Turns the library's errors into ours. Their details say what to do."""
     try:
         yield
     except google_errors.GoogleAPICallError as error:

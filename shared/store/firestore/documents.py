@@ -1,13 +1,13 @@
-"""Documents in Firestore: conditional writes, reads and queries, each one call.
+"""Documents in Firestore: conditional writes, reads and queries, each of them one call.
 
-A version is the document's ``update_time``. Every change is one ``Commit`` of one write
-with a precondition, and sometimes of marks beside it
-(https://cloud.google.com/firestore/docs/reference/rpc/google.firestore.v1#precondition), no transaction: it
-locks nothing and takes one round trip.
+A version is the ``update_time`` of a document. Every change is one ``Commit`` with one conditional write, and
+sometimes with marks in other documents
+(https://cloud.google.com/firestore/docs/reference/rpc/google.firestore.v1#precondition). It is no
+transaction: it locks nothing and takes one round trip.
 
-An answer may be lost after the write was applied. So every write carries a fresh
-``write_id``; whoever is told that the precondition failed reads the document, and if it
-holds his own ``write_id``, his earlier attempt was the change.
+The answer to a write may be lost after the write was applied. So every write carries a fresh ``write_id``. A
+writer whose precondition failed reads the document; if it holds the same ``write_id``, an earlier attempt of
+this writer made the change.
 """
 
 from __future__ import annotations
@@ -43,11 +43,11 @@ Found: TypeAlias = tuple[Document, str]
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Answer:
-    """What became of a conditional write.
+    """The result of a conditional write.
 
     Attributes:
-        version: The document's new version; None when the precondition failed.
-        found: In that case the document that is there instead, None when there is none.
+        version: The new version of the document; None when the precondition failed.
+        found: When the precondition failed: the document that is there, or None when there is none.
     """
 
     version: str | None = None
@@ -56,11 +56,11 @@ class Answer:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Mark:
-    """A name that is set or removed in a document which is nothing but a set of names.
+    """A name that is set or removed in a document that is nothing but a set of names.
 
     Attributes:
-        name: An id of a document.
-        precondition: What must be true of the document; none: whatever it is.
+        name: The name, which is the id of another document.
+        precondition: What must be true of the document that holds the set; None: nothing.
     """
 
     collection: str
@@ -71,7 +71,7 @@ class Mark:
 
 
 def unchanged(version: str) -> types.Precondition | None:
-    """That the document still has this version; None if no document can have it."""
+    """The precondition that a document still has this version; None if no document can have this version."""
     try:
         return types.Precondition(update_time=timestamp_of(version))
     except ValueError:
@@ -79,12 +79,13 @@ def unchanged(version: str) -> types.Precondition | None:
 
 
 class FirestoreDocuments:
-    """The documents of one database; the first call connects, on its loop.
+    """The documents of one database. The first call connects, on the loop that it runs on.
 
     Args:
-        project: Google Cloud project; empty: the credentials' own.
-        database: Name of the database in it.
-        emulator_host: host:port of an emulator, in place of the service; needs no credentials.
+        project: Google Cloud project; empty: the project of the credentials.
+        database: Name of the database in the project.
+        emulator_host: host:port of an emulator, which is used instead of the service and needs no
+            credentials.
     """
 
     def __init__(self, project: str, database: str, emulator_host: str) -> None:
@@ -101,16 +102,16 @@ class FirestoreDocuments:
         precondition: types.Precondition | None = None,
         *also: Mark,
     ) -> Answer:
-        """Writes one document if the precondition holds; see the module about lost answers.
+        """Writes one document if the precondition holds; the module's docstring explains lost answers.
 
-        Of a document that is there all fields that are not ours stay: a newer release may have put them.
+        Fields of an existing document that are not ours stay, because a newer release may have written them.
 
         Args:
-            collection: Where it is.
-            document_id: Its id.
-            document: What it becomes.
-            precondition: What must be true of it.
-            also: Marks that are set or removed in the same moment, or not at all.
+            collection: Collection of the document.
+            document_id: Id of the document.
+            document: Its new fields.
+            precondition: What must be true of the document; None: nothing.
+            also: Marks that are set or removed in the same commit.
         """
         connection = await self._connected()
         write_id = secrets.token_hex(8)
@@ -136,7 +137,7 @@ class FirestoreDocuments:
         version = await attempts(commit)
         if version is not None:
             return Answer(version=version)
-        # If it is the database that is missing, not the document, this read says so.
+        # If the whole database is missing, and not only the document, this read raises an error that says so.
         found = await self.read(collection, document_id)
         if found is not None and found[0].get(_WRITE_ID) == write_id:
             return Answer(version=found[1])
@@ -164,11 +165,11 @@ class FirestoreDocuments:
         await attempts(commit)
 
     async def delete_all(self, collection: str, ids: Sequence[str]) -> None:
-        """Removes documents, whatever their versions, in one commit; those that are gone are fine.
+        """Removes documents in one commit, whatever their versions are. Ids without a document are ignored.
 
         Args:
-            collection: Where they are.
-            ids: At most 500 (https://cloud.google.com/firestore/quotas#writes_and_transactions).
+            collection: Collection of the documents.
+            ids: Their ids, at most 500 (https://cloud.google.com/firestore/quotas#writes_and_transactions).
         """
         if not ids:
             return
@@ -198,7 +199,7 @@ class FirestoreDocuments:
         return await attempts(read)
 
     async def find(self, query: Callable[[NameOf], types.StructuredQuery]) -> Sequence[tuple[str, Found]]:
-        """The documents that a query of ``queries`` finds, each with its id."""
+        """The documents that a query (of module ``queries``) finds, each with its id."""
         connection = await self._connected()
         request = types.RunQueryRequest(
             parent=f"{connection.database}/documents", structured_query=query(connection.document)
@@ -217,7 +218,7 @@ class FirestoreDocuments:
         return await attempts(run)
 
     async def count(self, query: Callable[[NameOf], types.StructuredQuery]) -> int:
-        """How many documents a query finds; costs one read for each 1,000 of them."""
+        """The number of documents that a query finds. Counting costs one read for each 1,000 documents."""
         connection = await self._connected()
         count = types.StructuredAggregationQuery.Aggregation(
             alias=_COUNT, count=types.StructuredAggregationQuery.Aggregation.Count()

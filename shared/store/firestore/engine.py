@@ -1,8 +1,9 @@
-"""The engine of Firestore: production's store, and its emulator.
+"""The engine for Firestore, which is production's store, and for its emulator.
 
-A collection of ours is one of Firestore's, and ids are ours. A group's document holds the ids of its members
-as marks. It changes in one commit with the document that is counted, so it is true at every moment, and
-whoever adds a member changes the very version in which he counted.
+Each of our collections is a Firestore collection, and documents have our ids. The document of a group holds
+the ids of its members as marks. It changes in the same commit as the document that is counted, so it is true
+at every moment. To add a member, the group's document must still have the version in which the members were
+counted.
 """
 
 from __future__ import annotations
@@ -28,23 +29,24 @@ from shared.store.firestore.queries import structured
 from shared.store.firestore.values import timestamp_of
 
 _CREATES = 8
-"""Whoever finds a document gone this often that had just kept him from creating it meets very many others."""
+"""Attempts to create a document, each refused by a document that is gone a moment later. Then it gives up."""
 
 _NO_TIME = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class _Contended(StoreUnavailable):
-    """Somebody else changed what was read; it is read again."""
+    """Another writer changed the document that was read; it is read again."""
 
 
 class FirestoreEngine:
-    """An ``Engine`` in a Firestore database; the first call connects, on its loop.
+    """An ``Engine`` in a Firestore database. The first call connects, on the loop that it runs on.
 
     Args:
-        project: Google Cloud project; empty: the credentials' own.
-        database: Name of the database in it.
-        emulator_host: host:port of an emulator, in place of the service; needs no credentials.
-        telemetry: Told of every call.
+        project: Google Cloud project; empty: the project of the credentials.
+        database: Name of the database in the project.
+        emulator_host: host:port of an emulator, which is used instead of the service and needs no
+            credentials.
+        telemetry: Gets a report of every call.
     """
 
     def __init__(
@@ -83,7 +85,8 @@ class FirestoreEngine:
         with self._telemetry.store("create", collection.name):
             if member is None:
                 return await self._create(collection, document_id, document)
-            # Within an instance one after the other: who waits here does not contend there.
+            # Creates of one instance in the same group wait here for each other, so that they do not contend
+            # there.
             async with self._creating.setdefault((collection.groups, member.group), asyncio.Lock()):
                 async for attempt in stamina.retry_context(
                     on=_Contended, attempts=None, timeout=OPERATION_SECONDS, wait_initial=0.02, wait_max=0.5
@@ -169,7 +172,7 @@ class FirestoreEngine:
             return await self._documents.count(partial(structured, query=query))
 
     async def group(self, collection: Collection, group_id: str) -> Group:
-        """See ``Engine.group``: its document changes whenever a member comes or goes."""
+        """See ``Engine.group``. The group's document is updated whenever a member comes or goes."""
         with self._telemetry.store("group", collection.name):
             found = await self._documents.read(collection.groups, group_id)
         if found is None:

@@ -1,7 +1,7 @@
-"""Queries, as Firestore takes them.
+"""Translates queries to Firestore's form.
 
-Each needs an index: those with one field and the document's name have it by themselves, the
-others are in the Terraform configuration (https://cloud.google.com/firestore/docs/query-data/index-overview).
+Each query needs an index. Firestore makes indexes of one field and the document's name by itself; the
+Terraform configuration has the others (https://cloud.google.com/firestore/docs/query-data/index-overview).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from shared.store.engine import Query
 from shared.store.firestore.values import to_value
 
 NameOf: TypeAlias = Callable[[str, str], str]
-"""Full name of a document, from its collection and id."""
+"""Makes the full name of a document from its collection and id."""
 
 _NAME = "__name__"
 _Filter = types.StructuredQuery.FieldFilter
@@ -25,10 +25,10 @@ _Direction = types.StructuredQuery.Direction
 
 
 def structured(name_of: NameOf, query: Query) -> types.StructuredQuery:
-    """A query of ours, as Firestore takes it.
+    """One of our queries in Firestore's form.
 
     Raises:
-        ValueError: It names what cannot be a document's id.
+        ValueError: The query names an id that no document can have.
     """
     collection, index = query.collection, query.index
     direction = _Direction.DESCENDING if index.newest_first else _Direction.ASCENDING

@@ -1,7 +1,7 @@
-"""Documents and versions in Firestore's protocol buffers.
+"""Translates documents and versions to Firestore's protocol buffers and back.
 
 Types: https://cloud.google.com/firestore/docs/reference/rpc/google.firestore.v1#value.
-Times go by whole seconds and nanoseconds, never through a float.
+Times are converted as whole seconds and nanoseconds, never through a float, which would lose digits.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def to_fields(document: Mapping[str, Any]) -> dict[str, types.Value]:
-    """The fields of a document of ours, as Firestore takes them."""
+    """The fields of one of our documents in Firestore's form."""
     return {name: to_value(value) for name, value in document.items()}
 
 
 def to_value(value: object) -> types.Value:
-    """One value of a document of ours.
+    """One value of a document in Firestore's form.
 
     Raises:
         TypeError: Documents hold no values of this type.
@@ -46,21 +46,21 @@ def to_value(value: object) -> types.Value:
 
 
 def from_document(found: types.Document) -> tuple[Document, str]:
-    """A document of ours and its version."""
+    """Our form of a Firestore document, and its version."""
     message = types.Document.pb(found)
     return _from_fields(message.fields), version_of(message.update_time)
 
 
 def version_of(update_time: Timestamp) -> str:
-    """The version of a document that was last changed then: RFC 3339, nanoseconds kept."""
+    """The version of a document with this update time: the time as RFC 3339, with its nanoseconds."""
     return str(update_time.ToJsonString())
 
 
 def timestamp_of(version: str) -> Timestamp:
-    """What ``version_of`` made the version from.
+    """The update time from which ``version_of`` made the version.
 
     Raises:
-        ValueError: It is no version of this store's.
+        ValueError: The text is no version of this store.
     """
     timestamp = Timestamp()
     timestamp.FromJsonString(version)

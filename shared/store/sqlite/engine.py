@@ -1,10 +1,10 @@
-"""The engine of one SQLite file: the laptop edition's store.
+"""The engine for one SQLite file, which is the store of the laptop edition.
 
-Every change is one statement, so it is atomic without a transaction of ours, whatever other tasks of this
-process or other processes do to the file meanwhile.
+Every change is one statement. So it is atomic without an explicit transaction, even while other tasks or
+processes change the file.
 """
 
-# ruff: noqa: S608 -- names in statements are those of collections and fields, which are checked
+# ruff: noqa: S608 -- statements contain only names of collections and fields, which are checked
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class SqliteEngine:
-    """An ``Engine`` in one file, which is opened by the first call.
+    """An ``Engine`` in one file. The first call opens the file.
 
     Args:
-        path: The file. It and its folders are made; it is readable by its owner only.
-        telemetry: Told of every call.
+        path: The file. It and its folders are created; only its owner can read it.
+        telemetry: Gets a report of every call.
     """
 
     def __init__(self, path: Path, *, telemetry: Telemetry = SILENT) -> None:
@@ -77,7 +77,7 @@ class SqliteEngine:
                 found = await self._get(collection, document_id)
                 if found is not None or bounds:
                     return Answer(found=found)
-                # Somebody removed it between the two statements: it is ours to store.
+                # Another writer removed the document between the two statements, so it can be stored now.
 
     async def update(
         self,
@@ -88,7 +88,7 @@ class SqliteEngine:
         *,
         left: Member | None = None,
     ) -> str | None:
-        """See ``Engine.update``. No newer release has written to the file, or it had not been opened."""
+        """See ``Engine.update``. There are no fields of a newer release: a newer file is not opened."""
         values = _values(collection, document_id, document, _new_version())
         if left is not None:
             values |= {"member": None, "member_at": documents.microseconds(left.at)}
@@ -109,7 +109,7 @@ class SqliteEngine:
     async def delete(
         self, collection: Collection, document_id: str, version: str, *, left: Member | None = None
     ) -> None:
-        """See ``Engine.delete``. What is gone is not counted: the table needs no ``left``."""
+        """See ``Engine.delete``. ``left`` is not needed: the table counts only documents that exist."""
         delete = f"DELETE FROM {name(collection.name)} WHERE id = ? AND version = ?"
         async with self._call("delete", collection):
             await self._file.rows(delete, (document_id, version))
@@ -153,7 +153,7 @@ class SqliteEngine:
 
     @contextlib.asynccontextmanager
     async def _call(self, operation: str, collection: Collection) -> AsyncGenerator[None, None]:
-        """One call, for which the collection's table is there."""
+        """Prepares the collection's table for one call, and reports the call."""
         with self._telemetry.store(operation, collection.name):
             if collection.name not in self._prepared:
                 async with self._preparing:
@@ -230,5 +230,5 @@ def _time(microseconds: int) -> datetime:
 
 
 def _new_version() -> str:
-    """Never used before, so that a document removed and made again does not match an old one."""
+    """A version that was never used, so that no old version matches a document removed and made again."""
     return secrets.token_hex(8)

@@ -1,4 +1,4 @@
-"""The file of the SQLite engine: how it is opened, and one statement at a time.
+"""The file of the SQLite engine: opens it, and runs one statement at a time.
 
 The write-ahead log lets other processes read while one writes (https://www.sqlite.org/wal.html).
 """
@@ -22,14 +22,14 @@ from shared.reasons import Reason
 from shared.store.sqlite.upgrade import RELEASES, upgrade
 
 BUSY_TIMEOUT_SECONDS = 5.0
-"""How long a statement waits for another process's write."""
+"""How long a statement waits for another process to finish a write."""
 
 
 class SqliteFile:
-    """A SQLite file, which is opened by the first statement.
+    """A SQLite file. The first statement opens it.
 
     Args:
-        path: The file. It and its folders are made; it is readable by its owner only.
+        path: The file. It and its folders are created; only its owner can read it.
     """
 
     def __init__(self, path: Path) -> None:
@@ -46,7 +46,8 @@ class SqliteFile:
         """
         with _translated():
             connection = await self._connected()
-            # One job on the connection's thread: no other task's statement comes between.
+            # The thread of the connection does this as one job, so that no other task's statement comes
+            # between.
             return list(await connection.execute_fetchall(sql, parameters))
 
     async def close(self) -> None:
@@ -81,9 +82,9 @@ async def _open(path: Path) -> aiosqlite.Connection:
 
 
 def _unopened(path: Path) -> aiosqlite.Connection:
-    """A connection whose thread does not keep a process alive that ends without ``close``.
+    """A connection whose thread does not keep alive a process that ends without ``close``.
 
-    A thread is a daemon if the one that makes it is; aiosqlite has no setting for it.
+    A thread is a daemon if the thread that makes it is a daemon; aiosqlite has no setting for this.
     """
     made: list[aiosqlite.Connection] = []
 
@@ -100,14 +101,14 @@ def _make_file(path: Path) -> None:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        # SQLite gives the log files beside it the same mode.
+        # SQLite gives its log files, which are beside this file, the same mode.
         os.fchmod(descriptor, 0o600)
     finally:
         os.close(descriptor)
 
 
 async def _use_write_ahead_log(connection: aiosqlite.Connection) -> None:
-    """Sets the journal mode, which the busy timeout does not cover: SQLite may refuse at once."""
+    """Sets the journal mode. The busy timeout does not cover this statement: SQLite may refuse it at once."""
     deadline = time.monotonic() + BUSY_TIMEOUT_SECONDS
     while True:
         try:
@@ -120,7 +121,7 @@ async def _use_write_ahead_log(connection: aiosqlite.Connection) -> None:
 
 
 async def _bring_up_to_date(connection: aiosqlite.Connection) -> None:
-    """Upgrades a file of an earlier release; of several processes at once, one does."""
+    """Upgrades a file of an earlier release. If several processes try at once, one of them upgrades it."""
     if await _user_version(connection) == RELEASES:
         return
     await connection.execute_fetchall("BEGIN IMMEDIATE")
@@ -129,7 +130,7 @@ async def _bring_up_to_date(connection: aiosqlite.Connection) -> None:
         raise StoreUnavailable(
             "The file at SQLITE_PATH was made by a newer release.", reason=Reason.STORE_TOO_NEW
         )
-    if found < RELEASES:  # another process may have been faster
+    if found < RELEASES:  # another process may have upgraded it already
         await upgrade(connection, found)
     await connection.execute_fetchall(f"PRAGMA user_version = {RELEASES}")
     await connection.execute_fetchall("COMMIT")
@@ -145,7 +146,8 @@ def _translated() -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        # SQLite's messages name no path: "database is locked", "file is not a database".
+        # It is safe to show SQLite's message, which names no path: "database is locked", "file is not a
+        # database".
         raise StoreUnavailable(f"The session store at SQLITE_PATH cannot be used: {error}.") from error
     except OSError as error:
         problem = os.strerror(error.errno) if error.errno else "it cannot be opened"

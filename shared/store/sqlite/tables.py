@@ -1,11 +1,11 @@
-"""A collection's table, which follows from what its repository declares.
+"""Makes the SQLite table of a collection from what its repository declares.
 
-It has the documents as JSON, and a column for each field that an index has: times in microseconds since 1970,
-flags as 0 and 1. Where documents are counted, it has the group in which each is, and triggers note in the
-groups' table when one comes or goes.
+The table holds the documents as JSON, and one column for each field of an index: times in microseconds since
+1970, flags as 0 and 1. Where documents are counted, a column holds the group of each document, and triggers
+update the table of groups when a document begins or ends to be counted.
 """
 
-# ruff: noqa: S608 -- names in statements are those of collections and fields, which are checked
+# ruff: noqa: S608 -- statements contain only names of collections and fields, which are checked
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Value: TypeAlias = str | int | float | None
 
 
 def columns(collection: Collection, document: Document) -> dict[str, Value]:
-    """The fields of a document that its collection's indexes go by."""
+    """The values of a document's indexed fields, by the names of their columns."""
     return {field: _value(document.get(field)) for field in fields(collection)}
 
 
@@ -36,20 +36,21 @@ def fields(collection: Collection) -> list[str]:
 
 
 def name(of: str) -> str:
-    """The name of a collection or field, which may be a word of SQL's."""
+    """The name of a collection or field in quotes, because it may be a keyword of SQL."""
     return f'"{of}"'
 
 
 def order(index: Index) -> str:
-    """What documents are ordered by, after the values that all of them have."""
+    """The columns that order documents which have the same values in ``index.equal``."""
     direction = "DESC" if index.newest_first else "ASC"
     return ", ".join(f"{name(field)} {direction}" for field in (index.by, "id") if field)
 
 
 async def prepare(rows: Rows, collection: Collection) -> None:
-    """Makes what is missing of a collection's table; any number of processes may do that at once.
+    """Makes the missing parts of a collection's table. Several processes may do this at once.
 
-    An index is made last: while it is missing, its columns may be empty and are filled again.
+    Each index is made last: while it is missing, its columns may be empty, and the next call fills them
+    again.
     """
     table = collection.name
     made = {row[0] for row in await rows("SELECT name FROM sqlite_master WHERE tbl_name = ?", (table,))}
@@ -76,7 +77,7 @@ def _fields(index: Index) -> tuple[str, ...]:
 
 
 async def _prepare_groups(rows: Rows, table: str, groups: str) -> None:
-    """Triggers rather than statements of ours: so a document and its group change in one step."""
+    """Makes triggers that count the documents, so that a document and its group change in one step."""
     await rows(
         f"""CREATE TABLE IF NOT EXISTS {name(groups)}
         (id TEXT PRIMARY KEY, changed_at INTEGER NOT NULL) STRICT""",
@@ -114,12 +115,12 @@ async def _add_column(rows: Rows, table: str, column: str, kind: str) -> None:
     try:
         await rows(f"ALTER TABLE {name(table)} ADD COLUMN {name(column)} {kind}", ())
     except StoreUnavailable:
-        if not await rows(there, (table, column)):  # another process has made it meanwhile
+        if not await rows(there, (table, column)):  # another process has made the column meanwhile
             raise
 
 
 async def _fill(rows: Rows, table: str, field: str, *, is_time: bool) -> None:
-    """Fills a field's column with what the documents have. One that cannot be read is found by no index."""
+    """Fills the column of a field from the documents. No index finds a document that cannot be read."""
     select = f"SELECT id, document FROM {name(table)} WHERE {name(field)} IS NULL"
     update = f"UPDATE {name(table)} SET {name(field)} = ? WHERE id = ? AND {name(field)} IS NULL"
     for document_id, text in await rows(select, ()):

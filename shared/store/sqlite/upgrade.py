@@ -1,8 +1,8 @@
-"""Files of earlier releases, brought to how the engine keeps documents.
+"""Upgrades files of earlier releases to the form in which the engine keeps documents.
 
-The first six releases had tables and columns made by hand. Since the seventh, the tables follow from what
-repositories declare (``tables``), so that a new collection or index is no release of the file's. A file
-knows in ``user_version`` which release it is of.
+The first six releases of the file had tables and columns made by hand. Since the seventh, the tables follow
+from what the repositories declare (``tables``), so that a new collection or index needs no new release of the
+file. The release of a file is in its ``user_version``.
 """
 
 from __future__ import annotations
@@ -39,7 +39,8 @@ _EARLIER = (
         "ALTER TABLE sessions ADD COLUMN purge_at INTEGER",
         "ALTER TABLE sessions ADD COLUMN live INTEGER NOT NULL DEFAULT 0",
         "ALTER TABLE sessions ADD COLUMN on_cluster INTEGER NOT NULL DEFAULT 0",
-        # Cleanup looks at what there was and writes it anew; what was deleted it forgets at once.
+        # Cleanup looks at every session that was not deleted and stores it anew; it forgets deleted sessions
+        # at once.
         "UPDATE sessions SET check_at = created_at WHERE state != 'deleted'",
         "UPDATE sessions SET purge_at = created_at WHERE state = 'deleted'",
         """UPDATE sessions SET live = 1, on_cluster = NOT json_extract(document, '$.virtual')
@@ -59,7 +60,7 @@ _EARLIER = (
     ),
     ("CREATE TABLE audit_key (id INTEGER PRIMARY KEY CHECK (id = 1), key TEXT NOT NULL) STRICT",),
     (
-        # When an owner's last session was made or ended, as RFC 3339: it outlives the sessions.
+        # The time at which an owner's last session was made or ended, as RFC 3339. It outlives the sessions.
         "CREATE TABLE owners (owner TEXT PRIMARY KEY, used_at TEXT NOT NULL) STRICT",
         f"""INSERT INTO owners SELECT owner, max({_CHANGED.format("document")})
             FROM sessions GROUP BY owner""",  # noqa: S608 - constants
@@ -68,10 +69,10 @@ _EARLIER = (
             BEGIN {_USED} END""",
     ),
 )
-"""What each of the first six releases added."""
+"""The statements of each of the first six releases."""
 
 _SEVENTH = (
-    # A table has its documents' ids, versions, and a column for each indexed field: see ``tables``.
+    # Each table gets ids, versions, and a column for each indexed field, as in module ``tables``.
     *(
         f"DROP INDEX {name}"
         for name in (
@@ -86,7 +87,7 @@ _SEVENTH = (
     "CREATE TABLE owners (id TEXT PRIMARY KEY, changed_at INTEGER NOT NULL) STRICT",
     "ALTER TABLE sessions ADD COLUMN member TEXT",
     "ALTER TABLE sessions ADD COLUMN member_at INTEGER",
-    # What is counted of old documents was in columns only, and stays there.
+    # What earlier releases counted of old documents was in columns only, and it stays there.
     "ALTER TABLE sessions DROP COLUMN expires_at",
     "ALTER TABLE requests RENAME COLUMN key TO id",
     "ALTER TABLE audit ADD COLUMN version TEXT NOT NULL DEFAULT ''",
@@ -98,17 +99,17 @@ _SEVENTH = (
 
 _KEY_VIEW = """CREATE VIEW IF NOT EXISTS audit_key AS
     SELECT json_extract(document, '$.key') AS key FROM keys WHERE id = 'audit'"""
-"""What an operator reads to compare digests (docs/operations.md)."""
+"""The view in which an operator reads the key, to compare digests (docs/operations.md)."""
 
 RELEASES = len(_EARLIER) + 1
 
 
 async def upgrade(connection: aiosqlite.Connection, release: int) -> None:
-    """Brings a file to the newest release, in the transaction that has begun.
+    """Upgrades a file to the newest release, within the transaction that has begun.
 
     Args:
-        connection: To the file.
-        release: What it is of; 0: it is new.
+        connection: The open file.
+        release: The release of the file; 0: the file is new.
     """
     if release:
         for statements in (*_EARLIER[release:], _SEVENTH):
@@ -119,7 +120,7 @@ async def upgrade(connection: aiosqlite.Connection, release: int) -> None:
 
 
 async def _count_by_owner(connection: aiosqlite.Connection) -> None:
-    """Owners were kept by their addresses; a group's id is what their documents' names derive from."""
+    """Turns the owners, kept by their addresses until now, into groups, whose ids are hashes of addresses."""
     for address, used_at in await connection.execute_fetchall("SELECT owner, used_at FROM owners_by_address"):
         group, at = owner_hash(address), microseconds(required_time(used_at))
         await connection.execute_fetchall("INSERT INTO owners VALUES (?, ?)", (group, at))

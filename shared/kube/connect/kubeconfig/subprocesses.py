@@ -7,7 +7,8 @@ import contextlib
 import logging
 import os
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from typing import IO, Any
 
 _log = logging.getLogger(__name__)
 
@@ -37,38 +38,59 @@ async def run_program(
         OSError: The program cannot be executed.
         ProgramError: The program failed, took too long or printed more than 1 MiB.
     """
-    process = await asyncio.create_subprocess_exec(
-        *command,
-        env=environment,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        start_new_session=True,
-    )
-    try:
-        async with asyncio.timeout(timeout_seconds):
-            output, complaint = await asyncio.gather(_bounded(process.stdout), _bounded(process.stderr))
-            status = await process.wait()
-    except TimeoutError as error:
-        raise ProgramError(f"did not end within {timeout_seconds:g} s") from error
-    finally:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, signal.SIGKILL)
-        await process.wait()
+    async with _reading() as (stdout, output), _reading() as (stderr, complaint):
+        process = await asyncio.create_subprocess_exec(
+            *command,
+            env=environment,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=stdout,
+            stderr=stderr,
+            start_new_session=True,
+        )
+        stdout.close()  # the program alone has it now, so that its end is the end of the output
+        stderr.close()
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                printed, complained = await asyncio.gather(_bounded(output), _bounded(complaint))
+                status = await process.wait()
+        except TimeoutError as error:
+            raise ProgramError(f"did not end within {timeout_seconds:g} s") from error
+        finally:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(process.pid, signal.SIGKILL)
+            await process.wait()
     if status:
         _log.warning(
             "%s failed with status %s: %s",
             command[0],
             status,
-            complaint.decode(errors="replace").strip()[-_MAX_LOGGED:],
+            complained.decode(errors="replace").strip()[-_MAX_LOGGED:],
         )
         raise ProgramError(f"failed with exit status {status}")
-    return output
+    return printed
 
 
-async def _bounded(stream: asyncio.StreamReader | None) -> bytes:
-    if stream is None:
-        return b""
+@contextlib.asynccontextmanager
+async def _reading() -> AsyncGenerator[tuple[IO[Any], asyncio.StreamReader]]:
+    """A pipe: the end that a program writes to, and a reader of the other.
+
+    asyncio's own pipes will not do: with them, a process counts as ended only when both are at their
+    end, and that never comes where nobody reads on, or where a child that has left the group holds one.
+    """
+    ours, theirs = (
+        os.fdopen(end, mode, buffering=0) for end, mode in zip(os.pipe(), ("rb", "wb"), strict=True)
+    )
+    with ours, theirs:
+        reader = asyncio.StreamReader()
+        loop = asyncio.get_running_loop()
+        transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), ours)
+        try:
+            yield theirs, reader
+        finally:
+            transport.close()
+
+
+async def _bounded(stream: asyncio.StreamReader) -> bytes:
     chunks: list[bytes] = []
     size = 0
     while chunk := await stream.read(64 * 1024):

@@ -25,6 +25,7 @@ from shared.reasons import Reason
 from shared.settings.cluster import ClusterSettings
 from tests.support.api_server import ApiServer
 from tests.support.kubectl import kubectl, needs_kubectl
+from tests.support.patience import PATIENCE
 from tests.support.tls import Authority
 
 AUTHORITY = Authority("cluster authority")
@@ -261,20 +262,50 @@ async def test_output_that_is_no_credential_is_an_error(plugin: Plugin, output: 
     assert (await plugin.failure()).reason == Reason.EXEC_PLUGIN_FAILED
 
 
-async def test_endless_output_is_cut(plugin: Plugin) -> None:
-    plugin.runs("while :; do echo xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx; done")
-    assert "1 MiB" in (await plugin.failure()).detail
+@pytest.mark.parametrize(
+    "endless",
+    [
+        "while :; do echo xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx; done",
+        "exec cat /dev/zero",  # faster than it is read: the pipe is full when the reading ends
+        "exec cat /dev/zero >&2",
+        "cat /dev/zero >&2 & exec cat /dev/zero",
+    ],
+)
+async def test_endless_output_is_cut(plugin: Plugin, endless: str) -> None:
+    plugin.runs(endless)
+    async with asyncio.timeout(PATIENCE):
+        assert "1 MiB" in (await plugin.failure()).detail
+
+
+async def fails_in_time(plugin: Plugin) -> None:
+    """The plugin does not end in time, and has begun: on a busy machine that takes more than one try."""
+    seconds = 0.5
+    while not (plugin.folder / "begun").exists():
+        with pytest.raises(ConnectionFailed, match=rf"did not end within {seconds:g} s"):
+            async with asyncio.timeout(PATIENCE):
+                await plugin.credentials(timeout_seconds=seconds).authorization()
+        seconds *= 2
+
+
+async def test_a_child_that_left_the_group_and_holds_the_output_holds_up_nothing(plugin: Plugin) -> None:
+    end = plugin.folder / "end"
+    os.mkfifo(end)
+    plugin.runs('setsid sh -c \': >"${0%/*}/begun"; exec cat "${0%/*}/end"\' "$0" & wait')
+    await fails_in_time(plugin)
+    os.close(os.open(end, os.O_RDWR))  # those that left wait for it, and end
 
 
 async def test_plugin_that_hangs_is_ended_with_all_it_started(plugin: Plugin) -> None:
     # The child holds the pipe's other end, so the pipe ends when the child has ended.
     os.mkfifo(plugin.folder / "alive")
-    plugin.runs('sleep 600 > "${0%/*}/alive" & wait')
-    alive = asyncio.create_task(asyncio.to_thread((plugin.folder / "alive").read_text))
-    credentials = plugin.credentials(timeout_seconds=0.5)
-    with pytest.raises(ConnectionFailed, match=r"did not end within 0\.5 s"):
-        await credentials.authorization()
-    assert await alive == ""
+    plugin.runs('{ exec >"${0%/*}/alive"; : >"${0%/*}/begun"; exec sleep 600; } & wait')
+    alive = os.open(plugin.folder / "alive", os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        await fails_in_time(plugin)
+        os.set_blocking(alive, True)
+        assert await asyncio.to_thread(os.read, alive, 1) == b""
+    finally:
+        os.close(alive)
 
 
 @pytest.mark.parametrize(

@@ -162,7 +162,7 @@ def test_every_query_has_its_index(queries: list[types.StructuredQuery]) -> None
     assert len(asked) >= 3
     for query in asked:
         assert any(provided(index, query) for index in indexes.values()), (
-            f"Add an index to local.indexes in infra/terraform/platform/store.tf: {query}"
+            f"Add an index to local.indexes in infra/terraform/platform/firestore.tf: {query}"
         )
 
 

@@ -18,8 +18,9 @@ from tests.contract.conftest import Target, gateway_settings
 from tests.contract.test_exec import marked, processes, wait_until_running
 from tests.support import laptop
 from tests.support.client import Client, Json
-from tests.support.gateway_process import free_port, server
+from tests.support.gateway_process import server
 from tests.support.patience import PATIENCE
+from tests.support.ports import free_port
 
 SOURCE = "functions/exec_command/main.py"
 FUNCTIONS_FRAMEWORK = [

@@ -10,8 +10,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.support.gateway_process import ALICE, ROOT, free_port, server, virtual_environment
+from tests.support.gateway_process import ALICE, ROOT, server, virtual_environment
 from tests.support.patience import PATIENCE
+from tests.support.ports import free_port
 
 UNKNOWN = "/v1/sessions/saaaaaaaaaaaaaaaa"
 # Function, method, path, body, status, reason.

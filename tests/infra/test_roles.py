@@ -28,8 +28,9 @@ from tests.support import installation
 from tests.support.client import Client, Json
 from tests.support.files_client import Files
 from tests.support.gam_files import gam_files
-from tests.support.gateway_process import ROOT, free_port, server
+from tests.support.gateway_process import ROOT, server
 from tests.support.laptop import base_environment
+from tests.support.ports import free_port
 from tests.support.stores import SqliteStore
 
 Right = tuple[str, str, str, str]

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import IO
 
 from tests.support.patience import PATIENCE
+from tests.support.ports import free_port
 
 START_SECONDS = PATIENCE
 _SHORT_LIVED = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
@@ -55,7 +56,7 @@ def firestore_emulator(environ: Mapping[str, str] | None = None) -> Iterator[str
         yield host
         return
     command = emulator_command(environ)
-    port = _free_port()
+    port = free_port()
     with tempfile.TemporaryFile() as output:
         process = subprocess.Popen(
             [*command, "--host=127.0.0.1", f"--port={port}"],
@@ -106,12 +107,6 @@ def _sdk_roots(environ: Mapping[str, str]) -> Iterator[Path]:
         yield Path(root)
     if gcloud := shutil.which("gcloud", path=environ.get("PATH")):
         yield Path(gcloud).resolve().parent.parent
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _wait_until_it_answers(process: subprocess.Popen[bytes], port: int, output: IO[bytes]) -> None:

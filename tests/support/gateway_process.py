@@ -13,7 +13,7 @@ from tests.support import laptop
 from tests.support.laptop import ROOT
 from tests.support.patience import PATIENCE
 
-__all__ = ["ALICE", "BOB", "ROOT", "free_port", "gateway", "server", "virtual_environment"]
+__all__ = ["ALICE", "BOB", "ROOT", "gateway", "server", "virtual_environment"]
 
 ALICE = {"X-Dev-User": "alice@example.com"}
 BOB = {"X-Dev-User": "bob@example.com"}
@@ -84,12 +84,6 @@ def server(
     finally:
         process.terminate()
         process.wait(_STOP_SECONDS)
-
-
-def free_port() -> int:
-    """A port on loopback that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 def _listens(port: int) -> bool:

@@ -17,12 +17,12 @@ from tests.support.collector import collector
 from tests.support.gateway_process import (
     ALICE,
     ROOT,
-    free_port,
     server,
     virtual_environment,
     virtual_settings,
 )
 from tests.support.patience import PATIENCE
+from tests.support.ports import free_port
 
 EXPORT_SECONDS = 200
 QUICK = {

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ctypes
-import multiprocessing
-import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
@@ -25,31 +24,34 @@ T = TypeVar("T")
 ROUNDS = times(100, 40)
 SECRET = b"secret"
 OURS = b"public"
-_RENAME_EXCHANGE = 2
-_AT_FDCWD = -100
-
-
-def _exchange_for_ever(one: str, other: str) -> None:
-    """renameat2(2) with RENAME_EXCHANGE: at every moment there is either the one or the other."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    os.closerange(3, 256)  # an inherited end of a script's input would keep that open
-    while True:
-        if libc.renameat2(_AT_FDCWD, one.encode(), _AT_FDCWD, other.encode(), _RENAME_EXCHANGE) != 0:
-            raise OSError(ctypes.get_errno(), "renameat2")
+_EXCHANGE = """
+import ctypes, os, sys
+libc = ctypes.CDLL(None, use_errno=True)
+here, exchange = -100, 2  # AT_FDCWD, RENAME_EXCHANGE
+one, other = map(os.fsencode, sys.argv[1:])
+begun = 0
+while True:
+    if libc.renameat2(here, one, here, other, exchange) != 0:
+        raise OSError(ctypes.get_errno(), "renameat2")
+    if not begun:
+        begun = os.write(1, b".")
+"""
+"""At every moment there is either the one or the other (renameat2(2))."""
 
 
 @contextlib.contextmanager
 def exchanged(one: Path, other: Path, *, until_removed: bool = False) -> Iterator[None]:
-    process = multiprocessing.get_context("fork").Process(
-        target=_exchange_for_ever, args=(str(one), str(other)), daemon=True
-    )
-    process.start()
+    # A program of its own: a fork would have what other tests left in this process, such as gRPC's threads.
+    process = subprocess.Popen([sys.executable, "-c", _EXCHANGE, one, other], stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    process.stdout.read(1)  # it has begun
     try:
         yield
-        assert until_removed or process.is_alive(), "the exchange did not go on"
+        assert until_removed or process.poll() is None, "the exchange did not go on"
     finally:
         process.kill()
-        process.join()
+        process.wait()
+        process.stdout.close()
 
 
 @pytest.fixture

@@ -99,17 +99,21 @@ class OpenFile:
         return self._sha256
 
     async def content(self) -> AsyncGenerator[bytes, None]:
-        """The chosen bytes. Closes the file at the end.
+        """The chosen bytes. Closes the file at the end, also when the bytes are closed before they are read.
 
         The last bytes come only when all are known to be right. So a caller who has as many bytes as were
         announced has all of them.
 
         Raises:
-            TransferFailed: The bytes are not all there, or not those that were announced: the file has
-                changed, or the connection broke.
+            TransferFailed: (while iterating) The bytes are not all there, or not those that were announced:
+                the file has changed, or the connection broke.
         """
+        return await begun(self._sent())
+
+    async def _sent(self) -> AsyncGenerator[bytes, None]:
         outcome, size, held, hashed = "cancelled", 0, b"", hashlib.sha256()
         try:
+            yield b""
             async for data in self._answer.chunks():
                 size += len(data)
                 if size > self._length:
@@ -135,3 +139,9 @@ class OpenFile:
             self._wish.set_result(b"")
             await self._answer.end_quietly()
         await self._answer.aclose()
+
+
+async def begun(pieces: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+    """The pieces behind the first one, which is empty: a generator that never began cleans up nothing."""
+    await anext(pieces)
+    return pieces

@@ -13,7 +13,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from typing import Literal, TypeAlias
 
 from shared.core.audit.auditor import Act, Auditor
-from shared.core.files.download import FileFacts, OpenFile
+from shared.core.files.download import FileFacts, OpenFile, begun
 from shared.core.files.listing import Entry, first_entries
 from shared.core.files.paths import WorkspacePath
 from shared.core.files.script_output import Answer
@@ -212,7 +212,7 @@ class SessionFiles:
             if isinstance(error, GamguiError):
                 await self._audit.record(session, owner, "session.file.archive", error.reason, path=str(path))
             raise
-        return self._packed(session, owner, path, answer)
+        return await begun(self._packed(session, owner, path, answer))
 
     async def delete(self, owner: Person, session_id: str, path: WorkspacePath) -> None:
         """Removes a file, a link, or an empty folder.
@@ -236,6 +236,7 @@ class SessionFiles:
         async with self._act(session, owner, "archive", path) as act:
             sent = 0
             try:
+                yield b""
                 async for data in answer.chunks():
                     sent += len(data)
                     yield data

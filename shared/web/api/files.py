@@ -133,7 +133,7 @@ async def _content(call: Call, file: OpenFile) -> Response:
     about = {**_about(file), "Content-Digest": digest, "Content-Length": str(length)}
     if part is not None:
         about["Content-Range"] = f"bytes {first}-{first + length - 1}/{facts.size}"
-    return StreamedResponse(file.content(), status_code=200 if part is None else 206, headers=about)
+    return StreamedResponse(await file.content(), status_code=200 if part is None else 206, headers=about)
 
 
 def _is_known(call: Call, file: OpenFile) -> bool:

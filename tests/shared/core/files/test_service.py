@@ -171,7 +171,7 @@ async def test_a_download_is_recorded_with_its_size_and_its_end(pod: World) -> N
     file = await pod.files.open(ALICE, pod.session_id, PATH)
     assert (file.facts.size, file.facts.mode) == (5, 0o644)
     assert await file.choose(0, 5) == SHA256
-    assert [data async for data in file.content()] == [b"123", b"45"]
+    assert [data async for data in await file.content()] == [b"123", b"45"]
     [record] = pod.audit.records
     assert (record.outcome, record.detail) == ("sent", {"path": "folder/file", "size": 5})
     assert pod.runtime.closed_commands == 1
@@ -186,7 +186,7 @@ async def test_bytes_that_are_not_those_announced_never_make_up_the_announced_nu
     await file.choose(0, 5)
     got = b""
     with pytest.raises(GamguiError):
-        async for data in file.content():
+        async for data in await file.content():
             got += data
     assert len(got) < 5
     assert pod.audit.outcomes == [("session.file.get", "TRANSFER_FAILED")]
@@ -196,11 +196,22 @@ async def test_a_download_that_its_reader_leaves_is_recorded_as_cancelled(pod: W
     pod.says(LOOK, SHA256.encode() + b"\n", b"1", b"2", b"345")
     file = await pod.files.open(ALICE, pod.session_id, PATH)
     await file.choose(0, 5)
-    content = file.content()
+    content = await file.content()
     await anext(content)
     await content.aclose()
     assert pod.audit.outcomes == [("session.file.get", "cancelled")]
     assert pod.runtime.closed_commands == 1
+
+
+async def test_what_nobody_begins_to_read_is_ended_and_recorded_as_cancelled(pod: World) -> None:
+    pod.says(LOOK, SHA256.encode() + b"\n", DATA)
+    file = await pod.files.open(ALICE, pod.session_id, PATH)
+    await file.choose(0, 5)
+    await (await file.content()).aclose()
+    pod.says(b"archive\n", DATA)
+    await (await pod.files.archive(ALICE, pod.session_id, PATH)).aclose()
+    assert pod.audit.outcomes == [("session.file.get", "cancelled"), ("session.file.archive", "cancelled")]
+    assert pod.runtime.closed_commands == 2
 
 
 async def test_an_archive_is_recorded_with_its_size(pod: World) -> None:

@@ -210,7 +210,7 @@ async def test_a_download_that_turns_into_a_flood_ends_and_little_is_held(
             with pytest.raises(TransferFailed):
                 await opened.choose(0, opened.facts.size)
                 assert said.endswith(HASH)
-                async for _ in opened.content():
+                async for _ in await opened.content():
                     continue
         finally:
             await opened.aclose()

@@ -16,14 +16,14 @@ async def change(call: Call) -> Response:
 
     changes = decode(await call.json_body(), ChangeSessionBody).to_changes(app().settings.sessions)
     session_id, etags = call.params["session_id"], if_match(call.request.headers)
-    return session_response(await app().upkeep.change(call.caller, session_id, changes, etags))
+    return session_response(await app().session_update.change(call.caller, session_id, changes, etags))
 
 
 async def keepalive(call: Call) -> Response:
     """Restarts the idle time."""
     from shared.web.api.sessions import session_response
 
-    return session_response(await app().upkeep.keepalive(call.caller, call.params["session_id"]))
+    return session_response(await app().session_update.keepalive(call.caller, call.params["session_id"]))
 
 
 ENTRY = Entry(

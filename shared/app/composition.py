@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from shared.core.sessions.ports import PodRuntime
     from shared.core.sessions.service import SessionService
     from shared.core.sessions.states import SessionStates
-    from shared.core.sessions.update import SessionUpkeep
+    from shared.core.sessions.update import SessionUpdate
     from shared.core.telemetry import Telemetry
     from shared.identity.model import IdentityVerifier
     from shared.kube.api.client import KubeApi
@@ -201,11 +201,11 @@ class App:
         return sessions.service(self)
 
     @functools.cached_property
-    def upkeep(self) -> SessionUpkeep:
+    def session_update(self) -> SessionUpdate:
         """The use cases in which callers change their sessions."""
         from shared.app import sessions
 
-        return sessions.upkeep(self)
+        return sessions.session_update(self)
 
     @functools.cached_property
     def requests(self) -> IdempotentRequests:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from shared.core.sessions.ports import PodRuntime
     from shared.core.sessions.service import SessionService
     from shared.core.sessions.states import SessionStates
-    from shared.core.sessions.update import SessionUpkeep
+    from shared.core.sessions.update import SessionUpdate
 
 _MOST_DAYS = 36_500
 """A century is as good as for ever, and a longer time would pass the end of Python's calendar."""
@@ -80,11 +80,11 @@ def _places(app: App) -> Mapping[str, PodRuntime]:
     return {DEFAULT: app.runtime}
 
 
-def upkeep(app: App) -> SessionUpkeep:
+def session_update(app: App) -> SessionUpdate:
     """The use cases in which callers change their sessions."""
-    from shared.core.sessions.update import SessionUpkeep
+    from shared.core.sessions.update import SessionUpdate
 
-    return SessionUpkeep(store=app.store.sessions, access=app.access, audit=app.auditor, clock=app.clock)
+    return SessionUpdate(store=app.store.sessions, access=app.access, audit=app.auditor, clock=app.clock)
 
 
 def requests(app: App) -> IdempotentRequests:

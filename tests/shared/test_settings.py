@@ -53,7 +53,7 @@ async def test_the_largest_numbers_are_as_good_as_any(tmp_path: Path) -> None:
     await app.credentials.get(ALICE)
     ttl = app.settings.sessions.max_ttl_seconds
     session = await app.sessions.create(ALICE, dataclasses.replace(NEW, ttl_seconds=ttl, idle_seconds=ttl))
-    await app.upkeep.keepalive(ALICE, session.id)
+    await app.session_update.keepalive(ALICE, session.id)
     assert (await app.sessions.delete(ALICE, session.id)).state is SessionState.DELETED
     report = await app.cleanup.run(dry_run=False)
     assert report.faults == [] and report.count("session", Action.FORGOTTEN) == 0

@@ -47,7 +47,7 @@ def etag_of(session: Session) -> str:
     return f'"{hashlib.sha256(text.encode()).hexdigest()[:32]}"'
 
 
-class SessionUpkeep:
+class SessionUpdate:
     """Changes live sessions. To a caller, other people's sessions do not exist.
 
     Args:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 
+from shared.core.clusters.model import VIRTUAL
 from shared.core.commands import Command, ExecEvent, ExecResult, Exit, Output, Started
 from shared.core.sessions.model import Session
 from shared.core.sessions.pod import ConnectionInfo, PodPhase, PodStatus
 
-VIRTUAL = "virtual"
 NOT_EXECUTED = b"virtual session: not executed\n"
 
 

@@ -7,11 +7,7 @@ import re
 import secrets
 
 _SESSION_ID = re.compile(r"s[a-z2-7]{16}")
-
-
 _RECORD_ID = re.compile(r"a[a-z2-7]{16}")
-
-
 _JOB_ID = re.compile(r"j[a-z2-7]{16}")
 
 

@@ -39,7 +39,6 @@ TRANSITIONS: Mapping[SessionState, frozenset[SessionState]] = {
 ENDED = frozenset({SessionState.DELETED, SessionState.LOST})
 """The final states: ``deleted``, and ``lost``: the session is over, but nobody saw how."""
 
-
 LIVE = frozenset({SessionState.PENDING, SessionState.RUNNING})
 """The states in which a session has a pod or gets one. The limit per owner counts sessions in these."""
 

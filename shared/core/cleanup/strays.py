@@ -138,12 +138,16 @@ class Strays:
         if session is None or not session.live or session.pod_name != pod.name:
             await self._orphan(pod, report)
             return
-        assert pod.status is not None  # it is a pod
         if (await self._pods.look(session)).sight is Sight.ELSEWHERE:
             # The session's own pod is another one; somebody may have created this pod from a copy.
             report.note("pod", pod.name, Action.LEFT, "its session is on another cluster")
             return
-        failed = await self._fail(session, pod.status, report)
+        # The list may be another cluster's: the connection may have been made anew since.
+        status = await self._pods.status(session)
+        if status.phase not in (PodPhase.FAILED, PodPhase.GONE):
+            report.note("pod", pod.name, Action.LEFT, "its session's pod has not ended")
+            return
+        failed = await self._fail(session, status, report)
         if not report.dry_run:
             await self._inventory.delete(pod)
         if failed is not None:

@@ -87,11 +87,12 @@ class SessionPods:
             before = await self._view.require_seen(session)
             runtime = await self.of(session)
             status = await (runtime.status(session) if wait is None else runtime.wait_ready(session, *wait))
-            if status.phase is not PodPhase.GONE:
+            if status.phase not in (PodPhase.GONE, PodPhase.FAILED):
                 return status
             after = await self._view.require_seen(session)
             if after.connection is before.connection:
-                return status if after.sight is Sight.HERE else _UNSEEN
+                here = after.sight is Sight.HERE or status.phase is PodPhase.FAILED
+                return status if here else _UNSEEN
         raise _renewed(session)
 
     async def delete(self, session: Session, timeout_seconds: float) -> bool:

@@ -259,6 +259,7 @@ async def test_a_pod_that_does_not_go_is_left_for_the_next_run(world: World) -> 
 async def test_a_pod_that_has_ended_fails_its_session_with_kubernetes_reason(world: World) -> None:
     session = await world.has(S.RUNNING, pod=False)
     pod = world.cluster.has(session, status=ENDED)
+    world.runtime.now = ENDED
     assert named(await world.run())[session.id] == (Action.FAILED, ENDED.reason)
     stored = await world.store.get(session.id)
     assert stored is not None

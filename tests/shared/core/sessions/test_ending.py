@@ -215,6 +215,7 @@ def test_a_pod_that_has_ended_is_not_asked(tmp_path: Path, answer: Answer) -> No
         session = await world.has(S.RUNNING)
         world.cluster.found.clear()
         pod = world.cluster.has(session, status=ENDED)
+        world.pods.now = ENDED
         await world.cleanup.run(dry_run=False)
         assert (world.jobs.asked, world.cluster.deleted) == (0, [pod.name])
         assert await world.job_states(session) == {JobState.LOST}

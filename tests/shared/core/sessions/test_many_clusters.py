@@ -339,6 +339,23 @@ async def test_a_pod_of_its_name_on_another_cluster_says_nothing_about_it(world:
     assert (world.a.pods, world.b.pods) == ({}, {})  # now it belongs to no session
 
 
+@pytest.mark.parametrize(("first", "then", "doing"), [("a", "b", "get"), ("b", "a", "cleanup")])
+async def test_a_copy_that_ended_elsewhere_ends_nothing_though_the_connection_is_made_anew_meanwhile(
+    world: World, first: str, then: str, doing: str
+) -> None:
+    session = await world.has(S.RUNNING, idle_seconds=8 * 3600)
+    world.b.pods[session.pod_name] = (session, NOON)
+    world.b.ended.add(session.pod_name)
+    clusters = {"a": world.a, "b": world.b}
+    instance = world.on(clusters[first])
+    # A get asks for the pod once; cleanup lists pods first and then asks for more.
+    instance.link.turns = [(1 if doing == "get" else 2, clusters[then])]
+    await DOING[doing](instance, session)
+    assert (instance.link.cluster, instance.link.turns) == (clusters[then], [])
+    assert await world.stored(session) == session
+    assert session.pod_name in world.a.pods
+
+
 async def test_a_create_that_goes_on_elsewhere_fails_nothing(world: World) -> None:
     session = await world.has(S.PENDING)
     assert await reason_of(world.view("b").sessions.create(ALICE, NEW, session.id)) == ELSEWHERE

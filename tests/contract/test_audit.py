@@ -214,6 +214,24 @@ async def test_an_administrator_looks_and_deletes_and_nothing_else_and_all_of_it
     ]
 
 
+async def test_only_administrators_abandon_a_session_and_what_is_seen_is_deleted(alice: Client) -> None:
+    session, root = await alice.create(), alice.as_user(ROOT)
+    path = f"/v1/sessions/{session['id']}"
+    for caller, query, status, reason in (
+        (alice, "?abandon=true", 403, "NOT_AN_ADMINISTRATOR"),
+        (alice.as_user(BOB), "?abandon=true", 404, "SESSION_NOT_FOUND"),
+        (root, "?abandon=perhaps", 400, "INVALID_FIELD"),
+        (root, "?abandon=true&force=true", 400, "UNKNOWN_FIELD"),
+    ):
+        answered, problem, _ = await caller.call("DELETE", path + query)
+        assert (answered, problem["reason"]) == (status, reason)
+    assert (await alice.call("GET", path))[1]["state"] == "running"
+    status, gone, _ = await root.call("DELETE", f"{path}?abandon=true")
+    assert (status, gone["state"]) == (200, "deleted")
+    newest, *_ = await records(alice, session)
+    assert (newest["actor"], newest["action"], newest["outcome"]) == (ROOT, "session.delete", "deleted")
+
+
 async def test_only_administrators_list_the_sessions_of_others(alice: Client) -> None:
     root, bob = alice.as_user(ROOT), alice.as_user(BOB)
     hers, his = await alice.create(), await bob.create()

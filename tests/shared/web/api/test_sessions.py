@@ -15,7 +15,7 @@ from shared.core.ids import new_session_id
 from shared.core.paging import Cursor
 from shared.core.sessions.model import Session, SessionState
 from shared.errors import InvalidRequest
-from shared.web.api.sessions import Listing, listing_of, page_json, session_json
+from shared.web.api.sessions import Listing, abandon, listing_of, page_json, session_json
 from shared.web.http.paging import page_token
 from tests.shared.store.samples import NOON, a_session, sessions
 from tests.support.people import ALICE
@@ -49,6 +49,19 @@ def test_what_is_nobodys_address_is_refused(asked: str) -> None:
     with pytest.raises(InvalidRequest) as caught:
         query(f"owner={asked}")
     assert (caught.value.reason, caught.value.fields["field"]) == ("INVALID_FIELD", "owner")
+
+
+@pytest.mark.parametrize(("asked", "meant"), [("", False), ("abandon=false", False), ("abandon=true", True)])
+def test_a_session_is_abandoned_only_where_the_query_says_so(asked: str, meant: bool) -> None:
+    assert abandon(QueryParams(asked)) is meant
+
+
+@pytest.mark.parametrize(
+    "asked", ["abandon=", "abandon=1", "abandon=True", "abandon=true&abandon=true", "force=true"]
+)
+def test_what_may_mean_to_abandon_a_session_is_refused(asked: str) -> None:
+    with pytest.raises(InvalidRequest):
+        abandon(QueryParams(asked))
 
 
 @given(st.datetimes(timezones=st.just(UTC)), st.builds(new_session_id))

@@ -46,12 +46,21 @@ def listen(port: str) -> socket.socket:
 
 
 async def serve(application: ASGIApp, listener: socket.socket) -> None:
-    """Serves until a signal asks it to stop; open requests then have ten seconds to end."""
+    """Serves until a signal asks it to stop; open requests then have ten seconds to end.
+
+    Raises:
+        RuntimeError: The application's start failed; the log says why.
+    """
     config = uvicorn.Config(
         application,
         log_level="warning",
         timeout_graceful_shutdown=10,
         proxy_headers=False,
         ws="websockets-sansio",
+        # By default, uvicorn takes an application whose start fails for one that has nothing to start.
+        lifespan="on",
     )
-    await Server(config).serve(sockets=[listener])
+    try:
+        await Server(config).serve(sockets=[listener])
+    except SystemExit as error:
+        raise RuntimeError("the server's start failed") from error

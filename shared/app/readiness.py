@@ -8,7 +8,7 @@ from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from shared.core.clusters.model import DEFAULT
-from shared.errors import GamguiError
+from shared.errors import GamguiError, InternalError
 from shared.reasons import Reason
 from shared.settings import Settings
 from shared.web.http import logs
@@ -78,10 +78,15 @@ async def status(app: App) -> Report:
 
 
 async def _known(app: App) -> Report:
-    """The cluster that was met last, from the store: this function has no right to ask the cluster."""
+    """The cluster that was met last, from the store: this function has no right to ask the cluster.
+
+    What was noted and cannot be read is a fault: no request that looks at the cluster succeeds then.
+    """
     try:
         async with asyncio.timeout(_CHECK_SECONDS):
             connection = await app.store.connections.get(DEFAULT)
+    except InternalError as error:
+        return {"status": "unavailable", "reason": error.reason, "detail": error.detail}
     except (GamguiError, TimeoutError):
         return {}  # the store's own check says why
     if connection is None or not connection.met:

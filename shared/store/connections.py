@@ -47,15 +47,16 @@ class Connections:
 
 
 def connection_document(connection: KnownConnection) -> Document:
-    """The connection as a document; see ``documents.document_of``."""
-    documents.require_id(connection.id)
-    return {
-        "id": connection.id,
-        "cluster": connection.cluster,
-        # One line for each identity; a space separates its two uids, because uids hold no spaces.
-        "met": "\n".join(f"{one.kube_system} {one.namespace}" for one in connection.met),
-        "met_at": documents.utc(connection.met_at),
-    }
+    """The connection as a document; see ``documents.document_of``.
+
+    Raises:
+        ValueError: As ``document_of``, or a uid holds white space.
+    """
+    if any(character.isspace() for one in connection.met for character in one.kube_system + one.namespace):
+        raise ValueError("a uid holds white space")
+    # One line for each identity; a space separates its two uids.
+    met = "\n".join(f"{one.kube_system} {one.namespace}" for one in connection.met)
+    return {**documents.document_of(connection, connection.id), "met": met}
 
 
 def connection_from(document: Mapping[str, Any], version: str) -> KnownConnection:
@@ -65,11 +66,8 @@ def connection_from(document: Mapping[str, Any], version: str) -> KnownConnectio
         InternalError: The document holds no connection (reason ``DOCUMENT_INVALID``).
     """
     with documents.reading("connection"):
-        met = [line.split(" ") for line in str.splitlines(document["met"])]
-        return KnownConnection(
-            id=document["id"],
-            cluster=document["cluster"],
-            met=tuple(ClusterIdentity(kube_system=first, namespace=second) for first, second in met),
-            met_at=documents.required_time(document["met_at"]),
-            version=version,
-        )
+        values = documents.values_of(KnownConnection, document, version)
+        met = [line.split(" ") for line in str.splitlines(values["met"])]
+        values["met"] = tuple(ClusterIdentity(kube_system=first, namespace=second) for first, second in met)
+        values["met_at"] = documents.required_time(values["met_at"])
+        return KnownConnection(**values)

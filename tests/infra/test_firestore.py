@@ -197,4 +197,5 @@ def test_what_the_database_may_remove_is_what_repositories_declare() -> None:
 
 
 def test_every_module_that_declares_is_found() -> None:
-    assert {"sessions", "jobs", "requests", "audit", "keys"} <= {one.name for one in collections()}
+    found = {one.name for one in collections()}
+    assert found == {"sessions", "jobs", "requests", "audit", "keys", "connections"}

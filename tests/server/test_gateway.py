@@ -9,17 +9,20 @@ from collections.abc import AsyncGenerator
 from typing import Any, cast
 
 import aiohttp
+import pytest
 import uvicorn
 from starlette.responses import PlainTextResponse, Response
 
 from server.functions import Function
 from server.gateway import Gateway
+from server.serving import listen, serve
 from shared.app.composition import App
 from shared.reasons import Reason
 from shared.web.http.call import Call
 from shared.web.http.entry import Entry
 from shared.web.http.routing import Route, SocketRoute
 from shared.web.websocket.call import SocketCall
+from tests.support.patience import PATIENCE
 from tests.support.people import ALICE
 from tests.support.web_app import WebApp
 
@@ -86,3 +89,14 @@ async def test_one_path_leads_to_the_function_of_its_kind_and_others_to_a_proble
             assert (answer.status, (await answer.json())["reason"]) == (405, Reason.METHOD_NOT_ALLOWED)
         assert app.told == ["prepared"]
     assert app.told == ["prepared", "closed"]
+
+
+async def test_what_cannot_be_made_ready_is_not_served(capfd: pytest.CaptureFixture[str]) -> None:
+    async def fail() -> None:
+        raise OSError("there is no namespace")
+
+    gateway = Gateway([], cast(App, Instance()), prepare=fail)
+    with contextlib.closing(listen("0")) as listener, pytest.raises(RuntimeError):
+        async with asyncio.timeout(PATIENCE):
+            await serve(gateway, listener)
+    assert "there is no namespace" in capfd.readouterr().err

@@ -13,6 +13,7 @@ from shared.core.sessions.pod import ConnectionInfo
 from shared.errors import ClusterUnavailable, ConnectionFailed, StoreUnavailable
 from shared.reasons import Reason
 from shared.settings import Settings
+from shared.store import documents
 from tests.shared.store.samples import HERE, NOON
 
 
@@ -106,6 +107,20 @@ async def test_it_says_which_cluster_was_met_last_by_those_who_may_ask_it() -> N
     assert (check["identity"], check["met_at"]) == ("kube-system:here", "2026-03-01T12:00:00.123457Z")
     down = await readiness(app(store=Dependency(StoreUnavailable("no answer"), known)))
     assert "identity" not in down["checks"]["cluster"]
+
+
+async def test_not_ready_when_what_is_noted_of_the_cluster_cannot_be_read() -> None:
+    """Every request that looks at the cluster fails for it, though store and cluster answer."""
+
+    class Spoiled(Dependency):
+        async def get(self, connection_id: str) -> KnownConnection | None:
+            raise documents.invalid("connection")
+
+    report = await readiness(app(store=Spoiled()))
+    assert (report["status"], report["checks"]["store"]["status"]) == ("unavailable", "ok")
+    check = report["checks"]["cluster"]
+    assert (check["status"], check["reason"]) == ("unavailable", Reason.DOCUMENT_INVALID)
+    assert check["detail"] == "A stored connection cannot be read."
 
 
 async def test_a_dependency_that_takes_too_long_is_a_timeout() -> None:

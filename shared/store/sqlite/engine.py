@@ -88,7 +88,7 @@ class SqliteEngine:
         *,
         left: Member | None = None,
     ) -> str | None:
-        """See ``Engine.update``. There are no fields of a newer release: a newer file is not opened."""
+        """See ``Engine.update``. Fields of a newer release go: one release at a time uses a laptop's file."""
         values = _values(collection, document_id, document, _new_version())
         if left is not None:
             values |= {"member": None, "member_at": documents.microseconds(left.at)}

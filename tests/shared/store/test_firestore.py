@@ -17,13 +17,15 @@ from pathlib import Path
 import pytest
 from grpc import StatusCode
 
+from shared.core.clusters.model import KnownConnection
 from shared.errors import Conflict, GamguiError, InternalError, StoreUnavailable, VersionConflict
 from shared.reasons import Reason
+from shared.store.connections import connection_document
 from shared.store.firestore.documents import FirestoreDocuments
 from shared.store.jobs import job_document
 from shared.store.requests import request_document
 from shared.store.sessions import session_document
-from tests.shared.store.samples import NOON, SetClock, a_job, a_record, a_session
+from tests.shared.store.samples import HERE, NOON, SetClock, a_job, a_record, a_session
 from tests.support.faulty_firestore import Fault, FaultyFirestore
 from tests.support.firestore_emulator import firestore_emulator
 from tests.support.patience import PATIENCE
@@ -324,10 +326,12 @@ async def test_what_a_newer_release_has_stored_beside_stays_when_an_older_one_wr
     newer = {"colour": "green", "owners": {"first": "ann"}, "since": NOON, "often": 7, "never": None}
     raw = FirestoreDocuments(firestore_project, "(default)", firestore_host)
     session, record, job = a_session(labels={"a": "1", "b": "2"}, reason="Pending"), a_record(), a_job()
+    connection = KnownConnection(id="default", cluster="europe", met=(HERE,), met_at=NOON)
     documents = {
         ("sessions", session.id): session_document(session),
         ("requests", record.key): request_document(record),
         ("jobs", job.id): job_document(job),
+        ("connections", connection.id): connection_document(connection),
     }
     for (collection, name), document in documents.items():
         await raw.write(collection, name, {**document, **newer})
@@ -340,6 +344,9 @@ async def test_what_a_newer_release_has_stored_beside_stays_when_an_older_one_wr
     queued = await store.get_job(job.id)
     assert queued is not None
     await store.update_job(dataclasses.replace(queued, reason="none"))
+    known = await store.connections.get(connection.id)
+    assert known is not None
+    await store.connections.put(dataclasses.replace(known, met=()))
     for collection, name in documents:
         found = await raw.read(collection, name)
         assert found is not None and found[0].items() >= newer.items()

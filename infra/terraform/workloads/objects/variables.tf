@@ -44,7 +44,7 @@ variable "pod_template" {
 }
 
 variable "priority_class" {
-  description = "PriorityClass of the session pods; the only object outside the namespace."
+  description = "PriorityClass of the session pods; outside the namespace."
   type        = string
   default     = null
 

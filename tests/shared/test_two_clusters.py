@@ -19,8 +19,9 @@ from shared.app.readiness import readiness
 from shared.core.cleanup.report import Action
 from shared.core.commands import Command, Exit
 from shared.core.files.paths import WorkspacePath
+from shared.core.files.upload import Body
 from shared.core.ids import new_job_id
-from shared.core.jobs.model import NewJob
+from shared.core.jobs.model import JobCursor, NewJob
 from shared.core.sessions.model import Resources, Session, SessionState
 from shared.core.sessions.new_session import NewSession
 from shared.core.sessions.pod import PodPhase
@@ -119,6 +120,11 @@ async def refused(doing: Awaitable[object]) -> str:
     return caught.value.reason
 
 
+async def nothing() -> AsyncIterator[bytes]:
+    for piece in ():
+        yield piece
+
+
 async def alive(app: App, session: Session) -> bool:
     return (await app.runtime.status(session)).phase is PodPhase.READY
 
@@ -126,6 +132,7 @@ async def alive(app: App, session: Session) -> bool:
 async def test_a_wrong_cluster_ends_nothing_and_says_so(instances: Instances) -> None:
     async with instances.on("a") as a, instances.on("b") as b:
         session = await a.sessions.create(ALICE, NEW)
+        job = await a.jobs.start(ALICE, session.id, JOB, new_job_id())
         report = await b.cleanup.run(dry_run=False)
         stored = await a.store.sessions.get(session.id)
         assert stored is not None
@@ -134,12 +141,20 @@ async def test_a_wrong_cluster_ends_nothing_and_says_so(instances: Instances) ->
         assert next(one.because for one in report.decisions if one.name == session.id).startswith(ELSEWHERE)
         shown = await b.sessions.get(ALICE, session.id)
         assert (shown.state, shown.reason) == (S.RUNNING, ELSEWHERE)
-        path = WorkspacePath.from_url(b"")
+        folder, file = WorkspacePath.from_url(b""), WorkspacePath.from_url(b"file")
         for doing in (
             command(b, session),
             b.jobs.start(ALICE, session.id, JOB, new_job_id()),
             b.jobs.list_jobs(ALICE, session.id, limit=1, after=None),
-            b.files.entries(ALICE, session.id, path, limit=1, after=b""),
+            b.jobs.get(ALICE, session.id, job.id),
+            anext(b.jobs.output(ALICE, session.id, job.id, JobCursor(), wait=True)),
+            b.jobs.cancel(ALICE, session.id, job.id),
+            b.files.entries(ALICE, session.id, folder, limit=1, after=b""),
+            b.files.archive(ALICE, session.id, folder),
+            b.files.unpack(ALICE, session.id, folder, Body(source=nothing())),
+            b.files.open(ALICE, session.id, file),
+            b.files.put(ALICE, session.id, file, Body(source=nothing())),
+            b.files.delete(ALICE, session.id, file),
             b.credentials.refresh(ALICE, session.id),
             b.sessions.delete(ALICE, session.id),
         ):

@@ -21,6 +21,7 @@ COPY shared ./shared
 RUN /opt/build/bin/pip wheel --quiet --no-deps --no-build-isolation --no-index --wheel-dir /wheels . \
     && /opt/build/bin/pip --python /opt/venv/bin/python install --quiet --no-deps --no-index /wheels/*.whl
 
+# Without server/, which serves them all in one process: on Cloud Run each function runs alone.
 COPY functions /app/functions
 RUN python -m compileall -q --invalidation-mode unchecked-hash /opt/venv/lib /app/functions
 

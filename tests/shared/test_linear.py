@@ -20,6 +20,8 @@ import shared
 from server.functions import load_functions
 from shared.core.audit.masking import _SEARCHED
 from shared.core.files.tar_header import BLOCK_BYTES
+from shared.web.http.schemas import BASE64
+from tests.support import growth
 from tests.support.growth import attacks, repeated, require_linear
 
 ROOT = Path(shared.__path__[0]).parent
@@ -160,6 +162,14 @@ def applied(pattern: re.Pattern[Any], method: str, text: str) -> object:
     call = getattr(pattern, method)
     found = call(given[:0], given) if method == "sub" else call(given)
     return list(found) if method == "finditer" else found
+
+
+def test_no_step_of_the_memorys_looks_like_growth_on_a_slow_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The engine's memory of a mebibyte of Base64 is a block beyond 32 MiB, that of half is not."""
+    monkeypatch.setattr(growth, "FLOOR_SECONDS_A_CHARACTER", growth.FLOOR_SECONDS_A_CHARACTER / 10)
+    pattern = re.compile(BASE64)
+    for end in ("", "\0"):
+        require_linear(pattern.search, repeated("AAAA", end=end), JSON, BASE64)
 
 
 @pytest.mark.parametrize(

@@ -43,11 +43,13 @@ class Collector:
     Attributes:
         url: Base URL, for OTEL_EXPORTER_OTLP_ENDPOINT.
         raw: All bodies, to look for what must not be in them.
+        asked: Set when a request has come, answered or not.
     """
 
     def __init__(self, url: str) -> None:
         self.url = url
         self.raw = b""
+        self.asked = threading.Event()
         self.spans: list[SeenSpan] = []
         self.metrics: dict[str, list[Point]] = {}
         self.resource: dict[str, Any] = {}
@@ -131,6 +133,7 @@ def collector(*, status: int = 200, hang: bool = False) -> Iterator[Collector]:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             if self.headers.get("Content-Encoding") == "gzip":
                 body = gzip.decompress(body)
+            seen.asked.set()
             if hang:
                 over.wait()
                 return

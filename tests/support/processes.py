@@ -35,6 +35,13 @@ def arguments_of(process: int) -> list[str]:
     return []
 
 
+def parent_of(process: int) -> int:
+    """Process id of its parent; 0 when it is gone."""
+    with contextlib.suppress(OSError):
+        return int(Path(f"/proc/{process}/stat").read_text(errors="replace").rpartition(")")[2].split()[1])
+    return 0
+
+
 def end(words: str) -> None:
     """Ends all of them.
 

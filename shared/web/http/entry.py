@@ -17,7 +17,7 @@ from shared.core.telemetry import Telemetry
 from shared.identity.model import IdentityVerifier
 from shared.web.http import logs
 from shared.web.http.call import Call
-from shared.web.http.problems import as_known, instance_of, problem_response
+from shared.web.http.problems import instance_of, noted, problem_response
 from shared.web.http.request_log import RequestLog
 from shared.web.http.routing import AnyRoute, Route, SocketRoute, find
 from shared.web.websocket.call import SocketCall
@@ -115,9 +115,7 @@ class Entry:
             except WebSocketDisconnect:
                 pass  # the caller has gone: nobody is left to be told
             except Exception as error:  # noqa: BLE001 - whatever happens, the caller gets a close code
-                known = as_known(error)
-                logs.failed(known.reason)
-                await close_with(socket, known)
+                await close_with(socket, noted(error))
 
     async def _admit(
         self, connection: HTTPConnection, told: RequestLog

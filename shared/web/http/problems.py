@@ -33,6 +33,15 @@ def as_known(error: Exception) -> GamguiError:
     return InternalError("an unexpected error; the log has it under the request id")
 
 
+def noted(error: Exception) -> GamguiError:
+    """As ``as_known``; the request's line gets the reason, and the log what the caller is not told."""
+    known = as_known(error)
+    logs.failed(known.reason)
+    if known.status >= 500:
+        log.warning("%s: %s", known.reason, known.detail, exc_info=known.__cause__)
+    return known
+
+
 def instance_of(request: HTTPConnection) -> str:
     """The path of a request as a URI reference, for problem documents and the log.
 
@@ -60,10 +69,7 @@ def problem(error: GamguiError, *, instance: str, request_id: str) -> dict[str, 
 
 def problem_response(error: Exception, *, instance: str, request_id: str) -> ProblemResponse:
     """The response to a request that failed."""
-    known = as_known(error)
-    logs.failed(known.reason)
-    if known.status >= 500:
-        log.warning("%s: %s", known.reason, known.detail, exc_info=known.__cause__)
+    known = noted(error)
     headers = {}
     if known.retry_after_seconds is not None:
         headers["Retry-After"] = str(math.ceil(known.retry_after_seconds))

@@ -78,7 +78,7 @@ def test_stop_ends_the_whole_group() -> None:
         assert process.stdout is not None
         assert process.stdout.readline() == b"1\n"
         stop(process)
-        ours.settimeout(10)
+        ours.settimeout(PATIENCE)
         assert ours.recv(1) == b""
         process.stdout.close()
     assert process.returncode == -signal.SIGTERM

@@ -26,6 +26,7 @@ from shared.settings import Settings
 from shared.web.http.call import MAX_JSON_BYTES
 from tests.shared.store.samples import a_session
 from tests.shared.test_linear_parsers import SHELL
+from tests.support.growth import loop
 from tests.support.people import ALICE
 from tests.support.web_app import ask, serving
 
@@ -73,15 +74,6 @@ def largest(part: str, *, words: bool, runs: bool) -> bytes:
     body: dict[str, Any] = {"command": pieces}
     body["stdin"] = "x" * (MAX_JSON_BYTES - len(json.dumps({**body, "stdin": ""})))
     return json.dumps(body).encode()
-
-
-def loop(text: str) -> int:
-    """Looks at each character once."""
-    seen = 0
-    for character in text:
-        if character == "\0":
-            seen += 1
-    return seen
 
 
 async def loops(application: ASGIApp, path: str, body: bytes) -> tuple[float, int]:

@@ -151,6 +151,18 @@ async def test_each_problem_is_a_close_code_with_its_reason(
     assert (line["httpRequest"]["status"], line["reason"]) == (error.status, error.reason)
 
 
+async def test_the_log_says_what_a_close_code_does_not(caplog: pytest.LogCaptureFixture) -> None:
+    async def fails(call: SocketCall) -> None:
+        raise ClusterUnavailable("nobody answers at the address") from OSError("refused")
+
+    async with served(SocketRoute("/x", fails)) as url:
+        await closing(f"{url}/x", **ALICE)
+    (entry,) = [record for record in caplog.records if record.name == "shared.web.http.problems"]
+    assert entry.getMessage() == "CLUSTER_UNAVAILABLE: nobody answers at the address"
+    assert entry.exc_info is not None
+    assert str(entry.exc_info[1]) == "refused"
+
+
 async def test_what_nobody_meant_to_raise_tells_nothing(lines: Lines) -> None:
     async def fails(call: SocketCall) -> None:
         raise RuntimeError("a secret")

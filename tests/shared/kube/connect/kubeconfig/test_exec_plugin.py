@@ -329,6 +329,20 @@ async def test_cancelled_run_leaves_no_process_however_far_it_came(tmp_path: Pat
         os.close(alive)
 
 
+async def test_program_that_cannot_be_started_leaves_no_pipe(tmp_path: Path) -> None:
+    (tmp_path / "text").touch()
+    await run_program(["true"], os.environ, timeout_seconds=PATIENCE)  # opens what the event loop keeps
+    before = _open_descriptors()
+    for command in (["/no/such/program"], [str(tmp_path / "text")], ["a\0b"]):
+        with pytest.raises((OSError, ValueError)):
+            await run_program(command, os.environ, timeout_seconds=PATIENCE)
+    assert _open_descriptors() == before
+
+
+def _open_descriptors() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
 def _is_held(pipe: int) -> bool:
     """Whether a process holds the other end of a pipe that nobody writes to."""
     try:

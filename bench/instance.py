@@ -14,6 +14,7 @@ from pathlib import Path
 
 from bench import memory
 from tests.support.laptop import ROOT, base_environment
+from tests.support.ports import free_port
 
 _START_SECONDS = 60.0
 _STOP_SECONDS = 10.0
@@ -46,7 +47,7 @@ def first_answer(source: str, target: str, settings: dict[str, str], request: by
     Raises:
         RuntimeError: The function did not answer 200.
     """
-    port = _free_port()
+    port = free_port()
     command = [str(Path(sys.executable).with_name("functions-framework")), "--asgi"]
     command += ["--source", source, "--target", target, "--host", "127.0.0.1", "--port", str(port)]
     with log.open("w") as output:
@@ -93,9 +94,3 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(_STOP_SECONDS)
             return
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -16,15 +16,12 @@ import tempfile
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, TypeAlias
+from typing import IO, Any, TypeAlias
 
 import aiohttp
 
 from local.serve import choose_cluster
 from shared.errors import GamguiError
-
-if TYPE_CHECKING:
-    from kubernetes.aio.client import Configuration
 
 JsonObject: TypeAlias = dict[str, Any]
 
@@ -183,29 +180,31 @@ def _expect(holds: bool, found: object) -> None:
         raise StepFailed(f"unexpected: {found}")
 
 
-async def _pods(namespace: str, pod: str) -> str:
-    """What Kubernetes tells its official client about the pod; this client shares no code with ours."""
-    from kubernetes.aio.client import ApiClient, CoreV1Api
-    from kubernetes.aio.client.exceptions import ApiException
+async def kubernetes_says(namespace: str, pod: str) -> str:
+    """What Kubernetes tells its official client about the pod; this client shares no code with ours.
 
-    async with ApiClient(await _configuration()) as client:
-        try:
-            found = await CoreV1Api(client).read_namespaced_pod(pod, namespace)
-        except ApiException as error:
-            _expect(error.status == 404, f"{error.status} {error.reason}")
-            reason = json.loads(error.body or "{}").get("reason")
-            return f"Kubernetes answers the official client {error.status} {reason}"
-    raise StepFailed(f"the pod is still there: {found.status}")
-
-
-async def _configuration() -> Configuration:
+    Raises:
+        StepFailed: The pod is there, or it is not Kubernetes that says that it is not.
+    """
     from kubernetes.aio import config
-    from kubernetes.aio.client import Configuration
+    from kubernetes.aio.client import ApiClient, Configuration, CoreV1Api
+    from kubernetes.aio.client.exceptions import ApiException
 
     configuration = Configuration()
     file = os.environ.get("KUBECONFIG")  # main() has removed all other variables that lead to a cluster
     await config.load_kube_config(file, client_configuration=configuration)  # type: ignore[no-untyped-call] # it has no annotations
-    return configuration
+    async with ApiClient(configuration) as client:
+        try:
+            found = await CoreV1Api(client).read_namespaced_pod(pod, namespace)
+        except ApiException as error:
+            said: Any = None
+            with contextlib.suppress(ValueError):
+                said = json.loads(error.body or "")
+            # A proxy has pages of its own for 404: only Kubernetes' Status says that there is no such pod.
+            gone = error.status == 404 and isinstance(said, dict) and said.get("reason") == "NotFound"
+            _expect(gone, f"{error.status} {error.reason}")
+            return "Kubernetes answers the official client 404 NotFound"
+    raise StepFailed(f"the pod is still there: {found.status}")
 
 
 @contextlib.asynccontextmanager
@@ -288,7 +287,7 @@ async def _demonstrate(folder: str, log: IO[bytes], cluster: str) -> int:
             laptop(folder, log, cluster) as url,
             aiohttp.ClientSession(headers={"X-Dev-User": _OWNER}, timeout=timeout) as http,
         ):
-            await Demo(http, lambda _, path: url + path, _pods).run()
+            await Demo(http, lambda _, path: url + path, kubernetes_says).run()
     except (StepFailed, GamguiError, aiohttp.ClientError, OSError) as failure:
         print(f"FAILED: {failure}", file=sys.stderr)
         return 1

@@ -58,7 +58,7 @@ def google_subject(sub: object) -> str:
     """Google's name of an account, the claim ``sub`` of its own tokens, as ``Person.subject``.
 
     Raises:
-        Unauthenticated: ``text`` names no account (reason ``TOKEN_INVALID``).
+        Unauthenticated: ``sub`` names no account (reason ``TOKEN_INVALID``).
     """
     return f"google:{_account(sub)}"
 
@@ -71,7 +71,7 @@ def iap_subject(sub: object) -> str:
     proxy and with a token of Google's one comes as the same person.
 
     Raises:
-        Unauthenticated: ``text`` names no account (reason ``TOKEN_INVALID``).
+        Unauthenticated: ``sub`` names no account (reason ``TOKEN_INVALID``).
     """
     account = _account(sub)
     name = account.removeprefix(_GOOGLE_ACCOUNTS)
@@ -130,7 +130,7 @@ def require_domain(identity: Identity, allowed: tuple[str, ...], services: tuple
 
     Args:
         identity: A verified identity.
-        allowed: ``Settings.allowed_domains``; empty allows everybody.
+        allowed: ``IdentitySettings.allowed_domains``; empty allows everybody.
         services: Accounts that may call whatever their domain: the operator names each.
 
     Raises:

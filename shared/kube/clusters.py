@@ -70,6 +70,7 @@ class KubernetesCluster:
         self._clock = clock
         self._known: _Met | None = None
         self._asking: tuple[Connection, asyncio.Task[_Met]] | None = None
+        self._tasks: set[asyncio.Task[_Met]] = set()  # those too that ask over an earlier connection
 
     async def look(self, recorded: str) -> Look:
         """See ``Cluster``."""
@@ -78,10 +79,9 @@ class KubernetesCluster:
 
     async def close(self) -> None:
         """Stops asking."""
-        if self._asking is not None:
-            task = self._asking[1]
+        for task in self._tasks:
             task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _met(self) -> _Met:
         connection = await self._api.connection()
@@ -91,6 +91,7 @@ class KubernetesCluster:
         if self._asking is None or self._asking[0] is not connection:
             task = asyncio.create_task(self._ask(connection))
             self._asking = (connection, task)
+            self._tasks.add(task)
             task.add_done_callback(self._asked)
         # The caller that asked first may go away; the others still wait for the answer.
         self._known = await asyncio.shield(self._asking[1])
@@ -140,6 +141,7 @@ class KubernetesCluster:
         return await changed(lambda: self._connections.get(self._id), note, tries=_TRIES, busy=busy)
 
     def _asked(self, task: asyncio.Task[_Met]) -> None:
+        self._tasks.discard(task)
         if self._asking is not None and self._asking[1] is task:
             self._asking = None
         if not task.cancelled():

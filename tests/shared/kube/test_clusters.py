@@ -212,6 +212,20 @@ async def test_who_closes_it_while_it_is_asked_leaves_nothing_behind(world: Worl
     assert world.behind.asked == []
 
 
+async def test_who_closes_it_leaves_no_question_over_an_earlier_connection_behind(world: World) -> None:
+    cluster = world.instance()
+    asking: list[asyncio.Task[Any]] = []
+    for _ in range(2):
+        world.behind.current = None
+        asking.append(asyncio.create_task(cluster.look("")))
+        await asyncio.sleep(0)
+    for task in asking:
+        task.cancel()
+    await asyncio.gather(*asking, return_exceptions=True)
+    await cluster.close()
+    assert [task for task in asyncio.all_tasks() if "KubernetesCluster" in repr(task.get_coro())] == []
+
+
 async def test_who_asked_first_may_go_away(world: World) -> None:
     cluster = world.instance()
     first = asyncio.create_task(cluster.look(""))

@@ -41,7 +41,7 @@ async def get_cluster(
     Args:
         identity: The cluster.
         credentials: The identity that asks.
-        endpoint: Another address of the API, see ``Settings.gke_api_endpoint``; empty: Google's.
+        endpoint: Another address of the API, see ``ClusterSettings.gke_api_endpoint``; empty: Google's.
         timeout_seconds: Longest time for all repetitions with one token.
 
     Raises:

@@ -39,14 +39,7 @@ async def run_program(
         ProgramError: The program failed, took too long or printed more than 1 MiB.
     """
     async with _reading() as (stdout, output), _reading() as (stderr, complaint):
-        process = await asyncio.create_subprocess_exec(
-            *command,
-            env=environment,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=stdout,
-            stderr=stderr,
-            start_new_session=True,
-        )
+        process = await _started(command, environment, stdout, stderr)
         stdout.close()  # the program alone has it now, so that its end is the end of the output
         stderr.close()
         try:
@@ -56,9 +49,7 @@ async def run_program(
         except TimeoutError as error:
             raise ProgramError(f"did not end within {timeout_seconds:g} s") from error
         finally:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(process.pid, signal.SIGKILL)
-            await process.wait()
+            await _end(process)
     if status:
         _log.warning(
             "%s failed with status %s: %s",
@@ -68,6 +59,38 @@ async def run_program(
         )
         raise ProgramError(f"failed with exit status {status}")
     return printed
+
+
+async def _started(
+    command: Sequence[str], environment: Mapping[str, str], stdout: IO[Any], stderr: IO[Any]
+) -> asyncio.subprocess.Process:
+    """Starts the program. If it is cancelled meanwhile, nothing of the program is left.
+
+    asyncio, when it is cancelled while it starts a program, ends that process alone, not its group.
+    """
+    starting = asyncio.create_task(
+        asyncio.create_subprocess_exec(
+            *command,
+            env=environment,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=stdout,
+            stderr=stderr,
+            start_new_session=True,
+        )
+    )
+    try:
+        return await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        with contextlib.suppress(OSError, ValueError):  # it was not started
+            await _end(await starting)
+        raise
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """Ends the program's process group and waits for the program."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+    await process.wait()
 
 
 @contextlib.asynccontextmanager

@@ -20,6 +20,7 @@ from shared.kube.connect.connector import ClusterConnector
 from shared.kube.connect.kubeconfig.exec_plugin import ExecPlugin
 from shared.kube.connect.kubeconfig.fields import Origin
 from shared.kube.connect.kubeconfig.model import parse
+from shared.kube.connect.kubeconfig.subprocesses import run_program
 from shared.kube.connect.resolver import resolve
 from shared.reasons import Reason
 from shared.settings.cluster import ClusterSettings
@@ -306,6 +307,48 @@ async def test_plugin_that_hangs_is_ended_with_all_it_started(plugin: Plugin) ->
         assert await asyncio.to_thread(os.read, alive, 1) == b""
     finally:
         os.close(alive)
+
+
+async def test_cancelled_run_leaves_no_process_however_far_it_came(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "alive")
+    alive = os.open(tmp_path / "alive", os.O_RDONLY | os.O_NONBLOCK)
+    command = ["sh", "-c", '{ exec sleep 600; } >"$0" 2>&1 & wait', str(tmp_path / "alive")]
+    try:
+        for turns in range(16):
+            running = asyncio.create_task(run_program(command, os.environ, timeout_seconds=PATIENCE))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            time.sleep(0.05)  # noqa: ASYNC251 - the program goes on, but not the event loop
+            running.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await running
+        async with asyncio.timeout(PATIENCE):
+            while _is_held(alive):
+                await asyncio.sleep(0.01)
+    finally:
+        os.close(alive)
+
+
+async def test_program_that_cannot_be_started_leaves_no_pipe(tmp_path: Path) -> None:
+    (tmp_path / "text").touch()
+    await run_program(["true"], os.environ, timeout_seconds=PATIENCE)  # opens what the event loop keeps
+    before = _open_descriptors()
+    for command in (["/no/such/program"], [str(tmp_path / "text")], ["a\0b"]):
+        with pytest.raises((OSError, ValueError)):
+            await run_program(command, os.environ, timeout_seconds=PATIENCE)
+    assert _open_descriptors() == before
+
+
+def _open_descriptors() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def _is_held(pipe: int) -> bool:
+    """Whether a process holds the other end of a pipe that nobody writes to."""
+    try:
+        return os.read(pipe, 1) != b""
+    except BlockingIOError:
+        return True
 
 
 @pytest.mark.parametrize(

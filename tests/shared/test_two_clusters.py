@@ -121,7 +121,8 @@ async def refused(doing: Awaitable[object]) -> str:
 
 
 async def nothing() -> AsyncIterator[bytes]:
-    for piece in ():
+    pieces: tuple[bytes, ...] = ()
+    for piece in pieces:
         yield piece
 
 

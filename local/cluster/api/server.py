@@ -11,10 +11,12 @@ from ..objects.errors import ApiError, internal, method_not_allowed, unauthorize
 from ..objects.tables import table, wants_table
 from ..store import Store
 from . import discovery
-from .access import Attributes, Authenticator, Authorizer, Observer, User
+from .access import ADMIN, Attributes, Authenticator, Authorizer, Observer, User
 from .deletion import delete, delete_collection
 from .podstreams import exec_in_pod, pod_log
 from .reads import list_object, read, read_list, watch
+from .refusals import PATH as REFUSALS_PATH
+from .refusals import Refusals
 from .requests import MAX_BODY, Target, decode, needed_verbs, parse_target, read_body, read_object
 from .responses import error_response, object_response, stream_events
 from .reviews import review
@@ -42,6 +44,7 @@ class Api:
         self._kubelet = kubelet
         self._authenticator = authenticator
         self._authorizer = Authorizer(store, observer)
+        self._refusals = Refusals()
         self._verbs: Mapping[str, Callable[[web.Request, Target, User], Awaitable[web.StreamResponse]]] = {
             "get": self._get,
             "list": self._list,
@@ -79,6 +82,8 @@ class Api:
         is_object = (segments[0] == "api" and len(segments) > 2) or (
             segments[0] == "apis" and len(segments) > 3
         )
+        if user is ADMIN and path.strip("/") == REFUSALS_PATH:
+            return await self._told(request)
         if user is None or not is_object:
             return discovery.answer(request, path.strip("/"))
         target = parse_target(request.method, path, request.query)
@@ -93,7 +98,17 @@ class Api:
                     target.name,
                 )
                 self._authorizer.check(user, target.resource, attributes)
-        return await self._serve(request, target, user)
+        refusal = self._refusals.next(request.method, path)
+        if refusal is None:
+            return await self._serve(request, target, user)
+        if refusal.done:
+            await self._serve(request, target, user)
+        return refusal.response(request)
+
+    async def _told(self, request: web.Request) -> web.Response:
+        if request.method == "PUT":
+            return self._refusals.tell(decode(await read_body(request)))
+        return self._refusals.left()
 
     async def _serve(self, request: web.Request, target: Target, user: User) -> web.StreamResponse:
         if target.subresource == "exec":

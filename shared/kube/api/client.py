@@ -72,7 +72,7 @@ class KubeApi:
         path: str,
         *,
         params: Params = (),
-        body: JsonObject | None = None,
+        body: JsonObject | Sequence[JsonObject] | None = None,
         content_type: str = "application/json",
         accept: str = "",
         idempotent: bool | None = None,
@@ -84,7 +84,7 @@ class KubeApi:
             method: HTTP method.
             path: Path below the server's URL.
             params: Query parameters.
-            body: Object to send.
+            body: Object to send, or the operations of a JSON patch.
             content_type: Media type of the body; PATCH has several.
             accept: Media type of the answer that is preferred to plain JSON; empty: none.
             idempotent: Whether a repetition is safe when the server may have done what was asked; by

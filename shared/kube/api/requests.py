@@ -23,7 +23,7 @@ class KubeRequest:
         method: HTTP method.
         path: Path below the server's URL.
         params: Query parameters.
-        body: Object to send; None: no body.
+        body: Object to send, or the operations of a JSON patch; None: no body.
         content_type: Media type of the body.
         accept: Media type of the answer that is preferred to plain JSON; empty: none.
         upgrade: Asks for a WebSocket.
@@ -32,7 +32,7 @@ class KubeRequest:
     method: str
     path: str
     params: Sequence[tuple[str, str]] = ()
-    body: Mapping[str, Any] | None = None
+    body: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None
     content_type: str = ""
     accept: str = ""
     upgrade: bool = False
@@ -50,10 +50,13 @@ class KubeRequest:
 
     def _versioned(self) -> str:
         """Resource of the object whose version the body states as the condition; empty: there is none."""
-        if self.method not in _NAMED or self.body is None:
+        if self.method not in _NAMED or not self.body:
             return ""
-        metadata = self.body.get("metadata") or {}
-        stated = self.body.get("preconditions") or metadata.get("resourceVersion")
+        if isinstance(self.body, Mapping):
+            metadata = self.body.get("metadata") or {}
+            stated = bool(self.body.get("preconditions") or metadata.get("resourceVersion"))
+        else:
+            stated = any(operation.get("path") == "/metadata/resourceVersion" for operation in self.body)
         return self.path.split("/")[-2] if stated else ""
 
 

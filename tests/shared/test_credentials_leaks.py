@@ -22,7 +22,7 @@ FAULTS = [
     ("forbidden", failure(403, "Forbidden", WORD), 503, "CLUSTER_FORBIDDEN"),
     (
         "role",
-        failure(403, "Forbidden", f'secrets is forbidden: User "{WORD}" cannot'),
+        failure(403, "Forbidden", f'secrets is forbidden: User "{WORD}" cannot get'),
         503,
         "CLUSTER_FORBIDDEN",
     ),

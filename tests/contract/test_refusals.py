@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
 
 from shared.kube.api.client import KubeApi
+from shared.kube.api.errors import PatchDoesNotFit
 from tests.contract.conftest import Target
 from tests.support.client import Client, Json
+from tests.support.needs import needs
 
-pytestmark = pytest.mark.skipif(
-    os.environ.get("CONTRACT_CLUSTER") == "real", reason="a real cluster cannot be told what to answer"
-)
+# A real cluster cannot be told what to answer.
+pytestmark = needs("local cluster")
 
 TOLD = "/local/refusals"
 CONFLICT = {
@@ -139,3 +139,22 @@ async def test_an_exec_that_stays_refused_is_told_in_kubernetes_words(
     assert (status, problem["reason"]) == (503, "CLUSTER_REFUSED")
     assert "error dialing backend: dial tcp <address>: connect: connection refused" in problem["detail"]
     assert 1 < 100 - await left(kube) < 15
+
+
+async def test_the_failed_test_of_a_patch_is_told_as_that(kube: KubeApi, target: Target) -> None:
+    maps = f"/api/v1/namespaces/{target.namespace}/configmaps"
+    await kube.request("POST", maps, body={"metadata": {"name": "patched"}, "data": {"a": "1"}})
+    for value, fits in (("2", False), ("1", True)):
+        patch = [
+            {"op": "test", "path": "/data/a", "value": value},
+            {"op": "replace", "path": "/data/a", "value": "3"},
+        ]
+        changing = kube.request(
+            "PATCH", f"{maps}/patched", body=patch, content_type="application/json-patch+json"
+        )
+        if fits:
+            assert (await changing)["data"] == {"a": "3"}
+            continue
+        with pytest.raises(PatchDoesNotFit) as caught:
+            await changing
+        assert (caught.value.status, caught.value.reason) == (422, "PATCH_TEST_FAILED")

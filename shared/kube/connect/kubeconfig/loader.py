@@ -114,6 +114,22 @@ class Loader(yaml.SafeLoader):
     def _at_document_mark(self) -> bool:
         return self.column == 0 and self.prefix(3) in ("---", "...") and self.peek(3) in _BLANKS_AND_END
 
+    def scan_block_scalar_indicators(self, start_mark: yaml.Mark) -> tuple[bool | None, int | None]:
+        """A block's indicators: whether its last line breaks stay (None: one does), and how far it is in."""
+        del start_mark  # what else stands there is refused with the rest of the line
+        stay: bool | None = None
+        indent: int | None = None
+        for _ in range(2):
+            here = self.peek()
+            if here in ("+", "-") and stay is None:
+                stay = here == "+"
+            elif here in "123456789" and indent is None:
+                indent = int(here)
+            else:
+                break
+            self.forward()
+        return stay, indent
+
     def scan_block_scalar_ignored_line(self, start_mark: yaml.Mark) -> None:
         """The rest of a block's first line: blanks and a comment."""
         while self.peek() in _BLANKS:

@@ -29,6 +29,7 @@ from shared.identity import claims, forwarded
 from shared.identity.keys import KeySet
 from shared.identity.tokens import TokenRules, verified_claims
 from shared.kube.api.errors import public_message
+from shared.kube.connect.access import pem
 from shared.kube.connect.kubeconfig.fields import Origin
 from shared.kube.connect.kubeconfig.model import parse
 from shared.kube.exec import channels, supervisor
@@ -288,8 +289,29 @@ PARSERS: dict[str, tuple[int, tuple[str, ...], Callable[[str], object]]] = {
     ),
     "a kubeconfig": (
         YAML,
-        ("a: ", "[", "- ", "{a: ", "&a ", "a: b\n", "- a\n", "'", "!", "?", "# a\n", "1", "0x0"),
+        (
+            "a: ",
+            "[",
+            "- ",
+            "{a: ",
+            "&a ",
+            "a: b\n",
+            "- a\n",
+            "'",
+            "!",
+            "?",
+            "# a\n",
+            "1",
+            "0x0",
+            "[\t",
+            "a\t",
+        ),
         lambda text: parse(text.encode(), Origin("f", None)),
+    ),
+    "a bundle of certificates": (
+        YAML,
+        ("-----BEGIN X-----\n", "-----BEGIN X-----\nAAAA\n-----END X-----\n", "a: b\n", "A\n", "\n"),
+        lambda text: list(pem.blocks(b"-----BEGIN X-----\n" + text.encode())),
     ),
     "a command's line": (
         96 * 1024,

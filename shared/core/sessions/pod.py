@@ -29,11 +29,13 @@ class PodStatus:
         phase: ``FAILED``: the pod will never be ready (again); ``PENDING``: it may become ready.
         reason: Kubernetes' own words, ``Reason: message``.
         code: Reason code of a failure, for the problem document.
+        lingers: The pod has failed, but what runs in it may go on until its grace period is over.
     """
 
     phase: PodPhase
     reason: str | None = None
     code: Reason | None = None
+    lingers: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

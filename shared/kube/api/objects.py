@@ -54,24 +54,30 @@ class Condition(Words, total=False):
 
     type: str
     status: str
+    lastTransitionTime: str
 
 
 class Terminated(Words, total=False):
     """core/v1 ContainerStateTerminated."""
 
     exitCode: int
+    finishedAt: str
 
 
 class ContainerState(TypedDict, total=False):
     """core/v1 ContainerState."""
 
     waiting: Words
+    running: Words
     terminated: Terminated
 
 
 class ContainerStatus(TypedDict, total=False):
     """core/v1 ContainerStatus."""
 
+    name: str
+    ready: bool
+    started: bool
     state: ContainerState | None
 
 
@@ -84,9 +90,24 @@ class PodStatus(Words, total=False):
     containerStatuses: list[ContainerStatus] | None
 
 
-class Pod(Object, total=False):
-    """core/v1 Pod. We write its spec ourselves and do not read it."""
+class Container(TypedDict, total=False):
+    """core/v1 Container."""
 
+    name: str
+    restartPolicy: str
+
+
+class PodSpec(TypedDict, total=False):
+    """core/v1 PodSpec. We write it ourselves; read is what an operator or a webhook may have added."""
+
+    initContainers: list[Container] | None
+    terminationGracePeriodSeconds: int
+
+
+class Pod(Object, total=False):
+    """core/v1 Pod."""
+
+    spec: PodSpec
     status: PodStatus
 
 

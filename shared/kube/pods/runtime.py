@@ -213,7 +213,7 @@ class KubernetesRuntime:
             status = await self._wait(session, 3600.0, "", (PodPhase.FAILED, PodPhase.GONE))
         if await self._api.connection() is not connection and not await self._is_here(session):
             raise ClusterUnavailable("the cluster that had the session's pod is not seen any more")
-        if grace and status.code == Reason.POD_DELETED:
+        if grace and status.lingers:
             await self._wait(session, GRACE_SECONDS + 2.0, "", (PodPhase.GONE,))
         return status
 

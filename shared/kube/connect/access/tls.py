@@ -9,6 +9,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from shared.kube.connect.access import pem
+
 
 def public_trust() -> ssl.SSLContext:
     """Verifies against the system's authorities."""
@@ -23,7 +25,8 @@ def private_trust(authorities: bytes) -> ssl.SSLContext:
     refuses it, ``ssl.VERIFY_X509_STRICT``).
 
     Args:
-        authorities: One or more certificates, PEM.
+        authorities: PEM with at least one certificate. Whatever else is in it is passed over, as are
+            certificates that do not parse.
 
     Raises:
         ValueError: ``authorities`` holds no certificate.
@@ -31,11 +34,20 @@ def private_trust(authorities: bytes) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
-    try:
-        context.load_verify_locations(cadata=authorities.decode("ascii"))
-    except (ssl.SSLError, ValueError) as error:
-        raise ValueError("holds no PEM certificate") from error
+    for certificate in pem.certificates(authorities):
+        _load(context, certificate)
+    if not context.cert_store_stats()["x509"]:
+        raise ValueError("holds no PEM certificate")
     return context
+
+
+def _load(context: ssl.SSLContext, certificate: bytes) -> bool:
+    """Trusts a certificate (DER), if it is one. Returns whether it is."""
+    try:
+        context.load_verify_locations(cadata=certificate)
+    except (ssl.SSLError, ValueError):
+        return False
+    return True
 
 
 def no_trust() -> ssl.SSLContext:
@@ -57,8 +69,15 @@ def load_client_certificate(context: ssl.SSLContext, certificate: bytes, key: by
     Raises:
         ValueError: Certificate and key are not PEM or do not belong together, or the key is encrypted.
     """
+    found = pem.chain(certificate)
+    # Of what follows the client's own certificate, Go passes over what it cannot read, too.
+    shown = found[:1] + [
+        block for block in found[1:] if _load(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), block.data)
+    ]
+    private = pem.private_key(key)
+    text = b"".join(block.text for block in (*shown, private) if block is not None)
     try:
-        with _as_file(certificate + b"\n" + key) as path:
+        with _as_file(text) as path:
             context.load_cert_chain(path, password=_no_password)
     except (ssl.SSLError, OSError) as error:
         raise ValueError("client certificate and key do not load or do not belong together") from error

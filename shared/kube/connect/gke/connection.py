@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
 import logging
 import re
 import ssl
@@ -14,6 +12,7 @@ from google.cloud.container_v1.types import Cluster
 from shared.errors import ConnectionFailed
 from shared.kube.api.connection import Connection
 from shared.kube.connect.access import tls
+from shared.kube.connect.access.pem import decode_base64
 from shared.kube.connect.gke.cluster import ClusterId
 from shared.kube.connect.gke.endpoint import choose_endpoint
 from shared.kube.connect.gke.google_tokens import GoogleCredentials
@@ -103,9 +102,8 @@ def _check_status(cluster: Cluster, identity: ClusterId) -> None:
 def _cluster_trust(cluster: Cluster, identity: ClusterId) -> ssl.SSLContext:
     """Trust in the cluster's own CA. Without one there is no connection, never an unverified one."""
     try:
-        authority = base64.b64decode(cluster.master_auth.cluster_ca_certificate, validate=True)
-        return tls.private_trust(authority)
-    except (binascii.Error, ValueError) as error:
+        return tls.private_trust(decode_base64(cluster.master_auth.cluster_ca_certificate))
+    except ValueError as error:
         raise identity.failed(
             Reason.GKE_CLUSTER_CA_MISSING,
             "has no valid CA certificate, so its address cannot be verified; "

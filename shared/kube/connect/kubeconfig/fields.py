@@ -5,18 +5,16 @@ An error names the file and the place, never the text there, which may be a secr
 
 from __future__ import annotations
 
-import base64
-import binascii
 import dataclasses
-import math
-import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import yaml
 
 from shared.errors import ConnectionFailed
+from shared.kube.connect.access.pem import decode_base64
+from shared.kube.connect.kubeconfig.loader import Loader
 from shared.reasons import Reason
 
 
@@ -38,48 +36,8 @@ def invalid(origin: Origin, problem: str) -> ConnectionFailed:
     return ConnectionFailed(f"{origin.label} {problem}", reason=Reason.KUBECONFIG_INVALID, file=origin.label)
 
 
-_BEGIN_NUMBERS = tuple("-+.0123456789")
-_BETWEEN_DIGITS = re.compile(r"(?<=[0-9])_(?=[0-9])")
-_DECIMAL = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
-
-
 _MAX_NODES = 1024 * 1024
 """Most YAML nodes of a file, aliases expanded: without aliases, no file of up to 1 MiB has more."""
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML as kubectl reads it: go-yaml v2 (resolve.go) decides which plain words are not strings.
-
-    Unlike in PyYAML, dates and ``12:30`` are strings, ``y`` is a boolean and ``1e3`` a number.
-    """
-
-    bool_values: ClassVar[dict[str, bool]] = {**yaml.SafeLoader.bool_values, "y": True, "n": False}
-
-    def resolve(self, kind: Any, value: Any, implicit: Any) -> Any:
-        """The tag of a plain word.
-
-        In a word that begins like a number, underscores are ignored; if it begins with a point, only
-        underscores between two digits are. A number too large for 64 bits is text.
-        """
-        if kind is not yaml.ScalarNode or not implicit[0] or value[:1] not in _BEGIN_NUMBERS:
-            return super().resolve(kind, value, implicit)  # type: ignore[no-untyped-call] # PyYAML has no annotations there
-        number = _BETWEEN_DIGITS.sub("", value) if value[0] == "." else value.replace("_", "")
-        if _DECIMAL.fullmatch(number) and math.isinf(float(number)):
-            return self.DEFAULT_SCALAR_TAG
-        return super().resolve(kind, number, implicit)  # type: ignore[no-untyped-call] # PyYAML has no annotations there
-
-
-_Loader.yaml_implicit_resolvers = {}
-for _kind, _first, _words in (
-    ("null", ["~", "n", "N", ""], "~|null|Null|NULL|"),
-    ("merge", ["<"], "<<"),
-    ("bool", "tTfF", "[tT]rue|TRUE|[fF]alse|FALSE"),
-    ("bool", "yYnNoO", "[yYnN]|[yY]es|YES|[nN]o|NO|[oO]n|ON|[oO]ff|OFF"),
-    ("int", "-+0123456789", "[-+]?(0[xX]0*[0-9a-fA-F]{1,16}|0[bB]0*[01]{1,64}|0[oO]?[0-7]+|0|[1-9][0-9]*)"),
-    ("float", "-+.0123456789", _DECIMAL.pattern),
-    ("float", "-+.", r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)"),
-):
-    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_kind}", re.compile(f"(?:{_words})$"), list(_first))
 
 
 def load(content: bytes, origin: Origin) -> object:
@@ -90,7 +48,7 @@ def load(content: bytes, origin: Origin) -> object:
     """
     loader = None
     try:
-        loader = _Loader(content)
+        loader = Loader(content)
         node = loader.get_node() if loader.check_node() else None
         if node is not None and _expanded(node, {}) > _MAX_NODES:
             raise invalid(origin, "holds YAML aliases that stand for too much")
@@ -136,6 +94,10 @@ class Fields:
         self._path = path
         self.origin = origin
 
+    def names(self) -> Iterator[str]:
+        """The names of the fields that are there."""
+        yield from self._values
+
     def has(self, key: str) -> bool:
         """Whether the field holds anything but null or an empty value."""
         return bool(self._values.get(key))
@@ -170,12 +132,9 @@ class Fields:
 
     def data(self, key: str) -> bytes | None:
         """Bytes that are written as base64; None when the field is absent or empty."""
-        text = "".join(self.text(key).split())
-        if not text:
-            return None
         try:
-            return base64.b64decode(text, validate=True)
-        except (binascii.Error, ValueError) as error:
+            return decode_base64(self.text(key)) or None
+        except ValueError as error:
             raise self.invalid(key, "is not base64") from error
 
     def invalid(self, key: str, problem: str) -> ConnectionFailed:

@@ -114,6 +114,7 @@ def parse(content: bytes, origin: Origin) -> Kubeconfig:
     top = Fields(load(content, origin), origin, "")
     if top.text("kind") not in ("", "Config") or top.text("apiVersion") not in ("", "v1"):
         raise invalid(origin, "is not a kubeconfig: kind must be Config and apiVersion v1")
+    _check_preferences(top)
     return Kubeconfig(
         origin=origin,
         current_context=top.text("current-context"),
@@ -148,7 +149,7 @@ def _by_name(
 
 
 def _cluster(name: str, fields: Fields) -> Cluster:
-    extensions = {item.text("name"): item.raw("extension") for item in fields.items("extensions")}
+    extensions = _extensions(fields)
     return Cluster(
         name=name,
         origin=fields.origin,
@@ -163,7 +164,34 @@ def _cluster(name: str, fields: Fields) -> Cluster:
     )
 
 
+def _extensions(fields: Fields) -> dict[str, object]:
+    """What other programs have put there, by name."""
+    return {item.text("name"): item.raw("extension") for item in fields.items("extensions")}
+
+
+def _check_preferences(top: Fields) -> None:
+    """Checks the types of what is not read: a file in which they are wrong is refused by kubectl."""
+    preferences = top.fields("preferences")
+    preferences.flag("colors")
+    for fields in (top, preferences):
+        _extensions(fields)
+
+
+def _impersonates(fields: Fields) -> bool:
+    extra = fields.fields("as-user-extra")
+    lists = [fields.texts("as-groups"), *(extra.texts(key) for key in extra.names())]
+    return bool(fields.text("as") or fields.text("as-uid") or any(lists) or fields.has("as-user-extra"))
+
+
+def _auth_provider(fields: Fields) -> str:
+    config = fields.fields("config")
+    for key in config.names():
+        config.text(key)
+    return fields.text("name")
+
+
 def _user(name: str, fields: Fields) -> User:
+    _extensions(fields)
     return User(
         name=name,
         origin=fields.origin,
@@ -176,8 +204,8 @@ def _user(name: str, fields: Fields) -> User:
         username=fields.text("username"),
         password=fields.text("password") or None,
         exec=_exec(fields.fields("exec")) if fields.has("exec") else None,
-        auth_provider=fields.fields("auth-provider").text("name"),
-        impersonates=any(fields.has(key) for key in ("as", "as-uid", "as-groups", "as-user-extra")),
+        auth_provider=_auth_provider(fields.fields("auth-provider")),
+        impersonates=_impersonates(fields),
     )
 
 
@@ -194,6 +222,7 @@ def _exec(fields: Fields) -> ExecConfig:
 
 
 def _context(name: str, fields: Fields) -> Context:
+    _extensions(fields)
     return Context(
         name=name,
         origin=fields.origin,

@@ -136,6 +136,14 @@ async def test_ipv6_service_host_is_bracketed(service_account: Path) -> None:
     assert connection.server == "https://[fd00::1]:443"
 
 
+@pytest.mark.parametrize("comment", ["# Főtanúsítvány\r\n".encode(), b"# F\xf5tan\n", b"\0\xff\n"])
+async def test_pod_reads_the_cas_of_its_bundle_whatever_is_between_them(
+    service_account: Path, comment: bytes
+) -> None:
+    (service_account / "ca.crt").write_bytes(comment + AUTHORITY.certificate + comment)
+    assert isinstance(await from_service_account("10.0.0.1", "443", service_account), Connection)
+
+
 @pytest.mark.parametrize("content", [None, b"", b"garbage", b"\xff"])
 async def test_pod_without_valid_ca_is_not_connected(service_account: Path, content: bytes | None) -> None:
     if content is None:

@@ -30,7 +30,7 @@ VERDICTS = [
     ("oom", PodPhase.FAILED, "OUT_OF_MEMORY", "OOMKilled: the container ended with exit code 137"),
     ("unsched", PodPhase.PENDING, None, "Unschedulable: 0/1 nodes are available: 1 Insufficient cpu."),
     ("deadline", PodPhase.FAILED, "DEADLINE_EXCEEDED", "DeadlineExceeded: Pod was active on the node"),
-    ("nosecret", PodPhase.PENDING, None, None),
+    ("nosecret", PodPhase.PENDING, None, "ContainerCreating"),
     (
         "nonroot",
         PodPhase.FAILED,

@@ -105,6 +105,14 @@ async def test_address_without_valid_authority_is_refused(google: Google, author
     assert error.reason == Reason.GKE_CLUSTER_CA_MISSING
 
 
+async def test_a_comment_in_the_cluster_s_authority_is_passed_over(google: Google) -> None:
+    commented = "# Főtanúsítvány\r\n".encode() + AUTHORITY.certificate
+    google.gke.clusters[PATH] = public_cluster("203.0.113.7", commented)
+    connection = await resolve(google.settings)
+    assert connection.ssl_context is not None
+    assert len(connection.ssl_context.get_ca_certs()) == 1
+
+
 async def test_dns_endpoint_trusts_public_authorities_and_not_the_cluster_s(google: Google) -> None:
     google.gke.clusters[PATH] = dns_cluster(
         "gke-1.europe-west1.gke.goog",

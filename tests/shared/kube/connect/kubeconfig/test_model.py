@@ -134,6 +134,42 @@ def test_files_are_merged_as_kubectl_merges_them(files: list[dict[str, Any]]) ->
         "base: &b {token: x}\nusers:\n- name: a\n  user: *b\n",
         "base: &b {token: x}\nusers:\n- name: a\n  user: {<<: *b, username: z}\n",
         '{"current-context": "json"}',
+        '{\n\t"current-context": "tabs",\r\n\t"users": [\t{"name":"a"}\t]\n}',
+        '{"current-context":"a", "%s": 1}' % ("k" * 2000),
+        '\ufeff{"current-context": "mark"}',
+        r'{"current-context": "\u00e9\n\b\f"}',
+        r'{"current-context": "a\/b"}',
+        r'{"current-context": "\ud83d\ude00"}',
+        '{"current-context": "a",}',
+        "current-context:\ta\t# b\n \t \nusers:\n-\tname:\tb\n",
+        "current-context: a\tb\n",
+        "current-context: a\n\tb\n",
+        "current-context: a\n  \tb\n",
+        "users:\n\t- name: a\n",
+        "current-context: |\t# c\n  a\n",
+        "current-context: |-\n  a\n\n",
+        "current-context: >2+\t\n   a\n  b\n\n",
+        "current-context: |0\n  a\n",
+        "current-context: |+-\n  a\n",
+        "current-context: |x\n  a\n",
+        "{current-context:a}\n",
+        "{users: [{name: a:}]}\n",
+        "current-context: !foo 5\n",
+        "current-context: !!binary YWJj\n",
+        "%YAML 1.1\n---\ncurrent-context: a\n",
+        "%YAML 1.2\n---\ncurrent-context: a\n",
+        "~: a\n",
+        "preferences: {colors: 5}\n",
+        "preferences: {colors: true}\n",
+        "preferences: []\n",
+        "extensions: {}\n",
+        "contexts: [{name: a, context: {extensions: [{name: 5}]}}]\n",
+        "contexts: [{name: a, context: {extensions: [{name: x, extension: {a: 5}}]}}]\n",
+        "users: [{name: a, user: {as-groups: [1]}}]\n",
+        "users: [{name: a, user: {as-user-extra: {a: b}}}]\n",
+        "users: [{name: a, user: {auth-provider: {name: x, config: {a: 5}}}}]\n",
+        'clusters: [{name: a, cluster: {certificate-authority-data: "YW Jj"}}]\n',
+        'clusters: [{name: a, cluster: {certificate-authority-data: "YW\\r\\nJj"}}]\n',
         "\tfoo: b\n",
         "a: [\n",
     ],
@@ -347,7 +383,7 @@ def view(config: Kubeconfig) -> dict[str, Any]:
 
 def normal(document: dict[str, Any]) -> dict[str, Any]:
     """kubectl's answer without what we do not read."""
-    ignored = ("exec", "preferences")
+    ignored = ("exec", "preferences", "extensions")
 
     def named(plural: str, singular: str) -> dict[str, Any]:
         return {

@@ -65,6 +65,15 @@ class JobService(JobEnds):
         self._access = access
         self._sessions = sessions
 
+    async def require_session(self, owner: Person, session_id: str) -> None:
+        """Refuses a session that is not the caller's.
+
+        Raises:
+            NotFound: The session is absent, or another owner's.
+            Conflict: The session's owner held this e-mail address earlier (reason ``OWNER_CHANGED``).
+        """
+        await self._access.owned(owner, session_id)
+
     async def start(self, owner: Person, session_id: str, new: NewJob, job_id: str) -> Job:
         """Starts a job.
 

@@ -121,8 +121,7 @@ async def functions(tmp_path: Path) -> AsyncIterator[Functions]:
 def _server(function: str, kubeconfig: Path, folder: Path) -> Any:
     port = free_port()
     command = [
-        str(Path(sys.executable).with_name("functions-framework")),
-        "--asgi",
+        *(sys.executable, "-m", "shared.app.serve"),
         *("--source", f"functions/{function}/main.py"),
         *("--target", function),
         *("--host", "127.0.0.1"),

@@ -19,6 +19,7 @@ from shared.core.sessions.model import Resources, Session, SessionState
 from shared.kube.jobs.runtime import JobLimits
 from shared.kube.pods.manifest import PodOptions, pod_manifest
 from shared.settings.jobs import JobSettings
+from shared.settings.owners import OwnerSettings
 from shared.settings.pods import PodSettings
 from shared.settings.sessions import SessionSettings
 from shared.settings.variables import variables
@@ -28,7 +29,7 @@ from tests.support.kubectl import kubectl, needs_kubectl
 USER = "functions@demo.iam.gserviceaccount.com"
 VALUES = manifests.defaults()
 IMAGE = "example.com/gam:1"
-PODS, SESSIONS, JOBS = PodSettings(), SessionSettings(), JobSettings()
+PODS, SESSIONS, JOBS, OWNERS = PodSettings(), SessionSettings(), JobSettings(), OwnerSettings()
 ALL = {"k8s_service_name": "functions", "k8s_ingress_host": "gam.example.com"}
 
 
@@ -93,6 +94,26 @@ def test_the_quota_holds_its_number_of_default_sessions_and_not_one_more() -> No
         for key, amount in amounts.items():
             fits = hard[f"{part}.{key}"] // parse_quantity(amount)
             assert fits == hard["pods"], f"{part}.{key}"
+
+
+def test_an_owners_share_is_a_third_of_the_quota_and_holds_as_many_default_sessions_as_he_may_have() -> None:
+    hard = {key: parse_quantity(value) for key, value in one("ResourceQuota")["spec"]["hard"].items()}
+    assert hard["pods"] / 4 < SESSIONS.max_per_owner <= hard["pods"] / 3
+    jobs = JobLimits(disk_bytes=JOBS.disk_bytes, unfinished=JOBS.max_per_session, follow_seconds=1)
+    disk = PodOptions.from_settings(PODS, jobs, SESSIONS.max_ttl_seconds).ephemeral_storage_bytes
+    for key, share, session in (
+        ("cpu", OWNERS.max_cpu, SESSIONS.cpu),
+        ("memory", OWNERS.max_memory, SESSIONS.memory),
+        ("ephemeral-storage", OWNERS.max_disk, str(disk)),
+    ):
+        most = parse_quantity(share)
+        assert hard[f"limits.{key}"] / 4 < most <= hard[f"limits.{key}"] / 3, key
+        assert parse_quantity(session) * SESSIONS.max_per_owner <= most, key
+    assert disk * hard["pods"] <= hard["limits.ephemeral-storage"]
+
+
+def test_sessions_displace_no_other_pods() -> None:
+    assert one("PriorityClass")["preemptionPolicy"] == "Never"
 
 
 def test_a_session_on_the_template_passes_the_restricted_standard_and_has_the_priority() -> None:

@@ -56,6 +56,17 @@ variable "priority_class" {
   }
 }
 
+variable "preemption_policy" {
+  description = "Whether a session that finds no room displaces pods of lower priority: Never, or PreemptLowerPriority."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.preemption_policy == null || contains(["Never", "PreemptLowerPriority"], coalesce(var.preemption_policy, "-"))
+    error_message = "preemption_policy must be Never or PreemptLowerPriority."
+  }
+}
+
 variable "cluster_role" {
   description = "ClusterRole, and its binding, by which the functions see which cluster it is; outside the namespace."
   type        = string
@@ -88,6 +99,7 @@ variable "quota" {
     sessions = optional(number)
     cpu      = optional(string)
     memory   = optional(string)
+    disk     = optional(string)
   })
   default  = {}
   nullable = false
@@ -99,9 +111,9 @@ variable "quota" {
 
   validation {
     condition = alltrue([
-      for amount in [var.quota.cpu, var.quota.memory] : amount == null || can(regex("^[1-9][0-9]*(m|Mi|Gi|Ti)?$", amount))
+      for amount in [var.quota.cpu, var.quota.memory, var.quota.disk] : amount == null || can(regex("^[1-9][0-9]*(m|Mi|Gi|Ti)?$", amount))
     ])
-    error_message = "quota: cpu and memory must be whole quantities like 25 or 25Gi."
+    error_message = "quota: cpu, memory and disk must be whole quantities like 25 or 25Gi."
   }
 }
 

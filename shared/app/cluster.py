@@ -74,6 +74,7 @@ def runtime(app: App) -> PodRuntime:
         shutdown=shutdown_event(),
         held=app.held,
         cluster=app.cluster,
+        installation=app.store.installation,
     )
     if not app.settings.platform.otlp_endpoint:
         return made

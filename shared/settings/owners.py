@@ -23,8 +23,9 @@ class OwnerSettings(Group):
     )
     max_disk: str = setting(
         "MAX_DISK_PER_OWNER",
-        default="160Gi",
-        doc="Most disk that the volumes of one owner's sessions may take, likewise; one session fits always",
+        default="157Gi",
+        doc="Most disk that the volumes of one owner's sessions may take: a third of what fifty take; one "
+        "session always fits",
     )
     max_execs: int = setting(
         "MAX_EXECS_PER_OWNER",

@@ -78,7 +78,6 @@ def test_what_somebody_chose_is_the_same(tmp_path: Path) -> None:
         "quota_sessions": "3",
         "quota_cpu": "5",
         "quota_memory": "6Gi",
-        "quota_disk": "7Gi",
         "k8s_service_name": "functions",
         "k8s_ingress_host": "gam.example.com",
         "k8s_ingress_path": "/gam",
@@ -93,7 +92,7 @@ def test_what_somebody_chose_is_the_same(tmp_path: Path) -> None:
         preemption_policy="PreemptLowerPriority",
         cluster_role="see",
         max_session={"cpu": "4", "memory": "8Gi"},
-        quota={"sessions": 3, "cpu": "5", "memory": "6Gi", "disk": "7Gi"},
+        quota={"sessions": 3, "cpu": "5", "memory": "6Gi"},
         functions_in_cluster={
             "service_name": "functions",
             "ingress_host": "gam.example.com",

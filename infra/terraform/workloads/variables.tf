@@ -95,7 +95,6 @@ variable "quota" {
     sessions = optional(number)
     cpu      = optional(string)
     memory   = optional(string)
-    disk     = optional(string)
   })
   default  = {}
   nullable = false

@@ -17,7 +17,6 @@ locals {
     quota_sessions        = var.quota.sessions == null ? null : tostring(var.quota.sessions)
     quota_cpu             = var.quota.cpu
     quota_memory          = var.quota.memory
-    quota_disk            = var.quota.disk
     k8s_service_name      = try(var.functions_in_cluster.service_name, null)
     k8s_ingress_host      = try(var.functions_in_cluster.ingress_host, null)
     k8s_ingress_path      = try(var.functions_in_cluster.ingress_path, null)

@@ -99,7 +99,6 @@ variable "quota" {
     sessions = optional(number)
     cpu      = optional(string)
     memory   = optional(string)
-    disk     = optional(string)
   })
   default  = {}
   nullable = false
@@ -111,9 +110,9 @@ variable "quota" {
 
   validation {
     condition = alltrue([
-      for amount in [var.quota.cpu, var.quota.memory, var.quota.disk] : amount == null || can(regex("^[1-9][0-9]*(m|Mi|Gi|Ti)?$", amount))
+      for amount in [var.quota.cpu, var.quota.memory] : amount == null || can(regex("^[1-9][0-9]*(m|Mi|Gi|Ti)?$", amount))
     ])
-    error_message = "quota: cpu, memory and disk must be whole quantities like 25 or 25Gi."
+    error_message = "quota: cpu and memory must be whole quantities like 25 or 25Gi."
   }
 }
 

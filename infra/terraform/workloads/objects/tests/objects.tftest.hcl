@@ -60,7 +60,7 @@ run "every_choice_is_in_its_place" {
     preemption_policy = "PreemptLowerPriority"
     cluster_role      = "see"
     max_session       = { cpu = "4", memory = "8Gi" }
-    quota             = { sessions = 3, cpu = "5", memory = "6Gi", disk = "7Gi" }
+    quota             = { sessions = 3, cpu = "5", memory = "6Gi" }
     functions_in_cluster = {
       service_name = "functions"
       ingress_host = "gam.example.com"
@@ -80,7 +80,6 @@ run "every_choice_is_in_its_place" {
       output.objects["ResourceQuota/sessions"].spec.hard.pods == "3",
       output.objects["ResourceQuota/sessions"].spec.hard["limits.cpu"] == "5",
       output.objects["ResourceQuota/sessions"].spec.hard["requests.memory"] == "6Gi",
-      output.objects["ResourceQuota/sessions"].spec.hard["limits.ephemeral-storage"] == "7Gi",
       output.objects["Service/functions"].spec.type == "ClusterIP",
       output.objects["Ingress/functions"].spec.rules[0].host == "gam.example.com",
       output.objects["Ingress/functions"].spec.rules[0].http.paths[0].path == "/gam",

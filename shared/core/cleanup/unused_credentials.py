@@ -86,8 +86,6 @@ class UnusedCredentials:
         use = await self._store.owner_use(kept.owner)
         if use.live or (use.at is not None and use.at > before):
             return
-        if use.at is None and self._installation is not None and not kept.installation:
-            return  # this installation has never had a session of the owner: another one may
         because = f"unused for {self._retention.days} days"
         if not report.dry_run:
             # A session that is created at this moment starts without them, though its document may name them.

@@ -50,4 +50,4 @@ ENV PATH=/opt/venv/bin:$PATH \
 
 USER 65532:65532
 EXPOSE 8080
-CMD ["functions-framework", "--asgi"]
+CMD ["python", "-m", "shared.app.serve"]

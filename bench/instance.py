@@ -48,7 +48,7 @@ def first_answer(source: str, target: str, settings: dict[str, str], request: by
         RuntimeError: The function did not answer 200.
     """
     port = free_port()
-    command = [str(Path(sys.executable).with_name("functions-framework")), "--asgi"]
+    command = [sys.executable, "-m", "shared.app.serve"]
     command += ["--source", source, "--target", target, "--host", "127.0.0.1", "--port", str(port)]
     with log.open("w") as output:
         started = time.perf_counter()

@@ -11,6 +11,7 @@ from collections.abc import Generator
 import uvicorn
 from starlette.types import ASGIApp
 
+from shared.app.serve import KEEP_ALIVE_SECONDS
 from shared.errors import ConfigurationError
 
 
@@ -51,16 +52,21 @@ async def serve(application: ASGIApp, listener: socket.socket) -> None:
     Raises:
         RuntimeError: The application's start failed; the log says why.
     """
-    config = uvicorn.Config(
+    try:
+        await Server(configuration(application)).serve(sockets=[listener])
+    except SystemExit as error:
+        raise RuntimeError("the server's start failed") from error
+
+
+def configuration(application: ASGIApp) -> uvicorn.Config:
+    """How uvicorn serves an application."""
+    return uvicorn.Config(
         application,
         log_level="warning",
         timeout_graceful_shutdown=10,
         proxy_headers=False,
         ws="websockets-sansio",
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
         # By default, uvicorn takes an application whose start fails for one that has nothing to start.
         lifespan="on",
     )
-    try:
-        await Server(config).serve(sockets=[listener])
-    except SystemExit as error:
-        raise RuntimeError("the server's start failed") from error

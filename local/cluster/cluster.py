@@ -33,6 +33,9 @@ from .store import Store
 
 UNPRIVILEGED_USER = "functions@local.iam.gserviceaccount.com"
 _NODE = "local"
+_KEEP_ALIVE_SECONDS = 620.0
+"""How long an idle connection is kept: longer than clients do, of which kubectl keeps one for 90 s."""
+
 _NAMESPACES = ("default", "kube-node-lease", "kube-public", "kube-system")
 
 
@@ -129,7 +132,13 @@ class LocalCluster:
             store.put(NAMESPACES, make_namespace(name, cluster))
         users = {**self._users, self.token: ADMIN, self.unprivileged_token: User(UNPRIVILEGED_USER)}
         application = Api(store, kubelet, Authenticator(users), self._observer).application()
-        runner = web.AppRunner(application, handler_cancellation=True, shutdown_timeout=0.2, access_log=None)
+        runner = web.AppRunner(
+            application,
+            handler_cancellation=True,
+            shutdown_timeout=0.2,
+            access_log=None,
+            keepalive_timeout=_KEEP_ALIVE_SECONDS,
+        )
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
         listener = socket.create_server(("127.0.0.1", self._port))

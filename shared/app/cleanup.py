@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from shared.app.cluster import each
 from shared.app.sessions import retention
 from shared.core.cleanup.service import CleanupService
+from shared.core.clusters.installation import Neighbours
 from shared.kube.pods.activity import KubernetesActivity
 from shared.virtual.activity import NoActivity
 
@@ -32,4 +33,6 @@ def service(app: App) -> CleanupService:
         longest_life=timedelta(seconds=app.settings.sessions.max_ttl_seconds),
         grace=timedelta(seconds=settings.orphan_grace_seconds),
         seconds=settings.seconds,
+        installation=app.store.installation,
+        neighbours=Neighbours(app.store.connections),
     )

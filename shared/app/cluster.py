@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from shared.kube.api.client import KubeApi
     from shared.kube.clusters import KubernetesCluster
     from shared.kube.jobs.runtime import JobLimits
+    from shared.kube.pods.manifest import PodOptions
 
 _T = TypeVar("_T")
 
@@ -63,20 +64,30 @@ def runtime(app: App) -> PodRuntime:
     """
     if app.settings.virtual.only:
         return app.virtual
-    from shared.kube.pods.manifest import PodOptions
     from shared.kube.pods.runtime import KubernetesRuntime
     from shared.shutdown import shutdown_event
 
-    settings = app.settings.pods
-    options = PodOptions.from_settings(settings, app.job_limits, app.settings.sessions.max_ttl_seconds)
     made = KubernetesRuntime(
-        app.kube, options, settings.template, shutdown=shutdown_event(), held=app.held, cluster=app.cluster
+        app.kube,
+        app.pod_options,
+        app.settings.pods.template,
+        shutdown=shutdown_event(),
+        held=app.held,
+        cluster=app.cluster,
+        installation=app.store.installation,
     )
     if not app.settings.platform.otlp_endpoint:
         return made
     from shared.telemetry.runtime import ToldRuntime
 
     return ToldRuntime(made, app.telemetry, app.clock)
+
+
+def pod_options(app: App) -> PodOptions:
+    """What the operator chooses for the pods of all sessions."""
+    from shared.kube.pods.manifest import PodOptions
+
+    return PodOptions.from_settings(app.settings.pods, app.job_limits, app.settings.sessions.max_ttl_seconds)
 
 
 def job_limits(app: App) -> JobLimits:

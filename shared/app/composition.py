@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from shared.kube.api.client import KubeApi
     from shared.kube.clusters import KubernetesCluster
     from shared.kube.jobs.runtime import JobLimits
+    from shared.kube.pods.manifest import PodOptions
     from shared.settings.platform import PlatformSettings
     from shared.store.engine import Engine
     from shared.web.api.exec_answer import AnswerRoom
@@ -129,6 +130,13 @@ class App:
         from shared.virtual.runtime import VirtualRuntime
 
         return VirtualRuntime()
+
+    @functools.cached_property
+    def pod_options(self) -> PodOptions:
+        """What the operator chooses for the pods of all sessions."""
+        from shared.app import cluster
+
+        return cluster.pod_options(self)
 
     @functools.cached_property
     def job_limits(self) -> JobLimits:

@@ -28,7 +28,8 @@ async def readiness(app: App) -> Report:
     Returns:
         ``status`` (``ok`` or ``unavailable``), and ``checks``. It has for each service ``status`` and
         ``latency_ms``, and for a failing one also ``reason`` and ``detail``. For the cluster it also has
-        ``identity``, which names the cluster that was met last, and ``met_at``. ``warnings`` is there only if
+        ``identity``, which names the cluster that was met last, and ``met_at``, and
+        ``other_installations`` when cleanup has met others in the namespace. ``warnings`` is there only if
         the settings refuse something that the operator may not expect; it names no value.
     """
     store, cluster, known = await asyncio.gather(
@@ -91,7 +92,10 @@ async def _known(app: App) -> Report:
         return {}  # the store's own check says why
     if connection is None or not connection.met:
         return {}
-    return {"identity": connection.met[0].text, "met_at": rfc3339(connection.met_at)}
+    known: Report = {"identity": connection.met[0].text, "met_at": rfc3339(connection.met_at)}
+    if connection.other_installations:
+        known["other_installations"] = list(connection.other_installations)
+    return known
 
 
 async def _ping_store(app: App) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import resource
 from collections.abc import Mapping
 from datetime import timedelta
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from shared.core.clusters.model import DEFAULT, VIRTUAL
@@ -11,14 +13,23 @@ from shared.core.clusters.model import DEFAULT, VIRTUAL
 if TYPE_CHECKING:
     from shared.app.composition import App
     from shared.core.sessions.access import SessionAccess
+    from shared.core.sessions.concurrency import Streams
     from shared.core.sessions.idempotency import IdempotentRequests
     from shared.core.sessions.ports import PodRuntime
     from shared.core.sessions.service import SessionService
+    from shared.core.sessions.share import OwnerShare
     from shared.core.sessions.states import SessionStates
     from shared.core.sessions.update import SessionUpdate
 
 _MOST_DAYS = 36_500
 """A century is as good as for ever, and a longer time would pass the end of Python's calendar."""
+
+
+_DESCRIPTORS_OF_STREAM = 3
+"""The caller's connection, the WebSocket to the pod, and one more while it is connected."""
+
+_OTHER_DESCRIPTORS = 100
+"""Descriptors for the store, the API server, the log and the program's own files."""
 
 
 def retention(days: int) -> timedelta:
@@ -40,7 +51,21 @@ def access(app: App) -> SessionAccess:
         clock=app.clock,
         audit=app.auditor,
         administrators=[lowered(email) for email in app.settings.access.admin_emails],
+        streams=_streams(app),
     )
+
+
+def _streams(app: App) -> Streams:
+    """The limits on streams. All together they need no more descriptors than the process may have."""
+    from shared.core.sessions.concurrency import StreamKind, Streams
+
+    settings = app.settings.owners
+    descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    room = settings.max_all_streams
+    if descriptors != resource.RLIM_INFINITY:
+        room = min(room, max(1, (descriptors - _OTHER_DESCRIPTORS) // _DESCRIPTORS_OF_STREAM))
+    of_owner = {StreamKind.COMMAND: settings.max_execs, StreamKind.OTHER: settings.max_streams}
+    return Streams(of_owner, room)
 
 
 def states(app: App) -> SessionStates:
@@ -68,6 +93,23 @@ def service(app: App) -> SessionService:
         namespace=app.settings.pods.namespace,
         slots=ExecSlots(app.settings.commands.max_per_session),
         limit=app.settings.sessions.max_per_owner,
+        share=share(app),
+        disk_bytes=app.pod_options.ephemeral_storage_bytes,
+    )
+
+
+def share(app: App) -> OwnerShare:
+    """What one owner may have of a cluster."""
+    from shared.core.sessions.share import OwnerShare
+    from shared.quantities import quantity
+
+    settings, disk = app.settings.owners, app.pod_options.ephemeral_storage_bytes
+    return OwnerShare(
+        cpu=quantity(settings.max_cpu),
+        memory=quantity(settings.max_memory),
+        # How much disk a session has is the operator's choice alone: his owners can have one at least.
+        disk=max(quantity(settings.max_disk), Decimal(disk)),
+        disk_of_session=disk,
     )
 
 

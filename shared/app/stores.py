@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from shared.store.audit import AuditRecords
     from shared.store.connections import Connections
     from shared.store.engine import Engine
+    from shared.store.installation import StoredInstallation
     from shared.store.jobs import Jobs
     from shared.store.requests import Requests
     from shared.store.sessions import Sessions
@@ -62,6 +63,13 @@ class Stores:
         from shared.store.connections import Connections
 
         return Connections(self._engine)
+
+    @functools.cached_property
+    def installation(self) -> StoredInstallation:
+        """Which installation this is."""
+        from shared.store.installation import StoredInstallation
+
+        return StoredInstallation(self._engine)
 
     @functools.cached_property
     def cleanup(self) -> CleanupStores:

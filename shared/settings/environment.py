@@ -19,6 +19,7 @@ from shared.settings.files import FileSettings
 from shared.settings.identity import IdentitySettings
 from shared.settings.images import ImageSettings
 from shared.settings.jobs import JobSettings
+from shared.settings.owners import OwnerSettings
 from shared.settings.platform import PlatformSettings
 from shared.settings.pods import PodSettings
 from shared.settings.rates import RateSettings
@@ -42,6 +43,7 @@ class Settings:
     pods: PodSettings
     images: ImageSettings
     sessions: SessionSettings
+    owners: OwnerSettings
     cleanup: CleanupSettings
     commands: CommandSettings
     jobs: JobSettings

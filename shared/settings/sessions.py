@@ -30,7 +30,7 @@ class SessionSettings(Group):
     )
     max_per_owner: int = setting(
         "MAX_SESSIONS_PER_OWNER",
-        default=50,
+        default=25,
         doc="Sessions of one owner that are pending or running; more are refused",
     )
 

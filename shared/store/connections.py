@@ -56,7 +56,8 @@ def connection_document(connection: KnownConnection) -> Document:
         raise ValueError("a uid holds white space")
     # One line for each identity; a space separates its two uids.
     met = "\n".join(f"{one.kube_system} {one.namespace}" for one in connection.met)
-    return {**documents.document_of(connection, connection.id), "met": met}
+    others = " ".join(connection.other_installations)
+    return {**documents.document_of(connection, connection.id), "met": met, "other_installations": others}
 
 
 def connection_from(document: Mapping[str, Any], version: str) -> KnownConnection:
@@ -70,4 +71,5 @@ def connection_from(document: Mapping[str, Any], version: str) -> KnownConnectio
         met = [line.split(" ") for line in str.splitlines(values["met"])]
         values["met"] = tuple(ClusterIdentity(kube_system=first, namespace=second) for first, second in met)
         values["met_at"] = documents.required_time(values["met_at"])
+        values["other_installations"] = tuple(str.split(values.get("other_installations", "")))
         return KnownConnection(**values)

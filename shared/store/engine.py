@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 from shared.core.paging import Cursor
 from shared.store.documents import Document
@@ -162,6 +162,11 @@ class Answer:
     found: Found | None = None
 
 
+Admit: TypeAlias = Callable[[Sequence[Found]], None]
+"""Gets the documents of a group's members, each with the fields in ``Collection.listed``. Raises if there is
+no room for another member."""
+
+
 class Engine(Protocol):
     """Keeps documents. There is no document under an id that ``documents.is_document_id`` rejects."""
 
@@ -177,6 +182,7 @@ class Engine(Protocol):
         *,
         member: Member | None = None,
         limit: int | None = None,
+        admit: Admit | None = None,
     ) -> Answer:
         """Stores a document if there is none with this id.
 
@@ -188,9 +194,13 @@ class Engine(Protocol):
                 left.
             limit: Most members that the group may have, with this document. The limit is exact, even when
                 other documents are created at the same time. None: no limit.
+            admit: Decides by the group's other members whether the document may be stored. It may be asked
+                several times, and its last answer is about members to which none was added until the document
+                was stored. None: every document may be stored.
 
         Raises:
             ValueError: The id cannot be a document's.
+            GamguiError: What ``admit`` raises; never if there is a document with this id.
         """
         ...
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from shared.core.paging import Cursor
-from shared.errors import VersionConflict
+from shared.errors import InternalError, VersionConflict
 from shared.store.documents import Document
 from shared.store.engine import Collection, Engine, Found, Index, Member, Query
 from shared.store.readable import readable
@@ -83,8 +84,17 @@ class Repository(Generic[_T]):
         found = await self._engine.get(self._collection, document_id)
         return None if found is None else self.value(found)
 
-    async def create(self, value: _T, *, member: Member | None = None, limit: int | None = None) -> _T:
-        """Stores a new value; ``member`` and ``limit`` are those of ``Engine.create``.
+    async def create(
+        self,
+        value: _T,
+        *,
+        member: Member | None = None,
+        limit: int | None = None,
+        admit: Callable[[Sequence[_T]], None] | None = None,
+    ) -> _T:
+        """Stores a new value; ``member``, ``limit`` and ``admit`` are those of ``Engine.create``.
+
+        ``admit`` gets the readable members: a newer release's documents may be among the others.
 
         Returns:
             The value with its version.
@@ -92,10 +102,21 @@ class Repository(Generic[_T]):
         Raises:
             Present: There is already a document with its id.
             GroupFull: The group has ``limit`` members.
+            GamguiError: What ``admit`` raises.
         """
         document_id, document = self._id_of(value), self._document(value)
+
+        def admitted(others: Sequence[Found]) -> None:
+            assert admit is not None
+            admit([one for found in others for one in self._readable(found)])
+
         answer = await self._engine.create(
-            self._collection, document_id, document, member=member, limit=limit
+            self._collection,
+            document_id,
+            document,
+            member=member,
+            limit=limit,
+            admit=None if admit is None else admitted,
         )
         if answer.version is not None:
             return dataclasses.replace(value, version=answer.version)
@@ -141,6 +162,10 @@ class Repository(Generic[_T]):
             collection=self._collection, index=index, values=values, until=until, limit=limit, after=after
         )
         return await readable_page(self._engine, query, self.value, unreadable)
+
+    def _readable(self, found: Found) -> Iterator[_T]:
+        with contextlib.suppress(InternalError):
+            yield self.value(found)
 
     def value(self, found: Found) -> _T:
         """The value that a document holds.

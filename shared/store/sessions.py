@@ -9,12 +9,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any, get_type_hints
 
 from shared.core.cleanup.ports import OwnerUse
 from shared.core.paging import Cursor
 from shared.core.sessions.model import Resources, Session, SessionState, too_many_sessions
 from shared.core.sessions.names import owner_hash
+from shared.core.sessions.share import OwnerShare
 from shared.errors import Conflict
 from shared.reasons import Reason
 from shared.store import documents
@@ -59,11 +61,14 @@ class Sessions:
             read=session_from,
         )
 
-    async def create(self, session: Session, *, limit: int | None = None) -> Session:
+    async def create(
+        self, session: Session, *, limit: int | None = None, share: OwnerShare | None = None
+    ) -> Session:
         """See ``SessionStore.create``."""
         member = Member(owner_hash(session.owner), session.created_at) if session.live else None
+        admit = None if share is None else partial(share.require_room, session)
         try:
-            return await self._sessions.create(session, member=member, limit=limit)
+            return await self._sessions.create(session, member=member, limit=limit, admit=admit)
         except Present:
             raise Conflict(
                 f"Session {session.id} exists.", reason=Reason.SESSION_EXISTS, session=session.id

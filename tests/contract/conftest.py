@@ -107,6 +107,7 @@ def gateway_settings(target: Target, folder: Path) -> dict[str, str]:
         "SESSION_MEMORY": "64Mi",
         "SESSION_DISK": "1Gi",
         "MAX_SESSION_CPU": _MAX_CPU,
+        "MAX_CPU_PER_OWNER": _MAX_CPU,
         **laptop.UNLIMITED,
     }
 

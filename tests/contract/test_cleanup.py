@@ -222,6 +222,7 @@ async def test_a_pod_of_no_session_is_an_orphan_and_so_is_such_a_secret(
     core = f"/api/v1/namespaces/{place.namespace}"
     session = await client.create()
     pod = await kube.request("GET", pod_path(session))
+    labels["gamgui.io/installation"] = pod["metadata"]["labels"]["gamgui.io/installation"]
     orphan: Json = {
         "apiVersion": "v1",
         "kind": "Pod",

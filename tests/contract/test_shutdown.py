@@ -24,8 +24,8 @@ from tests.support.ports import free_port
 
 SOURCE = "functions/exec_command/main.py"
 FUNCTIONS_FRAMEWORK = [
-    str(Path(sys.executable).with_name("functions-framework")),
-    *("--asgi", "--source", SOURCE, "--target", "exec_command", "--host", "127.0.0.1", "--port"),
+    *(sys.executable, "-m", "shared.app.serve"),
+    *("--source", SOURCE, "--target", "exec_command", "--host", "127.0.0.1", "--port"),
 ]
 UVICORN = [sys.executable, "-m", "uvicorn", "functions_framework.aio:app", "--port"]
 TERM = ("signaled", 143, "SIGTERM")

@@ -22,6 +22,7 @@ import uvicorn
 from starlette.responses import Response
 
 from shared.app.composition import App
+from shared.app.serve import KEEP_ALIVE_SECONDS
 from shared.core.sessions.model import Resources, Session
 from shared.core.sessions.new_session import NewSession
 from shared.settings import Settings
@@ -68,7 +69,13 @@ async def serving(app: App) -> AsyncGenerator[str]:
     routes = [Route("POST", "/v1/sessions/{session_id}/exec", handle)]
     application = Entry(lambda: app, routes, "soak")
     listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
-    config = uvicorn.Config(application, log_level="warning", lifespan="off", proxy_headers=False)
+    config = uvicorn.Config(
+        application,
+        log_level="warning",
+        lifespan="off",
+        proxy_headers=False,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+    )
     server = uvicorn.Server(config)
     running = asyncio.create_task(server.serve(sockets=[listener]))
     try:

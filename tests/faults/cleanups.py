@@ -53,7 +53,7 @@ class CleanupOfWhatIsLeft(Cleanup):
         await _with_job(world, deleting)
         orphan = world.document(owner, SessionState.PENDING)
         await world.unscheduled_pod(orphan)
-        labels = pod_labels(orphan.id, owner)
+        labels = pod_labels(orphan.id, owner, await world.app.store.installation.id())
         secret = {
             "apiVersion": "v1",
             "kind": "Secret",

@@ -29,6 +29,7 @@ import shared.store.sqlite.engine
 import shared.web.api.cleanup
 import shared.web.api.credentials  # noqa: F401
 from shared.app.composition import app
+from shared.app.serve import KEEP_ALIVE_SECONDS
 from tests.faults.gate import guarded
 
 
@@ -64,7 +65,9 @@ def _serve(told: dict[str, Any], listener: socket.socket) -> None:
     )
     services = app()
     services.__dict__["engine"] = guarded(services.engine, told["gate"])
-    config = uvicorn.Config(application, log_level="warning", lifespan="off")
+    config = uvicorn.Config(
+        application, log_level="warning", lifespan="off", timeout_keep_alive=KEEP_ALIVE_SECONDS
+    )
     uvicorn.Server(config).run(sockets=[listener])
 
 

@@ -180,10 +180,14 @@ class World:
 
     async def unscheduled_pod(self, session: Session) -> None:
         """A session's pod that no node takes: it is there, and costs nothing."""
+        installation = await self.app.store.installation.id()
         body = {
             "apiVersion": "v1",
             "kind": "Pod",
-            "metadata": {"name": session.pod_name, "labels": pod_labels(session.id, session.owner)},
+            "metadata": {
+                "name": session.pod_name,
+                "labels": pod_labels(session.id, session.owner, installation),
+            },
             "spec": {
                 "nodeSelector": {"no": "node"},
                 "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},

@@ -66,8 +66,7 @@ def test_a_function_runs_alone_from_the_root_without_pythonpath(
 ) -> None:
     port = free_port()
     command = [
-        str(Path(sys.executable).with_name("functions-framework")),
-        "--asgi",
+        *(sys.executable, "-m", "shared.app.serve"),
         *("--source", f"functions/{function}/main.py"),
         *("--target", function),
         *("--host", "127.0.0.1"),

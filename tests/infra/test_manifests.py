@@ -19,6 +19,7 @@ from shared.core.sessions.model import Resources, Session, SessionState
 from shared.kube.jobs.runtime import JobLimits
 from shared.kube.pods.manifest import PodOptions, pod_manifest
 from shared.settings.jobs import JobSettings
+from shared.settings.owners import OwnerSettings
 from shared.settings.pods import PodSettings
 from shared.settings.sessions import SessionSettings
 from shared.settings.variables import variables
@@ -28,7 +29,7 @@ from tests.support.kubectl import kubectl, needs_kubectl
 USER = "functions@demo.iam.gserviceaccount.com"
 VALUES = manifests.defaults()
 IMAGE = "example.com/gam:1"
-PODS, SESSIONS, JOBS = PodSettings(), SessionSettings(), JobSettings()
+PODS, SESSIONS, JOBS, OWNERS = PodSettings(), SessionSettings(), JobSettings(), OwnerSettings()
 ALL = {"k8s_service_name": "functions", "k8s_ingress_host": "gam.example.com"}
 
 
@@ -93,6 +94,26 @@ def test_the_quota_holds_its_number_of_default_sessions_and_not_one_more() -> No
         for key, amount in amounts.items():
             fits = hard[f"{part}.{key}"] // parse_quantity(amount)
             assert fits == hard["pods"], f"{part}.{key}"
+
+
+def test_an_owners_share_is_a_third_of_the_quota_and_holds_a_third_of_its_default_sessions() -> None:
+    hard = {key: parse_quantity(value) for key, value in one("ResourceQuota")["spec"]["hard"].items()}
+    assert SESSIONS.max_per_owner <= hard["pods"] / 2  # of smaller ones; the share bounds the others
+    jobs = JobLimits(disk_bytes=JOBS.disk_bytes, unfinished=JOBS.max_per_session, follow_seconds=1)
+    disk = PodOptions.from_settings(PODS, jobs, SESSIONS.max_ttl_seconds).ephemeral_storage_bytes
+    # The quota does not bound disk: all of it is what as many sessions as there may be take at most.
+    for whole, share, session in (
+        (hard["limits.cpu"], OWNERS.max_cpu, SESSIONS.cpu),
+        (hard["limits.memory"], OWNERS.max_memory, SESSIONS.memory),
+        (hard["pods"] * disk, OWNERS.max_disk, str(disk)),
+    ):
+        most = parse_quantity(share)
+        assert whole / 4 < most <= whole / 3
+        assert most // parse_quantity(session) == hard["pods"] // 3
+
+
+def test_sessions_displace_no_other_pods() -> None:
+    assert one("PriorityClass")["preemptionPolicy"] == "Never"
 
 
 def test_a_session_on_the_template_passes_the_restricted_standard_and_has_the_priority() -> None:

@@ -24,6 +24,8 @@ from local import manifests
 from local.cluster import LocalCluster
 from local.cluster.api.access import Attributes, User
 from shared.app.instance import SystemClock
+from shared.core.sessions.names import pod_labels
+from shared.store.installation import StoredInstallation
 from tests.support import installation
 from tests.support.client import Client, Json
 from tests.support.files_client import Files
@@ -121,8 +123,7 @@ async def functions(tmp_path: Path) -> AsyncIterator[Functions]:
 def _server(function: str, kubeconfig: Path, folder: Path) -> Any:
     port = free_port()
     command = [
-        str(Path(sys.executable).with_name("functions-framework")),
-        "--asgi",
+        *(sys.executable, "-m", "shared.app.serve"),
         *("--source", f"functions/{function}/main.py"),
         *("--target", function),
         *("--host", "127.0.0.1"),
@@ -203,8 +204,8 @@ async def _cleanup(functions: Functions) -> None:
     assert stored is not None
     long_ago = datetime.now(UTC) - timedelta(days=1)
     await store.update(dataclasses.replace(stored, last_used_at=long_ago, idle_seconds=60))
+    labels = pod_labels("saaaaaaaaaaaaaaaa", CALLER, await StoredInstallation(store.engine).id())
     await store.close()
-    labels = {"app.kubernetes.io/managed-by": "gamgui", "gamgui.io/session": "saaaaaaaaaaaaaaaa"}
     metadata = {"name": "orphan", "namespace": VALUES["k8s_namespace"], "labels": labels}
     orphan = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata}
     await installation.create(functions.admin, [orphan])

@@ -83,3 +83,11 @@ def described_data_is_accepted(ctx: CheckContext, response: Response, case: AnyC
     if "Expected `int" in problem["detail"] and "got `float`" in problem["detail"]:
         return
     raise AssertionError(f"refused although described: {problem}")
+
+
+@schemathesis.check
+def json_is_not_kept(ctx: CheckContext, response: Response, case: AnyCase) -> None:
+    """No cache may keep what is answered as JSON: an answer is its caller's own, and true for a moment."""
+    kinds, said = response.headers.get("content-type", []), response.headers.get("cache-control", [])
+    if any("json" in kind or "event-stream" in kind for kind in kinds):
+        assert any("no-store" in one for one in said), f"Cache-Control: {said}"

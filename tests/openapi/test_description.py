@@ -310,7 +310,14 @@ def _documented() -> set[str]:
 
 _CODE = re.compile(r"[A-Z][A-Z0-9]+(_[A-Z0-9]+)+")
 # Google's, Kubernetes' and POSIX' own words, which our code compares with or passes on.
-_NO_REASONS = {"ACCESS_TOKEN_SCOPE_INSUFFICIENT", "KUBERNETES_EXEC_INFO", "LC_ALL", "SERVICE_DISABLED"}
+_NO_REASONS = {
+    "ACCESS_TOKEN_SCOPE_INSUFFICIENT",
+    "FUNCTION_SOURCE",
+    "FUNCTION_TARGET",
+    "KUBERNETES_EXEC_INFO",
+    "LC_ALL",
+    "SERVICE_DISABLED",
+}
 _VARIABLES = {variable.name for variable in variables()}
 _SOURCES = [
     source

@@ -24,6 +24,7 @@ _CHECKS = (
     "allow_header_conformance",
     "ensure_resource_availability",
     "described_data_is_accepted",  # in hooks.py
+    "json_is_not_kept",
 )
 _OPTIONS = (
     *("--phases", "examples,coverage,fuzzing,stateful"),

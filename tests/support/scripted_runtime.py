@@ -12,6 +12,7 @@ from shared.core.paging import Cursor
 from shared.core.sessions.model import Session, SessionState
 from shared.core.sessions.pod import ConnectionInfo, PodPhase, PodStatus
 from shared.core.sessions.ports import SessionStore
+from shared.core.sessions.share import OwnerShare
 from shared.errors import GamguiError
 
 READY = PodStatus(PodPhase.READY)
@@ -126,9 +127,11 @@ class JournalingStore:
         self.fail_updates: GamguiError | None = None
         self.before_update: Hook = _nothing
 
-    async def create(self, session: Session, *, limit: int | None = None) -> Session:
+    async def create(
+        self, session: Session, *, limit: int | None = None, share: OwnerShare | None = None
+    ) -> Session:
         self._journal.append(f"store.create {session.state}")
-        return await self._store.create(session, limit=limit)
+        return await self._store.create(session, limit=limit, share=share)
 
     async def get(self, session_id: str) -> Session | None:
         return await self._store.get(session_id)

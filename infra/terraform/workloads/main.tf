@@ -32,6 +32,7 @@ module "objects" {
   service_account           = var.service_account
   pod_template              = var.pod_template
   priority_class            = var.priority_class
+  preemption_policy         = var.preemption_policy
   cluster_role              = var.cluster_role
   max_session               = var.max_session
   quota                     = var.quota

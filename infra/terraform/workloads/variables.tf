@@ -67,6 +67,12 @@ variable "priority_class" {
   default     = null
 }
 
+variable "preemption_policy" {
+  description = "Whether a session that finds no room displaces pods of lower priority: Never, or PreemptLowerPriority."
+  type        = string
+  default     = null
+}
+
 variable "cluster_role" {
   description = "ClusterRole, and its binding, by which the functions see which cluster it is; outside the namespace."
   type        = string

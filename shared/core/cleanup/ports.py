@@ -104,6 +104,7 @@ class Belonging:
         kind: ``pod`` or ``secret``.
         uid: Kubernetes' id of the object; a later object of the same name has another uid.
         leaving: The object is being deleted.
+        installation: Id of the installation that made the object; empty: an earlier release made it.
         status: The pod's status now; None for a secret.
     """
 
@@ -113,6 +114,7 @@ class Belonging:
     session_id: str
     created_at: datetime
     leaving: bool = False
+    installation: str = ""
     status: PodStatus | None = None
 
 
@@ -126,6 +128,7 @@ class KeptCredentials:
         version: Kubernetes' version of the Secret's content (resourceVersion).
         owner: ``names.owner_hash`` of the owner.
         changed_at: When a file was last put, or the credentials got another owner; None when not known.
+        installation: As in ``Belonging``.
     """
 
     name: str
@@ -133,6 +136,7 @@ class KeptCredentials:
     version: str
     owner: str
     changed_at: datetime | None
+    installation: str = ""
 
 
 class Inventory(Protocol):

@@ -21,6 +21,7 @@ from shared.core.cleanup.retention import Old
 from shared.core.cleanup.strays import Strays
 from shared.core.cleanup.unused_credentials import UnusedCredentials
 from shared.core.clock import Clock
+from shared.core.clusters.installation import Installation, Neighbours
 from shared.core.clusters.ports import Clusters
 from shared.core.jobs.service import JobService
 from shared.core.sessions.access import SessionAccess
@@ -57,6 +58,8 @@ class CleanupService:
         credentials_retention: How long unused credentials are kept.
         longest_life: Kubernetes ends a session's pod after this time.
         seconds: Longest time of a run.
+        installation: Says which installation this is; None: there is no other in the namespace.
+        neighbours: Notes which other installations have objects in the namespace; None: nobody is told.
     """
 
     def __init__(
@@ -75,6 +78,8 @@ class CleanupService:
         credentials_retention: timedelta,
         longest_life: timedelta,
         seconds: float,
+        installation: Installation | None = None,
+        neighbours: Neighbours | None = None,
     ) -> None:
         elsewhere = Elsewhere(
             store=stores.sessions,
@@ -107,6 +112,8 @@ class CleanupService:
             audit=audit,
             clock=clock,
             grace=grace,
+            installation=installation,
+            neighbours=neighbours,
         )
         self._credentials = UnusedCredentials(
             store=stores.due,
@@ -114,6 +121,7 @@ class CleanupService:
             audit=audit,
             clock=clock,
             retention=credentials_retention,
+            installation=installation,
         )
         self._old = Old(stores=stores, clock=clock)
         self._inventory = inventory

@@ -16,6 +16,7 @@ from shared.core.cleanup.ports import Belonging, DueSessionStore, Inventory
 from shared.core.cleanup.reconciliation import differences
 from shared.core.cleanup.report import Action, Report
 from shared.core.clock import Clock
+from shared.core.clusters.installation import Installation, Neighbours, id_of
 from shared.core.clusters.model import Sight
 from shared.core.ids import is_session_id
 from shared.core.jobs.service import JobService
@@ -61,6 +62,9 @@ class Strays:
         audit: Records every act.
         clock: The time of day.
         grace: Minimum age of an orphan: the session of a younger object may just be being created.
+        installation: Says which installation this is: only its own objects are looked at. None: all objects
+            in the namespace are this one's.
+        neighbours: Notes which other installations have objects in the namespace; None: nobody is told.
     """
 
     def __init__(
@@ -76,7 +80,11 @@ class Strays:
         audit: Auditor,
         clock: Clock,
         grace: timedelta,
+        installation: Installation | None,
+        neighbours: Neighbours | None,
     ) -> None:
+        self._installation = installation
+        self._neighbours = neighbours
         self._sessions = sessions
         self._due = due
         self._inventory = inventory
@@ -97,7 +105,11 @@ class Strays:
         """
         ended: list[Belonging] = []
         present: dict[str, Belonging] = {}
+        own, others = await id_of(self._installation), set[str]()
         async for pod in self._inventory.pods():
+            if own and pod.installation not in ("", own):
+                others.add(pod.installation)
+                continue
             over = pod.status is not None and pod.status.phase is PodPhase.FAILED
             if pod.leaving:
                 continue  # mostly pods of sessions that ended a moment ago
@@ -106,7 +118,14 @@ class Strays:
             else:
                 present[pod.session_id] = pod
         found = await differences(list(present), self._due)
-        secrets = [secret async for secret in self._inventory.secrets()]
+        secrets: list[Belonging] = []
+        async for secret in self._inventory.secrets():
+            if not own or secret.installation in ("", own):
+                secrets.append(secret)
+            else:
+                others.add(secret.installation)
+        if self._neighbours is not None and not report.dry_run:
+            await self._neighbours.note(others)
         strangers = [present[session_id] for session_id in found.unknown]
         work = [
             *(_Work(one.session_id, "pod", one.name, partial(self._ended, one, report)) for one in ended),
@@ -192,6 +211,11 @@ class Strays:
         session = await self._sessions.get(belonging.session_id)
         if session is not None and (session.live or session.state is SessionState.DELETING):
             return  # created meanwhile, or being deleted; on another cluster: left
+        if session is None and self._installation is not None and not belonging.installation:
+            # Another installation, of an earlier release, may have its session.
+            because = "nothing says which installation made it"
+            report.note(belonging.kind, belonging.name, Action.LEFT, because)
+            return
         if not report.dry_run:
             await self._inventory.delete(belonging)
             action = f"{belonging.kind}.delete"

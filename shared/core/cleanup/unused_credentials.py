@@ -16,6 +16,7 @@ from shared.core.cleanup.guard import guarded
 from shared.core.cleanup.ports import DueSessionStore, Inventory, KeptCredentials
 from shared.core.cleanup.report import Action, Report
 from shared.core.clock import Clock
+from shared.core.clusters.installation import Installation, id_of
 from shared.core.turns import in_turns
 
 _MOST = 2_000
@@ -34,6 +35,7 @@ class UnusedCredentials:
         audit: Records every act.
         clock: The time of day.
         retention: How long unused credentials are kept.
+        installation: Says which installation this is: only its own credentials are looked at.
     """
 
     def __init__(
@@ -44,7 +46,9 @@ class UnusedCredentials:
         audit: Auditor,
         clock: Clock,
         retention: timedelta,
+        installation: Installation | None,
     ) -> None:
+        self._installation = installation
         self._store = store
         self._inventory = inventory
         self._audit = audit
@@ -58,10 +62,12 @@ class UnusedCredentials:
             report: Gets the decision about each unused Secret.
         """
         before = self._clock.now() - self._retention
+        own = await id_of(self._installation)
         old = [
             kept
             async for kept in self._inventory.credentials()
             if kept.changed_at is not None and kept.changed_at <= before
+            if not own or kept.installation in ("", own)
         ]
         # Runs do not remember which owners were asked about: the same must not always come first.
         await in_turns(

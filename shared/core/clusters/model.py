@@ -124,6 +124,8 @@ class KnownConnection:
         cluster: Name of the last met cluster, for people.
         met: The clusters that were met, the last one first.
         met_at: When the last cluster was met; not every meeting is noted.
+        other_installations: Ids of the other installations whose objects the last run of cleanup has met in
+            the namespace.
         version: The store's opaque version; empty before the document is stored.
     """
 
@@ -131,6 +133,7 @@ class KnownConnection:
     cluster: str
     met: tuple[ClusterIdentity, ...]
     met_at: datetime
+    other_installations: tuple[str, ...] = ()
     version: str = ""
 
     def meeting(self, cluster: str, identity: ClusterIdentity, at: datetime) -> KnownConnection:

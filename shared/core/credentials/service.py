@@ -127,6 +127,7 @@ class CredentialService:
             Conflict: The session is not running.
             ClusterUnavailable: It is not known whether the files were copied.
             UnprocessableRequest: The pod could not write the files.
+            TooManyRequests: The owner has too many streams (reason ``TOO_MANY_STREAMS``).
         """
         session = await self._access.running(owner, session_id)
         async with self._audit.act(session, owner, "credentials.refresh") as act:
@@ -138,7 +139,8 @@ class CredentialService:
             runtime = await self._runtimes.of(session)
             # Noted before the copy: if the copy breaks off, a later refresh can remove what it has written.
             session = await self._note(session, tuple(sorted({*session.credentials, *copied})))
-            await runtime.copy(session, credentials, removed)
+            with self._access.streams.taken(owner.email):
+                await runtime.copy(session, credentials, removed)
             await self._note(session, copied)
         return Refreshed(copied, removed)
 

@@ -150,7 +150,7 @@ class SessionFiles:
         """
         session = await self._session(owner, session_id)
         wish: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-        answer = await self._run(session, path, "read", *path.name_first(), stdin=_once(wish))
+        answer = await self._run(session, path, "read", *path.name_first(), stdin=_once(wish), counted=True)
         try:
             facts = await _facts(answer, path)
         except GamguiError as error:
@@ -204,7 +204,7 @@ class SessionFiles:
             TransferFailed: (while iterating) The tar is incomplete: a file changed, or the connection broke.
         """
         session = await self._session(owner, session_id)
-        answer = await self._run(session, path, "archive", *path.parts)
+        answer = await self._run(session, path, "archive", *path.parts, counted=True)
         try:
             await answer.line()
         except BaseException as error:
@@ -259,10 +259,14 @@ class SessionFiles:
         script: Script,
         *arguments: str,
         stdin: AsyncIterator[bytes] | None = None,
+        counted: bool = False,
     ) -> Answer:
+        """Runs a script; ``counted``: it is a stream of the owner's until its answer is closed."""
         command = script_command(script, *arguments, timeout_seconds=self._timeout_seconds, stdin=stdin)
-        runtime = await self._access.pods.of(session)
-        return Answer(runtime.execute(session, command), str(path), self._held)
+        events = (await self._access.pods.of(session)).execute(session, command)
+        if counted:
+            events = self._access.streams.counted(session.owner, events)
+        return Answer(events, str(path), self._held)
 
     @contextlib.asynccontextmanager
     async def _act(
@@ -270,7 +274,10 @@ class SessionFiles:
     ) -> AsyncGenerator[Act, None]:
         act = self._audit.act(session, owner, f"session.file.{action}", {"path": str(path)})
         async with self._access.used(session), act:
-            yield act
+            # An archive is counted by ``_run`` already; the others from here on: a caller may send slowly.
+            free = contextlib.nullcontext()
+            with free if action == "archive" else self._access.streams.taken(session.owner):
+                yield act
 
 
 async def _facts(answer: Answer, path: WorkspacePath) -> FileFacts:

@@ -69,6 +69,11 @@ class Header:
         """Whether the content describes other members."""
         return self.kind in (_OF_NEXT, _OF_ALL, _LONG_NAME)
 
+    @property
+    def is_common(self) -> bool:
+        """Whether the content describes all members that follow."""
+        return self.kind == _OF_ALL
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Extension:

@@ -16,6 +16,18 @@ MAX_ENTRIES = 50_000
 MAX_PATHS_BYTES = 8 * 1024 * 1024
 """Most bytes of all their paths together."""
 
+MAX_MEMBERS = 2 * MAX_ENTRIES
+"""Most headers of files and folders. A folder may come again, and then it is remembered only once."""
+
+MAX_COMMON_HEADERS = 1_000
+"""Most extended headers of all entries (``g``). An archive has one as a rule."""
+
+MAX_EXTENSIONS_BYTES = 128 * 1024 * 1024
+"""Most bytes of all extended headers together, with their padding."""
+
+MAX_ZEROS_BYTES = 16 * 1024 * 1024
+"""Most zeros behind the end: a tar is filled up to a multiple of its blocking factor, 10 KiB as a rule."""
+
 _MAX_EXTENSION_BYTES = 64 * 1024
 _ZEROS = bytes(BLOCK_BYTES)
 _SHOWN_CHARACTERS = 200
@@ -61,6 +73,10 @@ class TarReader:
         self._zero_blocks = 0
         self._is_folder = {"": True}
         self._paths_bytes = 0
+        self._members = 0
+        self._common_headers = 0
+        self._extensions_bytes = 0
+        self._zeros_bytes = 0
         self.size = 0
         self.files = 0
 
@@ -77,7 +93,7 @@ class TarReader:
 
         Raises:
             InvalidRequest: The bytes are no tar, or not one that is unpacked (reason ``TAR_INVALID``).
-            PayloadTooLarge: The tar has too many entries.
+            PayloadTooLarge: The tar has too many entries, or too much beside their content.
         """
         rest = memoryview(data)
         while rest:
@@ -92,6 +108,9 @@ class TarReader:
             elif self._zero_blocks == 2:
                 if bytes(rest).strip(b"\0"):
                     raise invalid("something follows its end")
+                self._zeros_bytes += len(rest)
+                if self._zeros_bytes > MAX_ZEROS_BYTES:
+                    raise _too_much(f"{MAX_ZEROS_BYTES} bytes behind its end", MAX_ZEROS_BYTES)
                 return
             else:
                 missing = self._wanted - len(self._block)
@@ -114,7 +133,7 @@ class TarReader:
         """Takes a header, or the content of an extension."""
         if self._extension is not None:
             said = read_extension(self._extension, block[: self._extension.size])
-            if self._extension.kind != b"g":
+            if not self._extension.is_common:
                 self._next, self._extended = said, True
             self._extension, self._wanted = None, BLOCK_BYTES
         elif block == _ZEROS:
@@ -136,9 +155,18 @@ class TarReader:
         if not 0 < header.size <= _MAX_EXTENSION_BYTES:
             raise invalid("an extended header in it is empty, or too long")
         self._extension, self._wanted = header, _padded(header.size)
+        self._common_headers += header.is_common
+        self._extensions_bytes += self._wanted
+        if self._common_headers > MAX_COMMON_HEADERS:
+            raise _too_much(f"{MAX_COMMON_HEADERS} headers of all entries", MAX_COMMON_HEADERS)
+        if self._extensions_bytes > MAX_EXTENSIONS_BYTES:
+            raise _too_much(f"{MAX_EXTENSIONS_BYTES} bytes of extended headers", MAX_EXTENSIONS_BYTES)
 
     def _member(self, header: Header) -> Member:
         said, self._next, self._extended = self._next, Extension(), False
+        self._members += 1
+        if self._members > MAX_MEMBERS:
+            raise _too_much(f"{MAX_MEMBERS} headers of files and folders", MAX_MEMBERS)
         size = header.size if said.size is None else said.size
         if header.is_folder and size:
             raise invalid("a folder in it has content")
@@ -173,6 +201,12 @@ class TarReader:
             )
         if self._is_folder[path] is not folder:
             raise invalid(f"{_shown(path)} is a file and a folder in it")
+
+
+def _too_much(what: str, limit: int) -> PayloadTooLarge:
+    return PayloadTooLarge(
+        f"the tar holds more than {what}", reason=Reason.TOO_MANY_FILES, max_files=MAX_ENTRIES, limit=limit
+    )
 
 
 def _padded(size: int) -> int:

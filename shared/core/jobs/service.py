@@ -65,6 +65,15 @@ class JobService(JobEnds):
         self._access = access
         self._sessions = sessions
 
+    async def require_session(self, owner: Person, session_id: str) -> None:
+        """Refuses a session that is not the caller's.
+
+        Raises:
+            NotFound: The session is absent, or another owner's.
+            Conflict: The session's owner held this e-mail address earlier (reason ``OWNER_CHANGED``).
+        """
+        await self._access.owned(owner, session_id)
+
     async def start(self, owner: Person, session_id: str, new: NewJob, job_id: str) -> Job:
         """Starts a job.
 
@@ -97,7 +106,8 @@ class JobService(JobEnds):
             act.announce()
             act.outcome = "started"
             try:
-                report = await (await self._runtimes.of(session)).start(session, job, new)
+                with self._access.streams.taken(session.owner):
+                    report = await (await self._runtimes.of(session)).start(session, job, new)
             except GamguiError as error:
                 await act.end(error.reason)
                 if error.status < 500:
@@ -113,7 +123,8 @@ class JobService(JobEnds):
             ClusterUnavailable: The pod cannot be asked.
         """
         session = await self._access.owned_and_seen(owner, session_id)
-        return (await self._refreshed(session, [await self._job(session, job_id)]))[0]
+        with self._access.streams.taken(session.owner):
+            return (await self._refreshed(session, [await self._job(session, job_id)]))[0]
 
     async def list_jobs(
         self, owner: Person, session_id: str, *, limit: int, after: Cursor | None
@@ -137,7 +148,8 @@ class JobService(JobEnds):
         found = await self._store.list_jobs(session.id, limit=limit + 1, after=after)
         page = found[:limit]
         more = Cursor(page[-1].created_at, page[-1].id) if len(found) > limit else None
-        return await self._refreshed(session, page), more
+        with self._access.streams.taken(session.owner):
+            return await self._refreshed(session, page), more
 
     async def cancel(self, owner: Person, session_id: str, job_id: str) -> Job:
         """Ends a job: TERM to its process group, after 5 s KILL. A repetition changes nothing.
@@ -173,6 +185,7 @@ class JobService(JobEnds):
             NotFound: The session or the job is absent, or another owner's.
             Conflict: The session is not running and the job is not over (reason ``SESSION_NOT_RUNNING``).
             InvalidRequest: The job's output has no place ``since``.
+            TooManyRequests: The owner has too many streams (reason ``TOO_MANY_STREAMS``).
             ClusterUnavailable: The pod cannot be asked.
         """
         session = await self._access.owned_and_seen(owner, session_id)
@@ -180,7 +193,8 @@ class JobService(JobEnds):
         if session.state is SessionState.RUNNING:
             with contextlib.suppress(NotFound):
                 records = (await self._runtimes.of(session)).follow(session, job.id, since, wait=wait)
-                async with contextlib.aclosing(records):
+                counted = self._access.streams.counted(session.owner, records)
+                async with contextlib.aclosing(counted) as records:
                     async for record in records:
                         if isinstance(record.event, JobReport):
                             job = await self._settled(session, job, await self._told(session, record.event))

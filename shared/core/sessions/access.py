@@ -16,6 +16,7 @@ from shared.core.audit.auditor import Auditor
 from shared.core.changes import changed
 from shared.core.clock import Clock
 from shared.core.person import Person, require_same
+from shared.core.sessions.concurrency import Streams
 from shared.core.sessions.idle import noted_lately
 from shared.core.sessions.model import ENDED, Session, SessionState
 from shared.core.sessions.pods import SessionPods
@@ -34,6 +35,7 @@ class SessionAccess:
 
     Attributes:
         pods: The argument ``pods``.
+        streams: The argument ``streams``.
 
     Args:
         store: Keeps the sessions.
@@ -42,6 +44,7 @@ class SessionAccess:
         clock: The time of day.
         audit: Records that a session is bound to its owner.
         administrators: The administrators' verified e-mail addresses, lower case.
+        streams: Counts the streams between callers and pods; None: nothing limits them.
     """
 
     def __init__(
@@ -53,9 +56,11 @@ class SessionAccess:
         clock: Clock,
         audit: Auditor,
         administrators: Collection[str] = (),
+        streams: Streams | None = None,
     ) -> None:
         self._store = store
         self.pods = pods
+        self.streams = streams or Streams()
         self._clock = clock
         self._audit = audit
         self._states = states

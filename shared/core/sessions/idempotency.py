@@ -40,6 +40,8 @@ class Creation:
         create: Creates the resource with the id that it gets.
         repeatable: After a failure of this service, ``create`` may be repeated with the same id and
             does nothing twice. Otherwise a repetition gets another id.
+        require: Raises if the request cannot be this owner's at all, such as for a session that does not
+            exist. Nothing is kept for such a request. None: there is nothing to require.
     """
 
     owner: Person
@@ -48,6 +50,7 @@ class Creation:
     new_id: Callable[[], str]
     create: Callable[[str], Awaitable[Created]]
     repeatable: bool
+    require: Callable[[], Awaitable[object]] | None = None
 
 
 class IdempotentRequests:
@@ -79,11 +82,13 @@ class IdempotentRequests:
         Raises:
             UnprocessableRequest: The key was used for another request.
             Conflict: The first request still runs.
-            GamguiError: What ``create`` raised, now or for the first request.
+            GamguiError: What ``create`` raised, now or for the first request; what ``require`` raised.
         """
         if key is None:
             new_id = creation.new_id()
             return new_id, await creation.create(new_id)
+        if creation.require is not None:
+            await creation.require()
         record = await self._begin(key, body, creation)
         if record.response is not None:
             return record.resource_id, _answered(record.status or 200, record.response)

@@ -111,6 +111,8 @@ class Session:
         cluster_identity: ``ClusterIdentity.text`` of the session's cluster; empty when the identity could not
             be read. Documents of an earlier release have none until the session's pod is met.
         may_be_left: Objects that may be left on a cluster that nobody saw at the session's end: ``pod/NAME``.
+        disk_bytes: Bytes of its node's disk that the session's pod may take; None in documents of an earlier
+            release.
         credentials: Names of the credential files that the session got at its creation or by the last copy;
             during a copy, and after a crash in a copy, the names of both.
         failed_looks: How many looks of cleanup at the session have failed in a row.
@@ -149,6 +151,7 @@ class Session:
     connection: str = ""
     cluster_identity: str = ""
     may_be_left: tuple[str, ...] = ()
+    disk_bytes: int | None = None
     version: str = ""
 
     @property

@@ -14,6 +14,7 @@ SESSION_LABEL = "gamgui.io/session"
 OWNER_LABEL = "gamgui.io/owner"
 MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
 MANAGED_BY = "gamgui"
+INSTALLATION_LABEL = "gamgui.io/installation"
 
 _LABEL_NAME = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
 _LABEL_PREFIX = re.compile(r"(?=.{1,253}$)[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
@@ -35,24 +36,25 @@ def owner_hash(owner: str) -> str:
     return hashlib.sha256(owner.encode()).hexdigest()[:32]
 
 
-def credentials_name(owner: str) -> str:
-    """The name of the Secret with the owner's credentials."""
-    return credentials_name_of(owner_hash(owner))
+def credentials_name(owner: str, installation: str = "") -> str:
+    """The name of the Secret with the owner's credentials; without an installation: an earlier release's."""
+    return credentials_name_of(owner_hash(owner), installation)
 
 
-def credentials_name_of(owner: str) -> str:
+def credentials_name_of(owner: str, installation: str = "") -> str:
     """The name of the Secret with the credentials of the owner whose ``owner_hash`` is given."""
-    return f"gam-credentials-{owner}"
+    return "-".join(("gam-credentials", owner, *([installation] if installation else [])))
 
 
-def pod_labels(session_id: str, owner: str) -> dict[str, str]:
+def pod_labels(session_id: str, owner: str, installation: str = "") -> dict[str, str]:
     """This service's labels of a session's pod. They take precedence over the caller's labels."""
-    return {**owner_labels(owner), SESSION_LABEL: session_id}
+    return {**owner_labels(owner, installation), SESSION_LABEL: session_id}
 
 
-def owner_labels(owner: str) -> dict[str, str]:
+def owner_labels(owner: str, installation: str = "") -> dict[str, str]:
     """This service's labels of every object that belongs to one owner."""
-    return {MANAGED_BY_LABEL: MANAGED_BY, OWNER_LABEL: owner_hash(owner)}
+    made_by = {INSTALLATION_LABEL: installation} if installation else {}
+    return {MANAGED_BY_LABEL: MANAGED_BY, OWNER_LABEL: owner_hash(owner), **made_by}
 
 
 def label_fault(labels: Mapping[str, str]) -> str | None:

@@ -12,6 +12,7 @@ from shared.core.paging import Cursor
 from shared.core.person import Person
 from shared.core.sessions.model import Session, SessionState
 from shared.core.sessions.pod import ConnectionInfo, PodStatus
+from shared.core.sessions.share import OwnerShare
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +49,9 @@ class SessionStore(Protocol):
     and the log names it.
     """
 
-    async def create(self, session: Session, *, limit: int | None = None) -> Session:
+    async def create(
+        self, session: Session, *, limit: int | None = None, share: OwnerShare | None = None
+    ) -> Session:
         """Stores a new session.
 
         Args:
@@ -56,13 +59,15 @@ class SessionStore(Protocol):
             limit: Maximum number of live sessions of the owner, this one included; None: no limit. The
                 limit is exact, also when several requests create at the same time. A session counts until
                 the change after which its state is not live.
+            share: Most that the owner's live sessions may have, exact as ``limit`` is; None: no limit.
 
         Returns:
             The session with its version.
 
         Raises:
             Conflict: A session with this id exists (reason ``SESSION_EXISTS``).
-            TooManyRequests: The owner has ``limit`` live sessions already (reason ``TOO_MANY_SESSIONS``).
+            TooManyRequests: The owner has ``limit`` live sessions already (reason ``TOO_MANY_SESSIONS``), or
+                no room for this one in his share (reason ``OWNER_SHARE_EXCEEDED``).
         """
         ...
 

@@ -23,11 +23,12 @@ from shared.core.paging import Cursor
 from shared.core.person import Person
 from shared.core.sessions import names, variables
 from shared.core.sessions.access import AS_ADMINISTRATOR, EVERYBODY, SessionAccess
-from shared.core.sessions.concurrency import ExecSlots
+from shared.core.sessions.concurrency import ExecSlots, StreamKind
 from shared.core.sessions.deletion import SessionDeletion
 from shared.core.sessions.model import Session, SessionState
 from shared.core.sessions.new_session import NewSession
 from shared.core.sessions.ports import PodRuntime, SessionCredentials, SessionJobs, SessionStore
+from shared.core.sessions.share import OwnerShare
 from shared.core.sessions.states import SessionStates
 from shared.errors import Conflict, GamguiError, OnAnotherCluster, SessionStartFailed
 from shared.reasons import Reason
@@ -53,6 +54,8 @@ class SessionService(SessionDeletion):
         namespace: Namespace of new pods.
         slots: Limits the commands at once in one session.
         limit: Maximum number of live sessions of one owner.
+        share: Most that the live sessions of one owner may have; None: only ``limit`` bounds them.
+        disk_bytes: Bytes of disk that the pod of a new session may take; None: not known.
     """
 
     def __init__(
@@ -69,6 +72,8 @@ class SessionService(SessionDeletion):
         namespace: str,
         slots: ExecSlots,
         limit: int,
+        share: OwnerShare | None = None,
+        disk_bytes: int | None = None,
     ) -> None:
         super().__init__(access=access, states=states, jobs=jobs, audit=audit)
         self._store = store
@@ -78,6 +83,8 @@ class SessionService(SessionDeletion):
         self._namespace = namespace
         self._slots = slots
         self._limit = limit
+        self._share = share
+        self._disk_bytes = disk_bytes
 
     async def create(self, owner: Person, new: NewSession, session_id: str | None = None) -> Session:
         """Creates a session and waits until its pod is ready.
@@ -93,8 +100,8 @@ class SessionService(SessionDeletion):
 
         Raises:
             SessionStartFailed: Kubernetes says that the pod cannot start.
-            TooManyRequests: The owner has as many sessions as he may have, or the namespace's quota
-                is used up.
+            TooManyRequests: The owner has as many sessions as he may have, or his share or the namespace's
+                quota is used up.
             ClusterUnavailable: The cluster is not reached; nothing is left behind.
             OnAnotherCluster: An earlier request created the session on a cluster that this instance does
                 not see now.
@@ -191,7 +198,7 @@ class SessionService(SessionDeletion):
             NotFound: The session is absent, another owner's, or without a running pod.
             Conflict: The session is not running.
             InvalidRequest: The command is too long.
-            TooManyRequests: Too many commands run in the session already.
+            TooManyRequests: Too many commands of the owner, or in the session, run already.
         """
         session = await self._access.running(owner, session_id)
         variables.require_room(command.argv, command.workdir, command.env)
@@ -202,7 +209,7 @@ class SessionService(SessionDeletion):
             command = dataclasses.replace(command, stdin=evidence.metered(command.stdin))
         async with self._access.used(session), self._audit.act(session, owner, "session.exec", detail) as act:
             act.outcome = ExecResult.UNKNOWN
-            with self._slots.taken(session.id):
+            with self._access.streams.taken(owner.email, StreamKind.COMMAND), self._slots.taken(session.id):
                 act.announce()
                 running = (await self._pods.of(session)).execute(session, command)
                 try:
@@ -256,10 +263,11 @@ class SessionService(SessionDeletion):
             credentials=has,
             credentials_choice=new.credentials,
             env=new.env,
+            disk_bytes=self._disk_bytes,
         )
         session = dataclasses.replace(session, cluster_identity=(await self._pods.look(session)).identity)
         try:
-            return await self._store.create(session, limit=self._limit)
+            return await self._store.create(session, limit=self._limit, share=self._share)
         except Conflict:
             existing = await self._store.get(session_id)
             if existing is None or not existing.of(owner):

@@ -11,6 +11,7 @@ from typing import cast
 from shared.core.cleanup.ports import Belonging, KeptCredentials
 from shared.core.sessions.model import Session
 from shared.core.sessions.names import (
+    INSTALLATION_LABEL,
     MANAGED_BY,
     MANAGED_BY_LABEL,
     OWNER_LABEL,
@@ -64,13 +65,16 @@ class KubernetesInventory:
         async for secret in self._list("secrets", _METADATA_ONLY, _CREDENTIALS):
             metadata = secret["metadata"]
             owner = metadata["labels"][OWNER_LABEL]
-            if metadata["name"] == credentials_name_of(owner) and not metadata.get("deletionTimestamp"):
+            made_by = metadata["labels"].get(INSTALLATION_LABEL, "")
+            ours = metadata["name"] == credentials_name_of(owner, made_by)
+            if ours and not metadata.get("deletionTimestamp"):
                 yield KeptCredentials(
                     name=metadata["name"],
                     uid=metadata["uid"],
                     version=str(metadata["resourceVersion"]),
                     owner=owner,
                     changed_at=last_change(metadata.get("annotations") or {}),
+                    installation=made_by,
                 )
 
     async def delete_credentials(self, kept: KeptCredentials) -> bool:
@@ -211,5 +215,6 @@ def _belonging(kind: str, item: Pod) -> Belonging:
         session_id=metadata["labels"][SESSION_LABEL],
         created_at=datetime.fromisoformat(metadata["creationTimestamp"]),
         leaving=bool(metadata.get("deletionTimestamp")),
+        installation=metadata["labels"].get(INSTALLATION_LABEL, ""),
         status=diagnose(item) if kind == "pod" else None,
     )

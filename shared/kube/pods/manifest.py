@@ -96,7 +96,10 @@ class PodOptions:
 
 
 def pod_manifest(
-    session: Session, options: PodOptions, template: Mapping[str, Any] | None = None
+    session: Session,
+    options: PodOptions,
+    template: Mapping[str, Any] | None = None,
+    installation: str = "",
 ) -> JsonObject:
     """The Pod to create for a session.
 
@@ -106,21 +109,22 @@ def pod_manifest(
         template: ``template`` of the operator's PodTemplate: everything in it survives
             where we say nothing (labels, node selectors, tolerations, volumes, sidecars);
             our fields win over its.
+        installation: Id of the installation; empty: the pod does not say whose it is.
 
     The pod does not carry the caller's labels: with them a Service, a NetworkPolicy or a mesh of
     others could take it for one of theirs. It does not carry the caller's variables either: they
     may be secrets, and a pod's spec is read by many and logged. Commands get the variables, see
     ``sessions/variables.py``.
     """
-    ours = {"metadata": _metadata(session), "spec": _spec(session, options)}
+    ours = {"metadata": _metadata(session, installation), "spec": _spec(session, options)}
     return {"apiVersion": "v1", "kind": "Pod", **merge(_cleaned(template or {}), ours)}
 
 
-def _metadata(session: Session) -> JsonObject:
+def _metadata(session: Session, installation: str) -> JsonObject:
     return {
         "name": session.pod_name,
         "namespace": session.namespace,
-        "labels": names.pod_labels(session.id, session.owner),
+        "labels": names.pod_labels(session.id, session.owner, installation),
     }
 
 

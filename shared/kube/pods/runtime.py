@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import AsyncGenerator, Coroutine, Mapping
 from typing import Any, cast
 
+from shared.core.clusters.installation import Installation, id_of
 from shared.core.clusters.model import Sight
 from shared.core.clusters.ports import Cluster
 from shared.core.commands import Command, ExecEvent
@@ -41,6 +42,7 @@ class KubernetesRuntime:
         shutdown: Set when this process is told to end; commands then end too.
         held: Counts the bytes that are held of commands' output; None: nobody asks.
         cluster: Says which cluster a connection leads to; None: nobody can.
+        installation: Says which installation this is, for the labels of pods; None: they do not say it.
     """
 
     def __init__(
@@ -52,8 +54,10 @@ class KubernetesRuntime:
         shutdown: asyncio.Event,
         held: Held | None = None,
         cluster: Cluster | None = None,
+        installation: Installation | None = None,
     ) -> None:
         self._cluster = cluster
+        self._installation = installation
         self._api = api
         self._options = options
         self._template_name = template_name
@@ -69,7 +73,9 @@ class KubernetesRuntime:
 
     async def create(self, session: Session) -> str:
         """See ``PodRuntime``. Safe to repeat: the name derives from the session's id."""
-        manifest = pod_manifest(session, self._options, await self._pod_template(session.namespace))
+        template = await self._pod_template(session.namespace)
+        installation = await id_of(self._installation)
+        manifest = pod_manifest(session, self._options, template, installation)
         try:
             answer = await self._api.request("POST", _pods(session), body=manifest, idempotent=True)
             pod = cast("Pod", answer)

@@ -198,6 +198,31 @@ class FirestoreDocuments:
 
         return await attempts(read)
 
+    async def read_all(
+        self, collection: str, ids: Sequence[str], fields: Sequence[str]
+    ) -> Sequence[tuple[str, Found]]:
+        """The existing documents among these ids, each with its id; no ``fields`` means all fields."""
+        if not ids:
+            return []
+        connection = await self._connected()
+        request = types.BatchGetDocumentsRequest(
+            database=connection.database,
+            documents=[connection.document(collection, one) for one in ids],
+            mask=types.DocumentMask(field_paths=list(fields)) if fields else None,
+        )
+
+        async def read(timeout: float) -> list[tuple[str, Found]]:
+            responses = await connection.client.batch_get_documents(
+                request, retry=None, timeout=timeout, metadata=connection.metadata
+            )
+            return [
+                (response.found.name.rpartition("/")[2], from_document(response.found))
+                async for response in responses
+                if response.found
+            ]
+
+        return await attempts(read)
+
     async def find(self, query: Callable[[NameOf], types.StructuredQuery]) -> Sequence[tuple[str, Found]]:
         """The documents that a query (of module ``queries``) finds, each with its id."""
         connection = await self._connected()

@@ -19,10 +19,10 @@ from google.cloud.firestore_v1 import types
 
 from shared.core.paging import Cursor
 from shared.core.telemetry import SILENT, Telemetry
-from shared.errors import StoreUnavailable
+from shared.errors import GamguiError, StoreUnavailable
 from shared.store import documents, engine
 from shared.store.documents import Document
-from shared.store.engine import Collection, Group, Member, Query
+from shared.store.engine import Admit, Collection, Group, Member, Query
 from shared.store.firestore.connection import OPERATION_SECONDS
 from shared.store.firestore.documents import ABSENT, MARKS, FirestoreDocuments, Found, Mark, unchanged
 from shared.store.firestore.queries import structured
@@ -79,6 +79,7 @@ class FirestoreEngine:
         *,
         member: Member | None = None,
         limit: int | None = None,
+        admit: Admit | None = None,
     ) -> engine.Answer:
         """See ``Engine.create``."""
         documents.require_id(document_id)
@@ -92,7 +93,9 @@ class FirestoreEngine:
                     on=_Contended, attempts=None, timeout=OPERATION_SECONDS, wait_initial=0.02, wait_max=0.5
                 ):
                     with attempt:
-                        return await self._counted(collection, document_id, document, member.group, limit)
+                        return await self._counted(
+                            collection, document_id, document, member.group, limit, admit
+                        )
         raise AssertionError("retry_context returns or raises")
 
     async def _create(
@@ -109,13 +112,28 @@ class FirestoreEngine:
         raise StoreUnavailable(f"Too many requests contend in {collection.name}.")
 
     async def _counted(
-        self, collection: Collection, document_id: str, document: Document, group: str, limit: int | None
+        self,
+        collection: Collection,
+        document_id: str,
+        document: Document,
+        group: str,
+        limit: int | None,
+        admit: Admit | None,
     ) -> engine.Answer:
         counted = await self._documents.read(collection.groups, group)
         others = set(counted[0].get(MARKS, {})) - {document_id} if counted else set()
         if limit is not None and len(others) >= limit:
             found = await self._documents.read(collection.name, document_id)
             return engine.Answer(found=engine.Found(document_id, *found) if found else None)
+        if admit is not None:
+            members = await self._documents.read_all(collection.name, sorted(others), collection.listed)
+            try:
+                admit([engine.Found(one, *member) for one, member in members])
+            except GamguiError:
+                found = await self._documents.read(collection.name, document_id)
+                if found is None:
+                    raise
+                return engine.Answer(found=engine.Found(document_id, *found))
         precondition = types.Precondition(update_time=timestamp_of(counted[1])) if counted else ABSENT
         mark = Mark(collection.groups, group, document_id, set=True, precondition=precondition)
         return await self._create(collection, document_id, document, mark)

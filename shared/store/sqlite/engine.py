@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import secrets
 import sqlite3
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
@@ -19,10 +20,10 @@ from typing import Any
 
 from shared.core.paging import Cursor
 from shared.core.telemetry import SILENT, Telemetry
-from shared.errors import InternalError
+from shared.errors import GamguiError, InternalError
 from shared.store import documents
 from shared.store.documents import Document
-from shared.store.engine import Answer, Collection, Found, Group, Member, Query
+from shared.store.engine import Admit, Answer, Collection, Found, Group, Member, Query
 from shared.store.sqlite.file import SqliteFile
 from shared.store.sqlite.tables import columns, name, order, prepare
 
@@ -58,26 +59,39 @@ class SqliteEngine:
         *,
         member: Member | None = None,
         limit: int | None = None,
+        admit: Admit | None = None,
     ) -> Answer:
         """See ``Engine.create``."""
         version = _new_version()
         values = _values(collection, document_id, document, version)
         if member is not None:
             values |= {"member": member.group, "member_at": documents.microseconds(member.at)}
-        room, bounds = "true", {}
-        if member is not None and limit is not None:
-            others = f"SELECT count(*) FROM {name(collection.name)} WHERE member = :member AND id != :id"
-            room, bounds = f"({others}) < :LIMIT", {"LIMIT": limit}
-        insert = f"""INSERT INTO {name(collection.name)} ({_columns(values)}) SELECT {_places(values)}
-            WHERE {room} ON CONFLICT (id) DO NOTHING RETURNING 1"""
+        table = name(collection.name)
+        # Nothing was added to the group since it was looked at.
+        room = f"""NOT EXISTS (SELECT 1 FROM {table} WHERE member = :member AND id != :id
+            AND id NOT IN (SELECT value FROM json_each(:SEEN)))"""
+        counted = member is not None and (limit is not None or admit is not None)
+        insert = f"""INSERT INTO {table} ({_columns(values)}) SELECT {_places(values)}
+            WHERE {room if counted else "true"} ON CONFLICT (id) DO NOTHING RETURNING 1"""
         async with self._call("create", collection):
             while True:
-                if await self._file.rows(insert, {**values, **bounds}):
+                if counted:
+                    others = await self._others(collection, values)
+                    if limit is not None and len(others) >= limit:
+                        return Answer(found=await self._get(collection, document_id))
+                    try:
+                        if admit is not None:
+                            admit(others)
+                    except GamguiError:
+                        if found := await self._get(collection, document_id):
+                            return Answer(found=found)
+                        raise
+                    values["SEEN"] = json.dumps([one.id for one in others])
+                if await self._file.rows(insert, values):
                     return Answer(version=version)
-                found = await self._get(collection, document_id)
-                if found is not None or bounds:
+                if found := await self._get(collection, document_id):
                     return Answer(found=found)
-                # Another writer removed the document between the two statements, so it can be stored now.
+                # Another writer removed the document meanwhile, or added one to the group: try again.
 
     async def update(
         self,
@@ -161,6 +175,13 @@ class SqliteEngine:
                     self._prepared.add(collection.name)
             yield
 
+    async def _others(self, collection: Collection, values: Mapping[str, Any]) -> Sequence[Found]:
+        """The other members of a document's group."""
+        select = f"""SELECT id, version, document FROM {name(collection.name)}
+            WHERE member = :member AND id != :id"""
+        rows = await self._file.rows(select, {key: values[key] for key in ("member", "id")})
+        return [Found(row[0], _listed(_read(row[2]), collection.listed), row[1]) for row in rows]
+
     async def _get(self, collection: Collection, document_id: str) -> Found | None:
         select = f"SELECT id, version, document FROM {name(collection.name)} WHERE id = ?"
         rows = await self._file.rows(select, (document_id,))
@@ -212,10 +233,12 @@ def _where(query: Query) -> tuple[str, Mapping[str, Any]]:
 
 def _placed(row: sqlite3.Row, listed: Sequence[str]) -> Found:
     document_id, version, text, at = row
-    document = _read(text)
-    if listed:
-        document = {name: value for name, value in document.items() if name in listed}
-    return Found(document_id, document, version, Cursor(_time(at), document_id))
+    return Found(document_id, _listed(_read(text), listed), version, Cursor(_time(at), document_id))
+
+
+def _listed(document: Mapping[str, Any], listed: Sequence[str]) -> Mapping[str, Any]:
+    """The fields of a document that lists have; all of them if lists leave none out."""
+    return {name: value for name, value in document.items() if name in listed} if listed else document
 
 
 def _read(text: str) -> Mapping[str, Any]:

@@ -97,6 +97,7 @@ def job_creation(service: JobService, owner: Person, new: NewJob, session_id: st
         new_id=ids.new_job_id,
         create=create,
         repeatable=True,
+        require=lambda: service.require_session(owner, session_id),
     )
 
 

@@ -17,7 +17,7 @@ from shared.core.telemetry import Telemetry
 from shared.identity.model import IdentityVerifier
 from shared.web.http import logs
 from shared.web.http.call import Call
-from shared.web.http.problems import instance_of, noted, problem_response
+from shared.web.http.problems import NO_STORE, instance_of, noted, problem_response
 from shared.web.http.request_log import RequestLog
 from shared.web.http.routing import AnyRoute, Route, SocketRoute, find
 from shared.web.websocket.call import SocketCall
@@ -101,6 +101,8 @@ class Entry:
             instance = instance_of(request)
             response = problem_response(error, instance=instance, request_id=told.request_id)
         response.headers["X-Request-Id"] = told.request_id
+        # What is answered is the caller's own, and may be another thing a moment later.
+        response.headers.setdefault("Cache-Control", NO_STORE)
         return told.recorded(response)
 
     async def _socket(self, scope: Scope, receive: Receive, send: Send) -> None:

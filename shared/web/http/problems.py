@@ -16,6 +16,9 @@ from shared.web.http import logs
 log = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
+NO_STORE = "no-store"
+"""``Cache-Control`` of every answer that is not a file's content: no cache may keep it."""
+
 _TYPE_PREFIX = "urn:gamgui:problem:"
 
 
@@ -70,7 +73,7 @@ def problem(error: GamguiError, *, instance: str, request_id: str) -> dict[str, 
 def problem_response(error: Exception, *, instance: str, request_id: str) -> ProblemResponse:
     """The response to a request that failed."""
     known = noted(error)
-    headers = {}
+    headers = {"Cache-Control": NO_STORE}
     if known.retry_after_seconds is not None:
         headers["Retry-After"] = str(math.ceil(known.retry_after_seconds))
     if isinstance(known, Unauthenticated):

@@ -6,6 +6,7 @@ import asyncio
 import dataclasses
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import cast
 
 import pytest
@@ -15,9 +16,11 @@ from shared.core.jobs.model import JobState
 from shared.core.paging import Cursor
 from shared.core.sessions.model import LIVE, Resources, Session, SessionState
 from shared.core.sessions.names import owner_hash
+from shared.core.sessions.share import OwnerShare
 from shared.errors import Conflict, InternalError, TooManyRequests, VersionConflict
+from shared.quantities import quantity
 from shared.reasons import Reason
-from tests.shared.store.samples import NOON, RETENTION, SetClock, a_job, a_record, a_session
+from tests.shared.store.samples import HERE, NOON, RETENTION, SetClock, a_job, a_record, a_session
 from tests.support.stores import Store
 
 S = SessionState
@@ -29,6 +32,11 @@ ONE_AND_ALL = ("s", "")
 @pytest.fixture
 def store(new_store: Callable[[], Store]) -> Store:
     return new_store()
+
+
+SHARE = OwnerShare(
+    cpu=Decimal(4), memory=Decimal(8 * 1024**3), disk=Decimal(1024**4), disk_of_session=1024**3
+)
 
 
 def ids(sessions: list[Session]) -> list[str]:
@@ -60,6 +68,43 @@ class TestLimit:
         assert {error.reason for error in refused} == {"TOO_MANY_SESSIONS"}
         found = await stores[0].list_sessions("alice@example.com", state=None, limit=100, after=None)
         assert len(found) == 7
+
+    async def test_of_creates_at_once_no_more_succeed_than_the_share_holds(
+        self, new_store: Callable[[], Store]
+    ) -> None:
+        stores = [new_store() for _ in range(4)]
+        large, small = Resources(cpu="2", memory="4Gi"), Resources(cpu="500m", memory="512Mi")
+        gone = await stores[0].create(a_session(resources=large), share=SHARE)
+        await moved(stores[0], gone, S.RUNNING, S.FAILED)
+        await stores[0].create(a_session(resources=small), limit=50)
+        await stores[1].create(a_session(resources=large, cluster_identity="kube-system:other"))
+        creates = [
+            store.create(a_session(resources=large if number % 2 else small), limit=50, share=SHARE)
+            for store in stores
+            for number in range(6)
+        ]
+        results = await asyncio.gather(*creates, return_exceptions=True)
+        refused = [result for result in results if isinstance(result, TooManyRequests)]
+        assert {error.reason for error in refused} == {"OWNER_SHARE_EXCEEDED"}
+        assert len(refused) + len([one for one in results if isinstance(one, Session)]) == len(results)
+        found = await stores[2].list_sessions("alice@example.com", state=None, limit=100, after=None)
+        here = [one for one in found if one.live and one.cluster_identity == HERE.text]
+        used = sum(quantity(one.resources.cpu) for one in here)
+        # It is nearly used up: what is left is too little for one of the refused.
+        assert Decimal(4) - Decimal(2) < used <= Decimal(4)
+        assert sum(quantity(one.resources.memory) for one in here) <= SHARE.memory
+
+    async def test_who_is_there_already_is_told_so_when_the_share_is_used_up(self, store: Store) -> None:
+        session = await store.create(a_session(resources=Resources(cpu="4", memory="1Gi")), share=SHARE)
+        with pytest.raises(TooManyRequests):
+            await store.create(a_session(), share=SHARE)
+        with pytest.raises(Conflict) as caught:
+            await store.create(session, share=SHARE)
+        assert caught.value.reason == "SESSION_EXISTS"
+
+    async def test_a_member_that_cannot_be_read_makes_nobody_wait(self, store: Store) -> None:
+        await store.create(spoiled(a_session()), limit=9)
+        await store.create(a_session(), limit=9, share=SHARE)
 
     async def test_another_owner_is_not_charged(self, store: Store) -> None:
         await store.create(a_session(), limit=1)

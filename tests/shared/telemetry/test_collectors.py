@@ -101,8 +101,8 @@ def listing(folder: Path, endpoint: str) -> Iterator[tuple[subprocess.Popen[byte
     """A function under functions-framework, as Cloud Run starts it."""
     port = free_port()
     command = [
-        str(Path(sys.executable).with_name("functions-framework")),
-        *("--asgi", "--source", "functions/list_sessions/main.py", "--target", "list_sessions"),
+        *(sys.executable, "-m", "shared.app.serve"),
+        *("--source", "functions/list_sessions/main.py", "--target", "list_sessions"),
         *("--host", "127.0.0.1", "--port", str(port)),
     ]
     environment = virtual_environment(folder, OTEL_EXPORTER_OTLP_ENDPOINT=endpoint)

@@ -6,19 +6,20 @@ locals {
   functions = { for name, function in yamldecode(file("${path.module}/../../../../functions/functions.yaml")) : name => function.roles }
 
   chosen = {
-    k8s_namespace       = var.namespace
-    k8s_service_account = var.service_account
-    k8s_pod_template    = var.pod_template
-    k8s_priority_class  = var.priority_class
-    k8s_cluster_role    = var.cluster_role
-    max_session_cpu     = var.max_session.cpu
-    max_session_memory  = var.max_session.memory
-    quota_sessions      = var.quota.sessions == null ? null : tostring(var.quota.sessions)
-    quota_cpu           = var.quota.cpu
-    quota_memory        = var.quota.memory
-    k8s_service_name    = try(var.functions_in_cluster.service_name, null)
-    k8s_ingress_host    = try(var.functions_in_cluster.ingress_host, null)
-    k8s_ingress_path    = try(var.functions_in_cluster.ingress_path, null)
+    k8s_namespace         = var.namespace
+    k8s_service_account   = var.service_account
+    k8s_pod_template      = var.pod_template
+    k8s_priority_class    = var.priority_class
+    k8s_preemption_policy = var.preemption_policy
+    k8s_cluster_role      = var.cluster_role
+    max_session_cpu       = var.max_session.cpu
+    max_session_memory    = var.max_session.memory
+    quota_sessions        = var.quota.sessions == null ? null : tostring(var.quota.sessions)
+    quota_cpu             = var.quota.cpu
+    quota_memory          = var.quota.memory
+    k8s_service_name      = try(var.functions_in_cluster.service_name, null)
+    k8s_ingress_host      = try(var.functions_in_cluster.ingress_host, null)
+    k8s_ingress_path      = try(var.functions_in_cluster.ingress_path, null)
   }
   values = merge(
     yamldecode(file("${local.source}/defaults.yaml")),

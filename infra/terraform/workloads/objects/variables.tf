@@ -56,6 +56,17 @@ variable "priority_class" {
   }
 }
 
+variable "preemption_policy" {
+  description = "Whether a session that finds no room displaces pods of lower priority: Never, or PreemptLowerPriority."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.preemption_policy == null || contains(["Never", "PreemptLowerPriority"], coalesce(var.preemption_policy, "-"))
+    error_message = "preemption_policy must be Never or PreemptLowerPriority."
+  }
+}
+
 variable "cluster_role" {
   description = "ClusterRole, and its binding, by which the functions see which cluster it is; outside the namespace."
   type        = string

@@ -130,7 +130,7 @@ def world(sqlite: SqliteStore, clock: SetClock) -> World:
     return make_world(sqlite, clock, seconds=20)
 
 
-def make_world(sqlite: SqliteStore, clock: SetClock, seconds: float) -> World:
+def make_world(sqlite: SqliteStore, clock: SetClock, seconds: float, **more: Any) -> World:
     runtime, audit = ScriptedRuntime(goes=False), KeptAudit()
     cluster = Cluster(runtime)
     service = CleanupService(
@@ -142,6 +142,7 @@ def make_world(sqlite: SqliteStore, clock: SetClock, seconds: float) -> World:
         credentials_retention=CREDENTIALS_RETENTION,
         longest_life=LONGEST_LIFE,
         seconds=seconds,
+        **more,
     )
     return World(sqlite, clock, runtime, cluster, audit, service)
 

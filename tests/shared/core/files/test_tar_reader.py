@@ -10,7 +10,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.core.files.paths import UPLOAD_PREFIX
-from shared.core.files.tar_reader import MAX_ENTRIES, MAX_PATHS_BYTES, Member, TarReader
+from shared.core.files.tar_reader import (
+    MAX_COMMON_HEADERS,
+    MAX_ENTRIES,
+    MAX_EXTENSIONS_BYTES,
+    MAX_MEMBERS,
+    MAX_PATHS_BYTES,
+    MAX_ZEROS_BYTES,
+    Member,
+    TarReader,
+)
 from shared.errors import InvalidRequest, PayloadTooLarge
 from shared.reasons import Reason
 from tests.shared.core.files.test_paths import names
@@ -253,3 +262,51 @@ def test_how_long_paths_are_together_is_bounded() -> None:
     with pytest.raises(PayloadTooLarge) as caught:
         read(tar_of(dict.fromkeys([*paths, "b" + paths[0]], b"")))
     assert caught.value.reason == Reason.TOO_MANY_FILES
+
+
+def one(name: str, kind: bytes, data: bytes = b"") -> bytes:
+    """One header and its content, without the end of a tar."""
+    info = tarfile.TarInfo(name)
+    info.type, info.size = kind, len(data)
+    return info.tobuf(tarfile.USTAR_FORMAT) + data + bytes(-len(data) % BLOCK)
+
+
+def record(size: int) -> bytes:
+    """A record of a pax header that is ``size`` bytes long."""
+    head = f"{size} comment=".encode()
+    return head + b"x" * (size - len(head) - 1) + b"\n"
+
+
+COMMON = one("g", b"g", record(20))
+LONG = one("x", b"x", record(60_000))
+FOLDER = one("a/", b"5")
+FILES_FOLDER = one("x", b"x", record(20)) + FOLDER
+
+ENDLESS = {
+    "common headers": (COMMON, MAX_COMMON_HEADERS * len(COMMON)),
+    "long common headers": (one("g", b"g", record(60_000)), MAX_EXTENSIONS_BYTES),
+    "extended headers": (LONG + FOLDER, MAX_EXTENSIONS_BYTES + MAX_MEMBERS * BLOCK),
+    "the same folder": (FOLDER, MAX_MEMBERS * BLOCK),
+    "the same folder, extended": (FILES_FOLDER, MAX_MEMBERS * len(FILES_FOLDER)),
+    "common headers between folders": (COMMON + FOLDER, MAX_COMMON_HEADERS * len(COMMON + FOLDER)),
+    "zeros": (bytes(BLOCK), MAX_ZEROS_BYTES + 2 * BLOCK),
+}
+"""What can be repeated without end and without content, and how many bytes of it are read at most."""
+
+
+@pytest.mark.parametrize("name", ENDLESS)
+def test_what_is_no_content_has_an_end(name: str) -> None:
+    unit, most = ENDLESS[name]
+    reader, piece = TarReader(4000), unit * max(1, 65536 // len(unit))
+    taken = 0
+    with pytest.raises(PayloadTooLarge) as caught:
+        while taken <= 2 * most:
+            list(reader.feed(piece))
+            taken += len(piece)
+    assert caught.value.reason == Reason.TOO_MANY_FILES
+    assert taken <= most
+
+
+def test_as_many_headers_as_there_may_be_are_read() -> None:
+    data = COMMON * MAX_COMMON_HEADERS + FOLDER * 2 + one("a/f", b"0", b"x") + bytes(20 * BLOCK)
+    assert read(data, piece=65536) == {"a": None, "a/f": b"x"}

@@ -124,6 +124,19 @@ async def test_neither_key_nor_owner_nor_body_is_kept_in_clear(
             assert secret not in repr(record)
 
 
+async def test_nothing_is_kept_for_what_cannot_be_the_owners(
+    work: Work, sqlite: SqliteStore, clock: SetClock
+) -> None:
+    async def absent() -> None:
+        raise NotFound("there is no such session", reason=Reason.SESSION_NOT_FOUND)
+
+    store = Noting(sqlite)
+    for number in range(3):
+        with pytest.raises(NotFound):
+            await IdempotentRequests(store, clock).run(str(number), BODY, work.creation(require=absent))
+    assert (store.records, work.ids) == ([], [])
+
+
 async def test_another_body_under_the_key_is_refused_while_the_first_runs_and_after(
     requests: IdempotentRequests, work: Work
 ) -> None:

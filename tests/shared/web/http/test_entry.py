@@ -9,6 +9,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Match
 
+from shared.errors import NotFound
 from shared.web.http.call import Call
 from shared.web.http.routing import Route
 from tests.support.web_app import WebApp, ask, raising, serving
@@ -128,3 +129,32 @@ async def test_an_endpoint_that_cannot_read_its_settings_still_answers() -> None
 
     answer = await ask(serving(ROUTES, broken), "/open")
     assert (answer.status_code, answer.json()["reason"]) == (500, "INTERNAL")
+
+
+ANSWERS = {
+    "json": _told,
+    "problem": raising(NotFound("there is no such thing")),
+    "fault": raising(ValueError("a fault")),
+    "gone": raising(ClientDisconnect()),
+    "empty": lambda call: _made(Response(status_code=204)),
+    "text": lambda call: _made(Response("text", media_type="text/plain")),
+}
+
+
+async def _made(response: Response) -> Response:
+    return response
+
+
+@pytest.mark.parametrize("answer", ANSWERS)
+@pytest.mark.parametrize("path", ["/things", "/nowhere"])
+async def test_no_answer_may_be_kept_by_a_cache(answer: str, path: str) -> None:
+    found = await ask(serving([Route("GET", "/things", ANSWERS[answer])]), path)
+    assert found.headers["cache-control"] == "no-store"
+
+
+async def test_a_handler_may_say_itself_who_may_keep_its_answer() -> None:
+    async def file(call: Call) -> Response:
+        return Response("content", headers={"Cache-Control": "private, no-cache"})
+
+    answer = await ask(serving([Route("GET", "/things", file)]), "/things")
+    assert answer.headers["cache-control"] == "private, no-cache"

@@ -20,6 +20,11 @@ run "what_nobody_chose_is_as_in_the_defaults" {
   }
 
   assert {
+    condition     = output.objects["PriorityClass/gam-session"].preemptionPolicy == "Never"
+    error_message = "Sessions displace other pods though nobody asked for it."
+  }
+
+  assert {
     condition     = length([for key in keys(output.objects) : key if can(regex("^(Service|Ingress)/", key))]) == 0
     error_message = "Nobody asked for a Service or an Ingress."
   }
@@ -48,13 +53,14 @@ run "every_choice_is_in_its_place" {
   command = plan
 
   variables {
-    namespace       = "sessions"
-    service_account = "pods"
-    pod_template    = "template"
-    priority_class  = "people"
-    cluster_role    = "see"
-    max_session     = { cpu = "4", memory = "8Gi" }
-    quota           = { sessions = 3, cpu = "5", memory = "6Gi" }
+    namespace         = "sessions"
+    service_account   = "pods"
+    pod_template      = "template"
+    priority_class    = "people"
+    preemption_policy = "PreemptLowerPriority"
+    cluster_role      = "see"
+    max_session       = { cpu = "4", memory = "8Gi" }
+    quota             = { sessions = 3, cpu = "5", memory = "6Gi" }
     functions_in_cluster = {
       service_name = "functions"
       ingress_host = "gam.example.com"
@@ -68,6 +74,7 @@ run "every_choice_is_in_its_place" {
       output.objects["ServiceAccount/pods"].metadata.namespace == "sessions",
       output.objects["PodTemplate/template"].template.spec.priorityClassName == "people",
       output.objects["PriorityClass/people"].value == 1000,
+      output.objects["PriorityClass/people"].preemptionPolicy == "PreemptLowerPriority",
       output.objects["ClusterRole/see"].rules[0].resourceNames == ["kube-system"],
       output.objects["LimitRange/containers"].spec.limits[0].max == { cpu = "4", memory = "8Gi" },
       output.objects["ResourceQuota/sessions"].spec.hard.pods == "3",

@@ -62,6 +62,16 @@ run "a_priority_class_is_not_kubernetes_own" {
   expect_failures = [var.priority_class]
 }
 
+run "a_preemption_policy_is_kubernetes_own" {
+  command = plan
+
+  variables {
+    preemption_policy = "Always"
+  }
+
+  expect_failures = [var.preemption_policy]
+}
+
 run "what_a_session_may_have_is_a_quantity" {
   command = plan
 

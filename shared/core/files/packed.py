@@ -54,7 +54,9 @@ class PackedFolder:
             raise TransferFailed("the session's tar broke off")
         if self.incomplete:
             yield _list_entry(bytes(tar.behind))
-        yield 2 * _ZEROS if tar.ended else tar.rest()
+        rest = 2 * _ZEROS if tar.ended else tar.rest()
+        if rest:
+            yield rest
 
 
 class _Followed:
@@ -67,6 +69,7 @@ class _Followed:
         self.ended = False
         self.behind = bytearray()
         self._block = bytearray()
+        self._passed = 0
         self._content = 0
         self._lost = False
 
@@ -85,26 +88,28 @@ class _Followed:
             else:
                 piece = view[: _BLOCK_BYTES - len(self._block)]
                 self._block += piece
+                if self._passed or bytes(piece).strip(b"\0"):  # not the block of zeros at the end
+                    passed += self.rest()
                 if len(self._block) == _BLOCK_BYTES:
-                    passed += self._header()
+                    self._take_header()
             view = view[len(piece) :]
         return bytes(passed)
 
     def rest(self) -> bytes:
-        """The bytes of a header that has not come to its end."""
-        return bytes(self._block)
+        """The bytes of a header that were kept back."""
+        kept, self._passed = bytes(self._block[self._passed :]), len(self._block)
+        return kept
 
-    def _header(self) -> bytes:
-        block, self._block = bytes(self._block), bytearray()
+    def _take_header(self) -> None:
+        block, self._block, self._passed = bytes(self._block), bytearray(), 0
         if block == _ZEROS:
             self.ended = True
-            return b""
+            return
         size = _content_bytes(block)
         if size is None:
             self._lost = True
         else:
             self._content = size + -size % _BLOCK_BYTES
-        return block
 
     def _take_behind(self, data: bytes) -> None:
         """Takes what follows the first block of zeros: more zeros, and then the list."""

@@ -101,12 +101,6 @@ class Answer:
         if end is None or end.result is not ExecResult.EXITED or end.exit_code not in success:
             raise self._fault()
 
-    def changed(self) -> GamguiError:
-        """The error for a file that is not what was announced of it."""
-        return TransferFailed(
-            "the file changed while it was read; read it again", reason=Reason.FILE_CHANGED, path=self._path
-        )
-
     async def end_quietly(self) -> None:
         """Waits for the end of a script with nothing more to say; reads only a little if it goes on."""
         left = _MAX_FAREWELL_BYTES
@@ -133,13 +127,19 @@ class Answer:
                 self._errors = (self._errors + event.data)[-_MAX_KEPT_STDERR:]
         return None
 
+    def _changed(self) -> GamguiError:
+        """The error for a file that was rewritten while it was read."""
+        return TransferFailed(
+            "the file changed while it was read; read it again", reason=Reason.FILE_CHANGED, path=self._path
+        )
+
     def _fault(self) -> GamguiError:
         """The error for a script that did not end as it should have."""
         end = self._exit
         if end is not None and end.result is ExecResult.POD_LOST:
             return NotFound(f"the session's pod does not run: {end.reason}", reason=Reason.POD_NOT_RUNNING)
         if end is not None and (end.result, end.exit_code) == (ExecResult.EXITED, _CHANGED):
-            return self.changed()
+            return self._changed()
         log.warning("a file script ended unexpectedly: %s; stderr: %r", end, self._errors)
         if end is not None and end.result is ExecResult.TIMED_OUT:
             return TransferFailed("it took longer than a request may take", path=self._path)
@@ -171,7 +171,7 @@ class Answer:
             "denied": PermissionDenied(
                 "the file's or folder's permissions forbid it", reason=Reason.FILE_ACCESS_DENIED, path=path
             ),
-            "changed": self.changed(),
+            "changed": self._changed(),
             "full": InsufficientStorage("the session's disk is full", path=path),
             "wrong-digest": InvalidRequest(
                 "the file is not what Repr-Digest says; nothing was stored",

@@ -134,6 +134,7 @@ class Reason(StrEnum):
     UNAVAILABLE = "UNAVAILABLE"
 
     # For operators: the way into the pod.
+    FILE_CHANGED = "FILE_CHANGED"
     TRANSFER_FAILED = "TRANSFER_FAILED"
 
     # For operators: sources of the connection to it: GKE.

@@ -79,6 +79,8 @@ class Exit:
         signal: Name of the signal, such as ``SIGKILL``, when ``exit_code`` stands for a signal.
         reason: Why the command did not end normally, shortened to the useful part.
         virtual: Nothing was executed, because the session has no pod.
+        left_running: A process that the command has left behind still held the command's output open two
+            seconds after the command's end. It goes on; what it writes is read no more.
     """
 
     result: ExecResult
@@ -86,6 +88,7 @@ class Exit:
     signal: str | None = None
     reason: str | None = None
     virtual: bool = False
+    left_running: bool = False
 
 
 ExecEvent: TypeAlias = Started | Output | Heartbeat | Exit

@@ -6,6 +6,7 @@ import asyncio
 import base64
 import contextlib
 import hashlib
+import json
 import re
 import secrets
 from pathlib import Path
@@ -311,3 +312,51 @@ async def test_nothing_is_left_running(client: Client, session: Json) -> None:
     assert "sleep 86400" in output  # of the main process
     supervised = set(re.findall(r"gamgui-[0-9a-f]{16}", output))
     assert len(supervised) <= 1, output  # the one that runs this very command
+
+
+# Leaves the command's group, and lets the command wait until it has.
+LEFT = "setsid sh -c ': >ready-MARK; sleep MARK' KEEPS & until [ -e ready-MARK ]; do sleep 0.1; done"
+
+
+@pytest.mark.parametrize("accept", ["application/json", "application/x-ndjson", "text/event-stream"])
+async def test_a_process_that_is_left_behind_does_not_hold_its_command(
+    client: Client, session: Json, accept: str
+) -> None:
+    line, mark = marked(f"({LEFT.replace('KEEPS', '')}); echo started; exit 3")
+    url = f"{client.url}/v1/sessions/{session['id']}/exec"
+    headers = {"X-Dev-User": client.user, "Accept": accept}
+    async with client.http.post(url, json={"command": line}, headers=headers) as response:
+        said = (await response.text()).strip()
+    if accept == "application/json":
+        result = json.loads(said)
+        output = result["stdout"]
+    else:
+        lines = [text.removeprefix("data: ") for text in said.splitlines()]
+        *events, result = [json.loads(text) for text in lines if text.startswith("{")]
+        output = "".join(event["text"] for event in events if event["type"] == "stdout")
+    assert (result["result"], result["exit_code"], result["left_running"]) == ("exited", 3, True)
+    assert output == "started\n"
+    assert await processes(client, session, mark) > 0
+    _, audit, _ = await client.call("GET", f"/v1/sessions/{session['id']}/audit")
+    [detail] = [record["detail"] for record in audit["records"] if "ready-" in str(record["detail"])]
+    assert detail["left_running"] is True
+
+
+async def test_who_is_left_behind_without_the_commands_output_holds_up_nothing(
+    client: Client, session: Json
+) -> None:
+    line, mark = marked(LEFT.replace("KEEPS", ">/dev/null 2>&1"))
+    result = await client.execute(session, line)
+    assert (result["result"], result["exit_code"]) == ("exited", 0)
+    assert "left_running" not in result
+    assert await processes(client, session, mark) > 0
+
+
+async def test_nohup_does_not_take_a_process_out_of_its_commands_group(client: Client, session: Json) -> None:
+    line, mark = marked(
+        "nohup sh -c ': >ready-MARK; sleep MARK' & until [ -e ready-MARK ]; do sleep 0.1; done"
+    )
+    result = await client.execute(session, line)
+    assert (result["result"], result["exit_code"]) == ("exited", 0)
+    assert "left_running" not in result
+    await wait_until_ended(client, session, mark)

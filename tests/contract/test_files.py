@@ -210,6 +210,63 @@ async def test_a_file_that_becomes_shorter_while_it_is_read_is_a_broken_transfer
             await response.read()
 
 
+async def test_a_file_that_grows_is_sent_up_to_its_size_at_the_start(files: Files) -> None:
+    await files.sh("dd if=/dev/zero of=file bs=1M count=64 2>/dev/null")
+    async with files.open("file") as response:
+        await response.content.readexactly(1000)
+        await files.sh("echo more >>file")
+        assert len(await response.read()) == 64 * 1024 * 1024 - 1000
+
+
+async def test_what_is_written_on_and_on_can_be_fetched_and_its_parts_too(files: Files) -> None:
+    await files.sh("echo Email,Name >file; : >go")
+    writing = asyncio.create_task(files.sh("while [ -e go ]; do echo a@example.com,A >>file; done"))
+    async with asyncio.timeout(PATIENCE):
+        while int((await files.call("HEAD", "file")).headers["content-length"]) < 1000:
+            await asyncio.sleep(0.05)
+    for _ in range(10):
+        whole = await files.get("file")
+        part = await files.get("file", Range="bytes=6-999")
+        last = await files.get("file", Range="bytes=-16")
+        assert (whole.status, part.status, last.status) == (200, 206, 206)
+        assert len(whole.body) == int(whole.headers["content-length"])
+        assert whole.headers["content-digest"] == digest_of(whole.body)
+        assert part.body == whole.body[6:1000]
+        assert len(last.body) == 16
+    await files.call("DELETE", "go")
+    await writing
+
+
+async def test_a_tar_goes_on_past_what_cannot_be_read_and_lists_it_at_its_end(files: Files) -> None:
+    await files.sh(
+        "mkdir -p a/shut; cd a; for i in 1 2 3 4 5; do echo $i >f$i; done; echo old >GAMGUI-INCOMPLETE.txt"
+    )
+    await files.sh("cd a; chmod 0 f3; echo x >shut/x; chmod 0 shut")
+    answer = await files.call("GET", "a/", Accept="application/x-tar")
+    await files.sh("chmod 700 a/shut a/f3")
+    assert answer.status == 200
+    with tarfile.open(fileobj=io.BytesIO(answer.body)) as tar:
+        members = [member for member in tar if member.isfile()]
+        found = {member.name: (tar.extractfile(member) or io.BytesIO()).read() for member in members}
+    assert members[-1].name == "./GAMGUI-INCOMPLETE.txt"
+    said = found.pop("./GAMGUI-INCOMPLETE.txt").decode()
+    assert found == {f"./f{number}": f"{number}\n".encode() for number in (1, 2, 4, 5)}
+    assert "f3" in said
+    assert "shut" in said
+    assert said.splitlines()[-1].startswith("tar ended with ")
+    _, audit, _ = await files.client.call("GET", f"/v1/sessions/{files.session['id']}/audit")
+    [outcome] = [
+        record["outcome"] for record in audit["records"] if record["action"] == "session.file.archive"
+    ]
+    assert outcome == "incomplete"
+    whole = await files.call("GET", "a/", Accept="application/x-tar")
+    with tarfile.open(fileobj=io.BytesIO(whole.body)) as tar:
+        assert {member.name for member in tar if member.isfile()} == {
+            *(f"./f{number}" for number in range(1, 6)),
+            "./shut/x",
+        }
+
+
 async def test_a_reader_that_goes_away_leaves_no_process(files: Files) -> None:
     await files.sh("dd if=/dev/zero of=file bs=1M count=64 2>/dev/null")
     async with files.open("file") as response:

@@ -251,7 +251,7 @@ PARSERS: dict[str, tuple[int, tuple[str, ...], Callable[[str], object]]] = {
     "what an exec says in crumbs": (
         FRAME,
         ("a", "t .", "\n"),
-        lambda text: crumbs(lambda data: Transcript("t", has_input=True).feed(channels.STDERR, data), text),
+        lambda text: crumbs(lambda data: Transcript("t").feed(channels.STDERR, data), text),
     ),
     "what one exec says in crumbs": (
         FRAME,
@@ -335,7 +335,7 @@ class _Begun(Transcript):
 
 
 def _begun() -> _Begun:
-    transcript = _Begun("t", has_input=True)
+    transcript = _Begun("t")
     transcript.feed(channels.STDERR, b"t 1 2\n")
     return transcript
 

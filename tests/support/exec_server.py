@@ -68,12 +68,14 @@ class ExecServer:
     """Serves execs by sending frames, with the supervisor's first line where a real one puts it.
 
     Attributes:
-        frames: What to send; the first one is the empty frame that every exec begins with.
+        frames: What to send; the first one is the empty frame that every exec begins with. TAG in them is
+            replaced by the supervisor's tag.
         announce: Whether the supervisor started (the shell was there).
         protocols: What the server speaks.
         cut_after: Closes the connection, without a close frame, after so many frames.
         delay_seconds: How long the command runs before its status.
         announce_when: The supervisor starts only then.
+        after_stop: The frames behind the supervisor's line come when an exec has come to end the command.
         stop_hangs: What comes to end a command gets no answer.
         received: Messages of the client, per exec.
         stopped: Execs that came to end a command.
@@ -87,6 +89,8 @@ class ExecServer:
     stop_hangs: bool = False
     delay_seconds: float = 0
     announce_when: asyncio.Event | None = None
+    after_stop: bool = False
+    stopping: asyncio.Event = dataclasses.field(default_factory=asyncio.Event)
     received: list[list[bytes]] = dataclasses.field(default_factory=list)
     commands: list[list[str]] = dataclasses.field(default_factory=list)
     stopped: list[list[str]] = dataclasses.field(default_factory=list)
@@ -106,6 +110,7 @@ class ExecServer:
         command = request.query.getall("command")
         if request.query.get("stdin") != "true":
             self.stopped.append(command)  # what ends a command takes no input
+            self.stopping.set()
             if self.stop_hangs:
                 await socket.receive()  # until the client gives up
             await socket.send_bytes(b'\x03{"metadata":{},"status":"Success"}')
@@ -115,7 +120,7 @@ class ExecServer:
         self.received.append(received)
         begun = asyncio.Event()
         listening = asyncio.create_task(_listen(socket, received, begun))
-        frames = list(self.frames)
+        frames = [frame.replace(b"TAG", command[3].encode()) for frame in self.frames]
         if self.announce and frames:
             frames.insert(1, b"\x02" + f"{command[3]} 10 11\n".encode())
         try:
@@ -128,6 +133,8 @@ class ExecServer:
                     await begun.wait()  # the supervisor speaks after its first line of input
                     if self.announce_when is not None:
                         await self.announce_when.wait()
+                if number == 2 and self.after_stop:
+                    await self.stopping.wait()
                 if frame[:1] == b"\x03":
                     await asyncio.sleep(self.delay_seconds)
                 if self.wait_for_input_end and frame[:1] == b"\x03":

@@ -123,7 +123,7 @@ class OpenFile:
                     yield held
                 held = data
             if size != self._length or hashed.hexdigest() != self._sha256:
-                raise TransferFailed("the file changed while it was read; read it again")
+                raise TransferFailed("what came is not what was announced; read the file again")
             yield held
             outcome = "sent"
         except GamguiError as error:

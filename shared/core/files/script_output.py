@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Container
 
 from shared.core.commands import ExecEvent, ExecResult, Exit, Output
 from shared.core.held import Held, HeldBuffer, bounded
@@ -33,6 +33,9 @@ _MAX_STDERR_BYTES = 1024 * 1024
 
 _MAX_FAREWELL_BYTES = 64 * 1024
 """Most output that is read while a script ends that has nothing more to say."""
+
+_CHANGED = 3
+"""Exit code of a script that has sent a part of a file which then changed."""
 
 
 class Answer:
@@ -78,15 +81,24 @@ class Answer:
             raise self._refusal(words[0][1:], " ".join(words[1:]))
         return words
 
-    async def chunks(self) -> AsyncGenerator[bytes, None]:
+    @property
+    def exit_code(self) -> int | None:
+        """The script's exit code; None before its end, or if it is not known."""
+        return None if self._exit is None else self._exit.exit_code
+
+    async def chunks(self, success: Container[int] = (0,)) -> AsyncGenerator[bytes, None]:
         """The rest of the output, to the end of the script.
+
+        Args:
+            success: Exit codes of a script that has done its work.
 
         Raises:
             GamguiError: The script failed, so that the output is incomplete or wrong.
         """
         while (piece := await self._next()) is not None:
             yield piece
-        if self._exit is None or (self._exit.result, self._exit.exit_code) != (ExecResult.EXITED, 0):
+        end = self._exit
+        if end is None or end.result is not ExecResult.EXITED or end.exit_code not in success:
             raise self._fault()
 
     async def end_quietly(self) -> None:
@@ -115,11 +127,19 @@ class Answer:
                 self._errors = (self._errors + event.data)[-_MAX_KEPT_STDERR:]
         return None
 
+    def _changed(self) -> GamguiError:
+        """The error for a file that was rewritten while it was read."""
+        return TransferFailed(
+            "the file changed while it was read; read it again", reason=Reason.FILE_CHANGED, path=self._path
+        )
+
     def _fault(self) -> GamguiError:
         """The error for a script that did not end as it should have."""
         end = self._exit
         if end is not None and end.result is ExecResult.POD_LOST:
             return NotFound(f"the session's pod does not run: {end.reason}", reason=Reason.POD_NOT_RUNNING)
+        if end is not None and (end.result, end.exit_code) == (ExecResult.EXITED, _CHANGED):
+            return self._changed()
         log.warning("a file script ended unexpectedly: %s; stderr: %r", end, self._errors)
         if end is not None and end.result is ExecResult.TIMED_OUT:
             return TransferFailed("it took longer than a request may take", path=self._path)
@@ -151,6 +171,7 @@ class Answer:
             "denied": PermissionDenied(
                 "the file's or folder's permissions forbid it", reason=Reason.FILE_ACCESS_DENIED, path=path
             ),
+            "changed": self._changed(),
             "full": InsufficientStorage("the session's disk is full", path=path),
             "wrong-digest": InvalidRequest(
                 "the file is not what Repr-Digest says; nothing was stored",

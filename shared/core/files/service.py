@@ -15,6 +15,7 @@ from typing import Literal, TypeAlias
 from shared.core.audit.auditor import Act, Auditor
 from shared.core.files.download import FileFacts, OpenFile, begun
 from shared.core.files.listing import Entry, first_entries
+from shared.core.files.packed import PackedFolder
 from shared.core.files.paths import WorkspacePath
 from shared.core.files.script_output import Answer
 from shared.core.files.scripts import Script, script_command
@@ -198,10 +199,12 @@ class SessionFiles:
     ) -> AsyncGenerator[bytes, None]:
         """A folder as a tar, made by the tar of the pod's image. It is passed on and never unpacked here.
 
+        What that tar cannot read, and what changes under it, is listed in a last entry, ``LIST_NAME``.
+
         Raises:
             NotFound: No such session or folder.
             Conflict: The session is not running, or the path is that of no folder.
-            TransferFailed: (while iterating) The tar is incomplete: a file changed, or the connection broke.
+            TransferFailed: (while iterating) The tar broke off: the pod's tar did, or the connection.
         """
         session = await self._session(owner, session_id)
         answer = await self._run(session, path, "archive", *path.parts, counted=True)
@@ -234,12 +237,14 @@ class SessionFiles:
         self, session: Session, owner: Person, path: WorkspacePath, answer: Answer
     ) -> AsyncGenerator[bytes, None]:
         async with self._act(session, owner, "archive", path) as act:
-            sent = 0
+            sent, packed = 0, PackedFolder()
             try:
                 yield b""
-                async for data in answer.chunks():
+                async for data in packed.pieces(answer):
                     sent += len(data)
                     yield data
+                if packed.incomplete:
+                    act.outcome = "incomplete"
             finally:
                 act.detail["size"] = sent
                 await answer.aclose()

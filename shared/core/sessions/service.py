@@ -217,6 +217,7 @@ class SessionService(SessionDeletion):
                         async for event in events:
                             if isinstance(event, Exit):
                                 act.detail |= {**evidence.of_input(), "exit_code": event.exit_code}
+                                act.detail |= {"left_running": True} if event.left_running else {}
                                 await act.end(event.result)
                             yield event
                 finally:

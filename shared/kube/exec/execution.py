@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import secrets
 from collections.abc import AsyncGenerator, AsyncIterator
 
@@ -20,22 +21,20 @@ from shared.errors import GamguiError, UnprocessableRequest
 from shared.kube.api.client import KubeApi
 from shared.kube.exec import channels, supervisor
 from shared.kube.exec.lifetime import PodLost, SocketLifetime
+from shared.kube.exec.patience import Patience, Phase
 from shared.kube.exec.socket import Background, Container, ExecSocket
 from shared.kube.exec.stop import stop_command
 from shared.kube.exec.transcript import Transcript
 from shared.kube.exec.verdict import broken_off, may_be_lost, verdict
 from shared.reasons import Reason
 
-HEARTBEAT_SECONDS = 15.0
 _BEGIN_SECONDS = 5.0
 """How long to wait for a command's begin after its caller has gone: only a begun command can be ended."""
-
-_REFUSED_SECONDS = 5.0
-"""How long to wait for the status when nothing was started: it adds only the exit code."""
 
 _PIECE_BYTES = 64 * 1024
 """Longest piece of output that is passed on: other tasks wait while a piece is handled."""
 
+_NO_REST = "the command has ended, but the rest of its output has not come"
 _FLOOD = "the container said more than a command may that has not begun, or what no command says"
 
 
@@ -71,7 +70,7 @@ class Execution:
         self._background = background
         self._shutdown = shutdown
         self._tag = f"gamgui-{secrets.token_hex(8)}"
-        self._transcript = Transcript(self._tag, has_input=command.stdin is not None, held=held)
+        self._transcript = Transcript(self._tag, held=held)
 
     async def events(self) -> AsyncGenerator[ExecEvent, None]:
         """Runs the command.
@@ -124,25 +123,24 @@ class Execution:
         return life
 
     async def _read(self, life: SocketLifetime) -> AsyncGenerator[ExecEvent, None]:
-        transcript, socket, loop = self._transcript, life.socket, asyncio.get_running_loop()
-        given_up: float | None = None
-        while True:
-            if transcript.refused:
-                given_up = given_up or loop.time() + _REFUSED_SECONDS
-            left = HEARTBEAT_SECONDS if given_up is None else given_up - loop.time()
+        transcript, socket = self._transcript, life.socket
+        patience = Patience(transcript)
+        while not patience.over:
             try:
-                message = await socket.receive(left)
+                message = await patience.receive(socket)
             except TimeoutError:
-                if given_up is not None:
-                    yield self._broken_off("it did not end", life)
-                    return
-                # The ping keeps proxies from closing an idle connection; a pong is not insisted
-                # on, as the server's reader may wait for a process that reads its input slowly.
-                await socket.ping()
-                yield Heartbeat()
+                if patience.phase is Phase.RUNNING:
+                    # The ping keeps proxies from closing an idle connection; a pong is not insisted
+                    # on, as the server's reader may wait for a process that reads its input slowly.
+                    await socket.ping()
+                    yield Heartbeat()
                 continue
             if message is None:
-                yield self._broken_off(socket.fault, life) if socket.fault else await self._end(None, life)
+                yield (
+                    self._broken_off(socket.fault, life)
+                    if socket.fault
+                    else await self._end(self._announced_end(), life)
+                )
                 return
             channel = message[0] if message else -1
             if channel == channels.STATUS:
@@ -159,6 +157,22 @@ class Execution:
                 socket.patient = False
                 yield self._broken_off(_FLOOD, life)
                 return
+            if transcript.code is not None:
+                life.no_limit()
+        socket.patient = False
+        yield await self._without_status(patience.phase, life)
+
+    async def _without_status(self, phase: Phase, life: SocketLifetime) -> Exit:
+        """The result when there is no use in waiting for the status any longer."""
+        end = self._announced_end()
+        if end is not None:
+            return await self._end(dataclasses.replace(end, left_running=True), life)
+        return self._broken_off("it did not end" if phase is Phase.REFUSED else _NO_REST, life)
+
+    def _announced_end(self) -> Exit | None:
+        """The end as the supervisor has said it; None if it has not, or if output is still missing."""
+        code = self._transcript.code
+        return None if code is None or not self._transcript.complete else channels.ended_with(code)
 
     async def _end(self, status: Exit | None, life: SocketLifetime) -> Exit:
         """The one result of the command, made of the status, if there was one, and of what else is known."""

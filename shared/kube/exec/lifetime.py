@@ -51,6 +51,7 @@ class SocketLifetime:
         self._pod_lost = pod_lost
         self._shutdown = shutdown
         self._tasks: list[asyncio.Task[None]] = []
+        self._limited: asyncio.Timeout | None = None
 
     @classmethod
     async def connect(
@@ -95,6 +96,11 @@ class SocketLifetime:
         with contextlib.suppress(TimeoutError, GamguiError):
             self.lost = await asyncio.wait_for(self._pod_lost(False), _LOST_SECONDS)
 
+    def no_limit(self) -> None:
+        """What the time limit was for has ended, in time or not: the socket is not closed for it any more."""
+        if self._limited is not None and not (self.interrupted or self._limited.expired()):
+            self._limited.reschedule(None)
+
     def leave(self) -> None:
         """Ends what ``attend`` began. The socket stays open."""
         for task in self._tasks:
@@ -103,7 +109,7 @@ class SocketLifetime:
     async def _limit(self, timeout_seconds: float, stop: Stop) -> None:
         """Ends the exec at its time limit or at this process's shutdown; waits a little for the status."""
         try:
-            async with asyncio.timeout(timeout_seconds):
+            async with asyncio.timeout(timeout_seconds) as self._limited:
                 await self._shutdown.wait()
         except TimeoutError:
             self.timed_out = True

@@ -30,11 +30,14 @@ STOP_SCRIPT += """\
 if [ -e /proc/self/cmdline ] && ! grep -q -- "$0" "/proc/$1/cmdline" 2>/dev/null; then exit 0; fi
 kill -TERM "-$2"
 i=0
-while [ "$i" -lt 5 ] && kill -0 "$1" 2>/dev/null; do sleep 1; i=$((i + 1)); done
+while [ "$i" -lt 5 ] && kill -0 "$1" && kill -0 "$2"; do sleep 1; i=$((i + 1)); done 2>/dev/null
 kill -KILL "-$2"
 exit 0
 """
-"""Ends a supervisor's command if the process still has this tag (process ids are used again)."""
+"""Ends a supervisor's command if the process still has this tag (process ids are used again).
+
+It waits for the command, not only for its supervisor, which may wait until its last words are read.
+"""
 
 
 @functools.cache
@@ -88,11 +91,6 @@ def command_line(command: Command) -> bytes:
 def variables(env: Mapping[str, str]) -> list[str]:
     """Variables as launch.sh takes them: one word ``NAME=value`` each."""
     return [f"{name}={value}" for name, value in env.items()]
-
-
-def end_of_input(tag: str) -> bytes:
-    """What the supervisor says on stderr when a command with input has ended."""
-    return f"{tag} .\n".encode()
 
 
 def _word(text: str) -> str:

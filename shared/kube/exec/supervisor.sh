@@ -14,14 +14,15 @@
 #   gamgui_limit  seconds after which the command is ended
 #   gamgui_stdin  "caller": the rest of standard input is the command's own. This shell must
 #                 read what the command leaves unread, or the server waits for ever: when the
-#                 command has ended, this shell says "<tag> ." on standard error and reads
-#                 until the input ends;
+#                 command has ended, this shell reads until the input ends;
 #                 "none": standard input is a lifeline: its end means that the caller is gone
 #   $1...         the variables, NAME=value, then the command
 # In that line, $1 stands for a newline.
 # This shell or launch.sh writes the first line on standard error: "<tag> <pid of this shell>
-# <pid of the command>", or "<tag> ! <why the command cannot start>".
-# Needs: /bin/sh, setsid, sleep, kill, cat.
+# <pid of the command>", or "<tag> ! <why the command cannot start>". When the command has ended,
+# this shell writes "<tag> . <exit code in three digits>" on standard error and on standard output:
+# a process that the command has left behind may hold them open for as long as it likes.
+# Needs: /bin/sh, setsid, sleep, kill, cat, grep.
 
 # The system's folders come first, so that our programs are the image's; launch.sh takes them off again.
 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin${PATH:+:$PATH}
@@ -49,6 +50,9 @@ finish() {
   kill -KILL "-$gamgui_pid"
 }
 
+# Ends this shell, if it is still the same process: it may be waiting for a reader that is gone.
+leave() { ! grep -q -- "$0" "/proc/$$/cmdline" || kill -KILL "$$"; }
+
 # Kubernetes calls a pod ready when its main process has been started. That process makes the home,
 # which takes some milliseconds, and then creates .copied (see shared/kube/credentials/copying.py).
 gamgui_try=0
@@ -64,11 +68,11 @@ else
 fi
 gamgui_pid=$!
 
-{ nap "$gamgui_limit"; finish; } >/dev/null 2>&1 3<&- &
+{ nap "$gamgui_limit"; finish; nap 600; leave; } >/dev/null 2>&1 3<&- &
 gamgui_timer=$!
 gamgui_lifeline=
 if [ "$gamgui_stdin" = none ]; then
-  { while read -r _ <&3; do :; done; finish; } >/dev/null 2>&1 &
+  { while read -r _ <&3; do :; done; finish; leave; } >/dev/null 2>&1 &
   gamgui_lifeline=$!
 fi
 exec 4>&2 2>/dev/null
@@ -76,9 +80,17 @@ exec 4>&2 2>/dev/null
 wait "$gamgui_pid"
 gamgui_status=$?
 kill -KILL "-$gamgui_pid"
-if [ "$gamgui_stdin" = caller ]; then
-  printf '%s .\n' "$0" >&4
-  cat <&3 >/dev/null
+# Writing waits for a reader. When there will be none, the lifeline ends this shell; the timer does so
+# for a command with input of the caller's. No helper may end while this shell writes: some shells
+# give up a write that a signal has interrupted, that of a child's end too.
+trap '' PIPE
+if [ -n "$gamgui_lifeline" ]; then
+  kill "$gamgui_timer"
+  wait "$gamgui_timer"
+  gamgui_timer=
 fi
+printf '%s . %03d\n' "$0" "$gamgui_status" >&4
+printf '%s . %03d\n' "$0" "$gamgui_status"
+if [ "$gamgui_stdin" = caller ]; then cat <&3 >/dev/null; fi
 for gamgui_helper in $gamgui_timer $gamgui_lifeline; do kill "$gamgui_helper"; done
 exit "$gamgui_status"

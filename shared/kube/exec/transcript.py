@@ -7,6 +7,7 @@ import asyncio
 from shared.core.commands import ExecEvent, Output, Started, Stream
 from shared.core.held import PIECE_OVERHEAD, Held, HeldBuffer
 from shared.kube.exec import channels, supervisor
+from shared.kube.exec.end_mark import EndMark
 
 _MAX_FIRST_LINE = 1024
 
@@ -23,8 +24,6 @@ class Transcript:
 
     Args:
         tag: The supervisor's tag, which begins its lines.
-        has_input: Whether the caller gives the command input: then the supervisor says when
-            the command has ended.
         held: Counts the bytes that are kept here; None: nobody asks.
 
     Attributes:
@@ -35,17 +34,16 @@ class Transcript:
         flooded: More came without a meaning than is allowed: the command must be ended.
     """
 
-    def __init__(self, tag: str, *, has_input: bool, held: Held | None = None) -> None:
+    def __init__(self, tag: str, *, held: Held | None = None) -> None:
         self.announced: supervisor.Announcement | None = None
         self.first_line = b""
         self.begun = asyncio.Event()
         self.input_over = asyncio.Event()
         self.flooded = False
         self._tag = tag
-        self._end_of_input = supervisor.end_of_input(tag) if has_input else b""
         self._early: list[Output] = []
         self._early_bytes = 0
-        self._tail = b""
+        self._marks: dict[Stream, EndMark] = {"stdout": EndMark(tag), "stderr": EndMark(tag)}
         self._offsets: dict[Stream, int] = {"stdout": 0, "stderr": 0}
         self._unexplained = 0
         self._count = HeldBuffer(held or Held())
@@ -59,6 +57,16 @@ class Transcript:
     def refused(self) -> bool:
         """Whether the first line says that nothing runs: then only the status is still to come."""
         return self.begun.is_set() and not self.running
+
+    @property
+    def code(self) -> int | None:
+        """The command's exit code as the supervisor says it; None before the command has ended."""
+        return self._marks["stderr"].code if self.running else None
+
+    @property
+    def complete(self) -> bool:
+        """Whether the command has ended and all that it wrote has come."""
+        return self.code is not None and self._marks["stdout"].code is not None
 
     def feed(self, channel: int, data: bytes) -> list[ExecEvent]:
         """Takes one message. Time and memory are proportional to its length, whatever came before.
@@ -80,17 +88,20 @@ class Transcript:
             if self._unexplained > MAX_UNEXPLAINED_BYTES:
                 self.flooded = True
                 self.let_go()
-        self._count.resize(self._early_bytes + len(self.first_line) + len(self._tail))
+        kept_back = sum(len(mark) for mark in self._marks.values())
+        self._count.resize(self._early_bytes + len(self.first_line) + kept_back)
         return events
 
     def end(self) -> list[ExecEvent]:
         """The output that was kept back, if it turned out to be the command's own."""
-        tail, self._tail = self._tail, b""
-        return [self._place("stderr", tail)] if tail and self.running else []
+        rests = [(stream, mark.rest()) for stream, mark in self._marks.items()]
+        return [self._place(stream, rest) for stream, rest in rests if rest and self.running]
 
     def let_go(self) -> None:
         """Forgets the output that is held back: nobody will be told of it."""
-        self._early, self._early_bytes, self._tail = [], 0, b""
+        self._forget_early()
+        for mark in self._marks.values():
+            mark.rest()
         self._count.resize(len(self.first_line))
 
     def close(self) -> None:
@@ -99,19 +110,27 @@ class Transcript:
         self._count.resize(0)
 
     def _take(self, channel: int, data: bytes) -> list[ExecEvent]:
-        if not data or channel not in (channels.STDOUT, channels.STDERR):
+        if channel == channels.STDERR:
+            return self._said("stderr", data) if self.begun.is_set() else self._begin(data)
+        if channel != channels.STDOUT:
             return []
-        if not self.begun.is_set():
-            if channel == channels.STDERR:
-                return self._begin(data)
+        if self.begun.is_set():
+            return self._said("stdout", data)
+        data = self._marks["stdout"].without(data)
+        if data:
             self._early.append(self._place("stdout", data))
             self._early_bytes += len(data) + PIECE_OVERHEAD
-            return []
-        if channel == channels.STDERR and self._end_of_input:
-            data = self._without_end_of_input(data)
-        if not data or not self.running:
-            return []
-        return [self._place("stdout" if channel == channels.STDOUT else "stderr", data)]
+        return []
+
+    def _said(self, stream: Stream, data: bytes) -> list[ExecEvent]:
+        """The output in a message that came after the first line."""
+        data = self._marks[stream].without(data)
+        if self._marks["stderr"].code is not None:
+            self.input_over.set()
+        return [self._place(stream, data)] if data and self.running else []
+
+    def _forget_early(self) -> None:
+        self._early, self._early_bytes = [], 0
 
     def _begin(self, data: bytes) -> list[ExecEvent]:
         """Takes the first line, or a part of it, up to ``_MAX_FIRST_LINE`` bytes."""
@@ -122,25 +141,14 @@ class Transcript:
             return []
         self.announced = supervisor.read_announcement(self._tag, line)
         self.begun.set()
+        if line.startswith(f"{self._tag} . ".encode()):
+            self.first_line = b""  # the end of a command that was killed before it could begin
         early = self._early
-        self.let_go()
-        after = self._take(channels.STDERR, behind + rest)
+        self._forget_early()
+        after = self._said("stderr", behind + rest)
         if self.announced is None or self.announced.failure is not None:
             return []
         return [Started(self.announced.pid), *early, *after]
-
-    def _without_end_of_input(self, data: bytes) -> bytes:
-        """The data without the supervisor's last line; an end that may begin that line is kept back."""
-        before, found, after = (self._tail + data).partition(self._end_of_input)
-        self._tail = b""
-        if found:
-            self.input_over.set()
-            return before + after
-        for length in range(min(len(before), len(self._end_of_input) - 1), 0, -1):
-            if before.endswith(self._end_of_input[:length]):
-                self._tail = before[-length:]
-                return before[:-length]
-        return before
 
     def _place(self, stream: Stream, data: bytes) -> Output:
         offset = self._offsets[stream]

@@ -31,7 +31,7 @@ def verdict(
     """The one result of a command.
 
     Args:
-        status: What the status message says; None: the connection ended without one.
+        status: What the status message says, or else the supervisor's last line; None: neither has come.
         announced: The supervisor's first line; None: there was no supervisor.
         timed_out: The time limit in seconds, if the command took longer and was told to end; else None.
         interrupted: This process was told to end and told the command to end.
@@ -41,7 +41,13 @@ def verdict(
     code = status.exit_code if status else None
     if timed_out is not None:
         name = status.signal if status else None
-        return Exit(result=ExecResult.TIMED_OUT, exit_code=code, signal=name, reason=_limit_words(timed_out))
+        return Exit(
+            result=ExecResult.TIMED_OUT,
+            exit_code=code,
+            signal=name,
+            reason=_limit_words(timed_out),
+            left_running=status is not None and status.left_running,
+        )
     if lost is not None and may_be_lost(status):
         return Exit(result=ExecResult.POD_LOST, reason=lost.reason)
     if status is None:

@@ -34,6 +34,8 @@ def exit_json(end: Exit, started: float) -> EventObject:
         "reason": end.reason,
         "duration_ms": round((time.monotonic() - started) * 1000, 1),
     }
+    if end.left_running:
+        members["left_running"] = True
     return {**members, "virtual": True} if end.virtual else members
 
 

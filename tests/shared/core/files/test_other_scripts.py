@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import subprocess
+import sys
 import tarfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 
@@ -74,16 +76,83 @@ def test_the_etag_changes_with_the_file_even_if_size_and_time_do_not(pod: Pod) -
     assert etag(pod) != before
 
 
-def test_a_file_that_changes_while_it_is_read_ends_the_script_with_a_fault(pod: Pod) -> None:
+# What happens to a file after its facts were told: how, and whether what was told is still all there.
+CHANGES: dict[str, tuple[Callable[[bytes], bytes], bool]] = {
+    "appended": (lambda data: data + b"more", True),
+    "appended much": (lambda data: data + bytes(300_000), True),
+    "beginning rewritten": (lambda data: b"new" + data[3:], False),
+    "beginning rewritten and appended": (lambda data: b"new" + data[3:] + b"more", False),
+    "end rewritten and appended": (lambda data: data[:-1] + b"?more", False),
+    "cut off": (lambda data: data[:-1], False),
+    "emptied": (lambda _: b"", False),
+    "another file, longer": (lambda data: b"x" * (len(data) + 10), False),
+    "written again as it was": (lambda data: data, False),
+}
+
+
+@pytest.mark.parametrize("large", [False, True], ids=["small", "large"])
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("part", ["all", "beginning", "end"])
+def test_a_file_is_sent_as_it_was_told_or_it_is_said_that_it_changed(
+    pod: Pod, change: str, large: bool, part: str
+) -> None:
+    data = DATA * 3 if large else DATA[:5000]
     file = pod.workspace / "file"
-    file.write_bytes(DATA)
+    file.write_bytes(data)
+    os.utime(file, (1e9, 1e9))
+    process = pod.start("read", "file")
+    assert process.stdin is not None and process.stdout is not None
+    assert int(process.stdout.readline().split()[0]) == len(data)
+    make, intact = CHANGES[change]
+    with file.open("r+b") as opened:
+        opened.write(make(data))
+        opened.truncate()
+    first, end = {"all": (0, len(data)), "beginning": (0, 10), "end": (len(data) - 10, len(data))}[part]
+    said, errors = process.communicate(b"%d %d\n" % (first, end - first), timeout=PATIENCE)
+    wanted = data[first:end]
+    assert not errors
+    if intact:
+        assert (process.returncode, said) == (0, sha256(wanted) + b"\n" + wanted)
+    else:
+        assert (process.returncode, said) == (1, b"!changed\n")
+
+
+@pytest.mark.parametrize(("change", "code"), [("appended", 0), ("another file, longer", 3), ("cut off", 3)])
+def test_a_file_that_changes_under_way_is_sent_as_announced_or_ends_with_a_fault(
+    pod: Pod, change: str, code: int
+) -> None:
+    data = DATA * 60  # more than a pipe holds
+    file = pod.workspace / "file"
+    file.write_bytes(data)
     process = pod.start("read", "file")
     assert process.stdin is not None and process.stdout is not None
     process.stdout.readline()
+    process.stdin.write(b"0 %d\n" % len(data))
+    process.stdin.flush()
+    assert process.stdout.readline().rstrip() == sha256(data)
+    begun = process.stdout.read(10)
     with file.open("r+b") as opened:
-        opened.write(b"new")
-    process.communicate(b"0 %d\n" % len(DATA), timeout=PATIENCE)
-    assert process.returncode != 0
+        opened.write(CHANGES[change][0](data))
+        opened.truncate()
+    said = begun + process.stdout.read()
+    process.communicate(timeout=PATIENCE)
+    assert process.returncode == code
+    assert (said == data) is (code == 0)
+
+
+def test_a_file_that_is_always_appended_to_is_read_at_every_try(pod: Pod) -> None:
+    data = DATA * 3
+    (pod.workspace / "file").write_bytes(data)
+    script = "import sys\nwith open(sys.argv[1], 'ab', 0) as file:\n while True: file.write(b'row\\n' * 100)"
+    writer = subprocess.Popen([sys.executable, "-c", script, str(pod.workspace / "file")])
+    try:
+        for _ in range(5):
+            code, (facts, digest, content) = pod.read("file", f"0 {len(data)}\n")
+            assert (code, digest, content) == (0, sha256(data), data)
+            assert FileFacts.read(facts.decode()).size >= len(data)
+    finally:
+        writer.kill()
+        writer.wait()
 
 
 def test_a_link_within_the_workspace_is_followed(pod: Pod) -> None:
@@ -208,6 +277,30 @@ def test_a_folder_is_packed_with_all_that_is_in_it_and_links_as_links(pod: Pod) 
         assert content is not None
         assert content.read() == DATA
     assert b"secret" not in packed.replace(b"outside/secret", b"")
+
+
+def test_a_tar_goes_on_past_a_file_that_grows_and_its_words_follow(pod: Pod) -> None:
+    large = DATA * 100
+    for name in ("first", "second", "third"):
+        (pod.workspace / name).write_bytes(large)
+    process = pod.start("archive")
+    assert process.stdout is not None
+    begun = process.stdout.read(200_000)
+    for name in ("first", "second", "third"):
+        with (pod.workspace / name).open("ab") as file:
+            file.write(b"more")
+    _, _, output = (begun + process.stdout.read()).partition(b"\n")
+    process.communicate(timeout=PATIENCE)
+    with tarfile.open(fileobj=io.BytesIO(output)) as tar:
+        sizes = {member.name: member.size for member in tar if member.isfile()}
+        found = {name: tar.extractfile(f"./{name}") for name in ("first", "second", "third")}
+        assert all(content is not None and content.read().startswith(large) for content in found.values())
+    assert sorted(set(sizes.values())) in ([len(large)], [len(large), len(large) + 4])
+    if pod.tools.busybox:  # it does not look whether a file has changed
+        assert process.returncode == 0
+    else:
+        assert process.returncode == 4
+        assert b"changed as we read it\ntar ended with 1\n" in output
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -247,7 +247,7 @@ async def test_what_goes_on_behind_its_end_changes_nothing(sqlite: SqliteStore) 
 @pytest.mark.parametrize("tag_first", [False, True])
 def test_what_is_no_supervisor_costs_no_more_the_longer_it_speaks(tag_first: bool) -> None:
     held = Held()
-    transcript = Transcript("gamgui-1", has_input=True, held=held)
+    transcript = Transcript("gamgui-1", held=held)
     if tag_first:
         transcript.feed(2, b"gamgui-1 ! no such\n")
     for _ in range(40 * 1024):

@@ -11,6 +11,7 @@ import pytest
 from shared.core.commands import Command, ExecEvent, ExecResult, Exit, Output, Started
 from shared.core.sessions.pod import PodPhase, PodStatus
 from shared.errors import ClusterUnavailable, UnprocessableRequest
+from shared.kube.exec.end_mark import end_mark
 from shared.kube.exec.execution import Execution
 from shared.kube.exec.socket import Container
 from shared.reasons import Reason
@@ -294,3 +295,72 @@ async def test_a_command_that_ended_by_itself_is_not_called_lost_with_its_pod() 
     async with ExecServer(frames, delay_seconds=1.5).running() as server:
         last = (await run(server.url, pod_lost=pod_is_gone))[-1]
     assert last == Exit(result=ExecResult.EXITED, exit_code=0)
+
+
+def said(code: int, *channels: int) -> list[bytes]:
+    """The supervisor's last line on these channels. The server's tag stands where it is sent."""
+    return [bytes([channel]) + b"TAG" + end_mark("", code) for channel in channels]
+
+
+@pytest.mark.parametrize(
+    ("code", "result", "signal"),
+    [(0, ExecResult.EXITED, None), (7, ExecResult.EXITED, None), (137, ExecResult.SIGNALED, "SIGKILL")],
+)
+@pytest.mark.parametrize("first", [1, 2], ids=["stdout first", "stderr first"])
+async def test_a_command_ends_when_it_ends_and_not_when_its_output_is_closed(
+    code: int, result: ExecResult, signal: str | None, first: int
+) -> None:
+    # The time is over before what was left behind lets go of the output.
+    command = Command(argv=["sh"], timeout_seconds=1)
+    frames = [b"\x01", b"\x01out", b"\x02err", *said(code, first, 3 - first), b"\x01late"]
+    async with ExecServer(frames).running() as server:
+        events = await run(server.url, command)
+    assert events[-1] == Exit(result=result, exit_code=code, signal=signal, left_running=True)
+    assert (output(events, "stdout"), output(events, "stderr")) == (b"outlate", b"err")
+    assert server.stopped == []
+
+
+@pytest.mark.parametrize("channel", [1, 2])
+async def test_what_is_left_behind_and_floods_is_not_read_to_its_end(channel: int) -> None:
+    flood = [bytes([channel]) + b"x" * 65536] * 1000
+    async with ExecServer([b"\x01", *said(0, 1, 2), *flood]).running() as server:
+        events = await run(server.url, Command(argv=["sh"], timeout_seconds=PATIENCE))
+    assert events[-1] == Exit(result=ExecResult.EXITED, exit_code=0, left_running=True)
+    assert 0 < len(output(events, "stdout" if channel == 1 else "stderr")) < 2 * 1024 * 1024
+
+
+async def test_the_status_is_the_end_if_it_comes_in_time() -> None:
+    frames = [b"\x01", *said(0, 1, 2), frames_of(recording("exec-basic", "both streams, exit code 3"))[-1]]
+    async with ExecServer(frames).running() as server:
+        events = await run(server.url)
+    assert events == [Started(11), Exit(result=ExecResult.EXITED, exit_code=3)]
+
+
+async def test_an_end_whose_output_does_not_come_is_unknown() -> None:
+    command = Command(argv=["sh"], timeout_seconds=1)
+    async with ExecServer([b"\x01", *said(0, 2)]).running() as server:
+        events = await run(server.url, command)
+    reason = "the command has ended, but the rest of its output has not come"
+    assert events[-1] == Exit(result=ExecResult.UNKNOWN, reason=reason)
+    assert len(server.stopped) == 1
+
+
+async def test_a_command_that_was_ended_at_its_limit_tells_what_it_left_behind() -> None:
+    command = Command(argv=["sh"], timeout_seconds=0.2)
+    frames = [b"\x01", *said(143, 1, 2)]
+    async with ExecServer(frames, after_stop=True).running() as server:
+        last = (await run(server.url, command))[-1]
+    assert last == Exit(
+        result=ExecResult.TIMED_OUT,
+        exit_code=143,
+        signal="SIGTERM",
+        reason="the command took longer than 0.2 s and was ended",
+        left_running=True,
+    )
+
+
+async def test_a_connection_that_breaks_behind_the_commands_whole_output_takes_nothing_from_its_end() -> None:
+    frames = [b"\x01", *said(3, 1, 2)]
+    async with ExecServer(frames, cut_after=len(frames) + 1).running() as server:
+        last = (await run(server.url))[-1]
+    assert last == Exit(result=ExecResult.EXITED, exit_code=3)

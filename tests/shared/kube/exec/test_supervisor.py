@@ -8,9 +8,10 @@ import subprocess
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 from hypothesis import given, settings
@@ -20,6 +21,7 @@ from shared.core.commands import Command
 from shared.core.sessions.variables import MAX_COMMAND_BYTES, MAX_SESSION_BYTES
 from shared.errors import InvalidRequest
 from shared.kube.exec import supervisor
+from shared.kube.exec.end_mark import EndMark
 from shared.reasons import Reason
 from tests.support.patience import PATIENCE
 from tests.support.shells import SHELLS
@@ -62,22 +64,29 @@ class Run:
         self.stdin.flush()
 
     def result(self, stdin: bytes = b"", *, close: bool = False) -> tuple[int, bytes, bytes]:
-        """Exit code, stdout, and stderr without the supervisor's own lines."""
+        """Exit code, stdout, and stderr without the supervisor's own lines; these are checked."""
         assert self.process.stdout is not None and self.process.stderr is not None and self.stdin is not None
         feeding = threading.Thread(target=self._feed, args=(stdin,)) if stdin or close else None
         if feeding is not None:
             feeding.start()
         out = self.process.stdout.read()
-        first, _, err = self.process.stderr.read().partition(b"\n")
-        self.announced = supervisor.read_announcement(TAG, first)
+        err = self.process.stderr.read()
         code = self.process.wait(PATIENCE)
+        first, _, err = self._without_mark(err, code).partition(b"\n")
+        self.announced = supervisor.read_announcement(TAG, first)
         if feeding is not None:
             feeding.join()
         self.process.stdout.close()
         self.process.stderr.close()
         if not self.stdin.closed:
             self.stdin.close()
-        return code, out, err.replace(supervisor.end_of_input(TAG), b"")
+        return code, self._without_mark(out, code), err
+
+    def _without_mark(self, data: bytes, code: int) -> bytes:
+        mark = EndMark(TAG)
+        rest = mark.without(data) + mark.rest()
+        assert mark.code == code
+        return rest
 
     def _feed(self, data: bytes) -> None:
         assert self.stdin is not None
@@ -184,6 +193,69 @@ def test_what_the_command_leaves_in_its_group_ends_with_it(start: Start) -> None
     assert start(command("sh", "-c", "sleep 31000004 & exit 4")).result()[0] == 4
     assert time.monotonic() - began < PATIENCE
     wait_until_ended("31000004")
+
+
+def until_mark(stream: IO[bytes], code: int) -> bytes:
+    """What comes on the stream until the supervisor says that the command ended with this code."""
+    mark, heard = EndMark(TAG), b""
+    while mark.code is None:
+        data = os.read(stream.fileno(), 65536)
+        assert data, heard
+        heard += mark.without(data)
+    assert mark.code == code
+    return heard
+
+
+# What a process does that leaves the command's group, and which of the command's streams it keeps.
+LEFT_BEHIND = [
+    ("sleep MARK", ""),
+    ("sleep MARK", "2>/dev/null"),
+    ("sleep MARK", ">/dev/null"),
+    ("while :; do echo late; sleep 0.01; done; : MARK", ""),
+    ("trap '' PIPE; yes 2>&1; : MARK", ""),
+    ("sleep MARK & sleep MARK", "<&-"),
+]
+
+
+@pytest.mark.parametrize(("does", "keeps"), LEFT_BEHIND)
+@pytest.mark.parametrize("stdin", [False, True], ids=["", "input"])
+def test_the_end_is_said_on_both_streams_while_what_was_left_behind_holds_them(
+    start: Start, does: str, keeps: str, stdin: bool, tmp_path: Path
+) -> None:
+    number = str(31_000_000 + int.from_bytes(os.urandom(2), "big"))
+    script = (
+        f'setsid sh -c ": >ready; {does.replace("MARK", number)}" {keeps} & until [ -e ready ]; do :; done;'
+    )
+    script += " echo out; echo err >&2; exit 7"
+    run = start(command("sh", "-c", script, stdin=stdin, workdir=tmp_path))
+    assert run.process.stdout is not None and run.process.stderr is not None and run.stdin is not None
+    try:
+        with ThreadPoolExecutor() as pool:
+            heard = pool.map(until_mark, (run.process.stdout, run.process.stderr), (7, 7))
+        assert [said in stream for said, stream in zip((b"out\n", b"err\n"), heard, strict=True)] == [
+            True
+        ] * 2
+        if stdin:
+            run.stdin.close()
+        assert run.process.wait(PATIENCE) == 7
+        assert alive(number)
+    finally:
+        for pid in alive(number):
+            os.kill(int(pid), signal.SIGKILL)
+        for opened in (run.stdin, run.process.stdout, run.process.stderr):
+            opened.close()
+
+
+def test_a_supervisor_whose_last_words_nobody_reads_ends_with_its_caller(start: Start) -> None:
+    run = start(command("sh", "-c", "head -c 1000000 /dev/zero & sleep 1; kill -9 0"))
+    assert run.stdin is not None and run.process.stdout is not None and run.process.stderr is not None
+    until_mark(run.process.stderr, 137)
+    assert run.process.poll() is None
+    run.stdin.close()
+    assert run.process.wait(PATIENCE) == -signal.SIGKILL
+    wait_until_ended(TAG)
+    for stream in (run.process.stdout, run.process.stderr):
+        stream.close()
 
 
 def test_nothing_of_the_supervisor_stays(start: Start) -> None:

@@ -14,7 +14,7 @@ COMPILE := $(LOCKER)/bin/uv pip compile --no-config --no-cache --quiet --generat
 	--no-emit-index-url --no-emit-find-links --python-version 3.11
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run cluster gateway server test fuzz test-cluster manifests prove-groups prove-faults prove-fuzzing prove-soak prove-races prove-files check check-infra lock bench docs format clean
+.PHONY: help demo run cluster gateway server test fuzz test-cluster image-folder manifests prove-groups prove-faults prove-fuzzing prove-soak prove-races prove-files check check-infra lock bench docs format clean
 # More than cores, as many tests wait: for a process that is given time to end, or a limit to be reached.
 WORKERS ?= $(shell $(PYTHON) -c 'import os; print(min(8, 3 * (os.cpu_count() or 1)))')
 
@@ -82,6 +82,10 @@ prove-files: $(READY) ## 1,000 files one by one, 5,000 in a tar, long ones under
 test-cluster: $(READY) ## Contract tests on a real cluster, as a user with the Roles: KUBECONFIG=... SESSION_IMAGE=...
 	@test -n "$(KUBECONFIG)" || { echo "set KUBECONFIG and SESSION_IMAGE" >&2; exit 2; }
 	@CONTRACT_CLUSTER=real $(BIN)/python -m pytest -q tests/contract
+
+image-folder: $(READY) ## The session image as a folder, for clusters without a registry: make image-folder DIR=...
+	@test -n "$(DIR)" || { echo "set DIR" >&2; exit 2; }
+	@$(BIN)/python -m local.rootfs "$(DIR)"
 
 manifests: $(READY) ## The cluster's objects as YAML, for kubectl apply -f -
 	@$(BIN)/python -m local.manifests

@@ -71,6 +71,7 @@ def test_the_project_wide_roles_are_few() -> None:
     }
     assert wide == {
         '${each.value.writes ? "roles/datastore.user" : "roles/datastore.viewer"}',
+        "roles/cloudbuild.builds.editor",
         "roles/container.defaultNodeServiceAccount",
         "roles/logging.logWriter",
         "${each.value}",

@@ -8,13 +8,13 @@ run "the_list" {
   command = plan
 
   assert {
-    condition = (
-      output.functions["create_session"].caller == "client"
-      && output.functions["create_session"].timeout_seconds == 600
-      && output.functions["get_session"].timeout_seconds == 300
-      && !output.functions["list_sessions"].cluster
-      && output.functions["cleanup_sessions"].schedule == "*/5 * * * *"
-    )
+    condition = alltrue([
+      output.functions["create_session"].caller == "client",
+      output.functions["create_session"].timeout_seconds == 600,
+      output.functions["get_session"].timeout_seconds == 300,
+      !output.functions["list_sessions"].cluster,
+      output.functions["cleanup_sessions"].schedule == "*/5 * * * *",
+    ])
     error_message = "What the list says of a function holds, and the defaults where it says nothing."
   }
 }

@@ -27,7 +27,10 @@ async def expire_events(store: Store, ttl_s: float) -> None:
         while True:
             try:
                 left = max(due[0][0] - loop.time(), 0) if due else None
-                note(await asyncio.wait_for(changes.get(), left))
+                # wait_for may lose a cancellation that comes together with a change.
+                async with asyncio.timeout(left):
+                    change = await changes.get()
+                note(change)
             except TimeoutError:
                 _, namespace, name, version = heapq.heappop(due)
                 found = store.get(EVENTS, namespace, name)

@@ -7,21 +7,29 @@ import secrets
 import shutil
 import socket
 import tempfile
+import time
 import uuid
-from collections.abc import Coroutine, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Self
 
 import yaml
 from aiohttp import web
 
-from .api.access import ADMIN, Authenticator, Observer, User
+from .api.access import ADMIN, Observer, User
+from .api.bootstrap import bootstrap_roles
 from .api.discovery import GIT_VERSION
 from .api.server import Api
+from .api.tokens import AccountTokens
 from .certificates import server_context, write_private
+from .controllers.expiry import expire_events
+from .controllers.nodes import NodeLife
+from .controllers.replication import Replication
+from .kubelet.addresses import Addresses
 from .kubelet.containers import Node
 from .kubelet.images import Images
 from .kubelet.kubelet import Kubelet, node_object
+from .kubelet.link import Link
 from .kubelet.recorder import Recorder
 from .objects.resources import NAMESPACES, NODES
 from .provisioning import make_namespace, provision_namespaces
@@ -53,6 +61,10 @@ class LocalCluster:
         history: Number of past changes from which a watch can begin.
         users: Further users without a role, by token.
         observer: Called for every request that is checked.
+        event_ttl_s: The time in seconds for which an Event is kept after it was last written.
+        token_clock: Returns the time, in seconds since the epoch, by which service accounts' tokens expire.
+        incomplete_rules: Whether reviews of rules say that there may be more, as on a cluster that asks
+            others than its roles, which GKE's do.
 
     Attributes:
         kubeconfig: The administrator's kubeconfig file, for kubectl and other clients.
@@ -74,14 +86,21 @@ class LocalCluster:
         history: int = 4096,
         users: Mapping[str, str] | None = None,
         observer: Observer | None = None,
+        event_ttl_s: float = 3600.0,
+        token_clock: Callable[[], float] = time.time,
+        incomplete_rules: bool = False,
     ) -> None:
         self._directory = directory.absolute()
         self._images = images
         self._port = port
         self._namespaces = namespaces
-        self._history = history
         self._users = {token: User(name) for token, name in (users or {}).items()}
         self._observer = observer
+        self._event_ttl_s = event_ttl_s
+        self._token_clock = token_clock
+        self._incomplete_rules = incomplete_rules
+        self._store = Store(history)
+        self._node_life: NodeLife | None = None
         self._stack = contextlib.AsyncExitStack()
         self.kubeconfig = self._directory / "kubeconfig"
         self.unprivileged_kubeconfig = self._directory / "unprivileged.kubeconfig"
@@ -121,17 +140,18 @@ class LocalCluster:
         stack.push_async_callback(runtime.close)
         stack.push_async_callback(processes.close)
         self.runtime_description = runtime.description
-        store = Store(self._history)
-        node = Node(_NODE, pods, store, Images(self._images), runtime, Recorder(store, _NODE))
-        kubelet = Kubelet(node)
-        await _background(stack, kubelet.run())
-        await _background(stack, provision_namespaces(store))
-        store.put(NODES, node_object(_NODE, str(uuid.uuid4()), GIT_VERSION))
-        cluster = _cluster_id(self._directory / "id")
-        for name in _NAMESPACES:
-            store.put(NAMESPACES, make_namespace(name, cluster))
+        kubelet = await self._start_node(stack, pods, runtime)
         users = {**self._users, self.token: ADMIN, self.unprivileged_token: User(UNPRIVILEGED_USER)}
-        application = Api(store, kubelet, Authenticator(users), self._observer).application()
+        tokens = AccountTokens(self._store, self._token_clock)
+        api = Api(
+            self._store,
+            kubelet,
+            users,
+            tokens,
+            observer=self._observer,
+            incomplete_rules=self._incomplete_rules,
+        )
+        application = api.application()
         runner = web.AppRunner(
             application,
             handler_cancellation=True,
@@ -147,6 +167,41 @@ class LocalCluster:
         write_private(self.kubeconfig, self.kubeconfig_of("admin", self.token).encode())
         unprivileged = self.kubeconfig_of("functions", self.unprivileged_token)
         write_private(self.unprivileged_kubeconfig, unprivileged.encode())
+
+    async def _start_node(self, stack: contextlib.AsyncExitStack, pods: Path, runtime: Runtime) -> Kubelet:
+        """Start the node and the controllers, and make the objects that every cluster has."""
+        store, link = self._store, Link()
+        addresses = stack.enter_context(Addresses())
+        recorder = Recorder(store, _NODE, link)
+        node = Node(_NODE, pods, store, Images(self._images), runtime, recorder, addresses, link)
+        kubelet = Kubelet(node)
+        self._node_life = NodeLife(store, recorder, kubelet, _NODE)
+        stack.callback(self._node_life.close)
+        await _background(stack, kubelet.run())
+        await _background(stack, provision_namespaces(store))
+        await _background(stack, Replication(store, recorder).run())
+        await _background(stack, expire_events(store, self._event_ttl_s))
+        store.put(NODES, node_object(_NODE, str(uuid.uuid4()), GIT_VERSION))
+        for resource, item in bootstrap_roles():
+            store.put(resource, item)
+        cluster = _cluster_id(self._directory / "id")
+        for name in _NAMESPACES:
+            store.put(NAMESPACES, make_namespace(name, cluster))
+        return kubelet
+
+    def lose_node(self) -> None:
+        """Let the node be lost: its processes go on, but nobody hears of them, nor do they of anybody."""
+        assert self._node_life is not None, "the cluster has not been started"
+        self._node_life.lose()
+
+    def return_node(self) -> None:
+        """Let a lost node come back: it does what was asked for meanwhile, and tells how its pods are."""
+        assert self._node_life is not None, "the cluster has not been started"
+        self._node_life.recover()
+
+    def compact(self) -> None:
+        """Forget the past: watches and lists in pages that began before now are answered with 410."""
+        self._store.compact()
 
     async def _runtime(self, processes: Processes, pods: Path) -> Runtime:
         if self._namespaces:

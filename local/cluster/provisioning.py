@@ -6,7 +6,7 @@ from .api.deletion import finish_namespace
 from .clock import timestamp
 from .objects import Object
 from .objects.defaults import apply_defaults
-from .objects.resources import NAMESPACES, PODS, RESOURCE_QUOTAS, SERVICE_ACCOUNTS
+from .objects.resources import NAMESPACES, RESOURCE_QUOTAS, SERVICE_ACCOUNTS
 from .quotas import update_quotas
 from .store import Store
 
@@ -27,7 +27,7 @@ async def provision_namespaces(store: Store) -> None:
     """Follow the store until cancelled, and do what the controllers of a real cluster do.
 
     Every new namespace gets its default service account. A namespace that is being deleted is removed after
-    its last pod. The status of quotas shows what is used.
+    the last of what is in it. The status of quotas shows what is used.
     """
     with store.subscribe() as changes:
         while True:
@@ -35,7 +35,9 @@ async def provision_namespaces(store: Store) -> None:
             metadata = change.object["metadata"]
             if change.resource is NAMESPACES and change.type == "ADDED":
                 give_account(store, metadata["name"])
-            elif change.resource is PODS and change.type == "DELETED":
+            elif change.resource is NAMESPACES and change.type == "MODIFIED":
+                finish_namespace(store, metadata["name"])
+            elif change.type == "DELETED" and change.resource.namespaced:
                 finish_namespace(store, metadata["namespace"])
             if change.resource is RESOURCE_QUOTAS or store.items(
                 RESOURCE_QUOTAS, metadata.get("namespace", "")

@@ -43,6 +43,7 @@ class Store:
     def __init__(self, history: int) -> None:
         self._objects: dict[Resource, dict[tuple[str, str], Object]] = {}
         self._history: deque[Change] = deque(maxlen=history)
+        self._compacted = 0
         self._queues: set[asyncio.Queue[Change]] = set()
         self.revision = 1
 
@@ -98,8 +99,13 @@ class Store:
     def oldest(self) -> int:
         """The oldest revision after which every change is known."""
         if len(self._history) == self._history.maxlen:
-            return self._history[0].revision - 1
-        return 0
+            return max(self._history[0].revision - 1, self._compacted)
+        return self._compacted
+
+    def compact(self) -> None:
+        """Forget the past changes: no watch, and no list in pages, can begin before now."""
+        self._history.clear()
+        self._compacted = self.revision
 
     def since(self, revision: int) -> list[Change]:
         """Return the changes after ``revision``.

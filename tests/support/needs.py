@@ -108,7 +108,7 @@ THINGS = {
     "curl": Thing("curl", "`curl`", lambda: shutil.which("curl") is not None),
     "proc": Thing("Linux's /proc", "Linux", lambda: Path("/proc/version").exists()),
 }
-FIXTURES = {"firestore_host": "emulator", "kubectl": "kubectl", "bare": "busybox"}
+FIXTURES = {"firestore_host": "emulator", "kubectl": "kubectl", "edge_kubectl": "kubectl", "bare": "busybox"}
 
 
 def needs(*names: str) -> pytest.MarkDecorator:

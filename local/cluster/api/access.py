@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from ..objects import Object
-from ..objects.errors import ApiError, forbidden
+from ..objects.errors import ApiError, forbidden, not_found
 from ..objects.resources import CLUSTER_ROLE_BINDINGS, CLUSTER_ROLES, ROLE_BINDINGS, ROLES, Resource
 from ..store import Store
 
@@ -19,15 +19,19 @@ _AUTHENTICATED = "system:authenticated"
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """A caller: a name, and the groups besides ``system:authenticated``."""
+    """A caller: a name, the groups besides ``system:authenticated``, and what a token says besides."""
 
     name: str
     groups: tuple[str, ...] = ()
+    uid: str = ""
+    extra: tuple[tuple[str, str], ...] = ()
 
     @property
     def info(self) -> Object:
         """Return the ``userInfo`` of reviews."""
-        return {"username": self.name, "groups": [*self.groups, _AUTHENTICATED]}
+        info: Object = {"username": self.name, **({"uid": self.uid} if self.uid else {})}
+        info["groups"] = [*self.groups, _AUTHENTICATED]
+        return {**info, "extra": {key: [value] for key, value in self.extra}} if self.extra else info
 
 
 ADMIN = User("admin", (_MASTERS,))
@@ -38,10 +42,12 @@ class Authenticator:
 
     Args:
         users: User by token.
+        accounts: Returns the service account of a token that is none of these, or None.
     """
 
-    def __init__(self, users: Mapping[str, User]) -> None:
+    def __init__(self, users: Mapping[str, User], accounts: Callable[[str], User | None]) -> None:
         self._users = {token.encode(): user for token, user in users.items()}
+        self._accounts = accounts
 
     def user(self, authorization: str) -> User | None:
         """Return the user that an ``Authorization`` header proves, or None."""
@@ -55,7 +61,7 @@ class Authenticator:
             # tokens.
             if hmac.compare_digest(known, given):
                 found = user
-        return found
+        return found or self._accounts(token.strip())
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,11 +109,18 @@ class Authorizer:
                 return Decision(True, reason)
         return Decision(False)
 
-    def rules(self, user: User, namespace: str) -> list[Object]:
-        """Return the rules that hold for a user in a namespace."""
-        if _MASTERS in user.groups:
-            return [{"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}]
+    def held(self, user: User, namespace: str) -> list[Object]:
+        """Return the rules that hold for a user in a namespace, or cluster-wide if it is empty."""
         return [rule for rule, _ in self._rules(user, namespace)]
+
+    def unresolved(self, user: User, namespace: str) -> list[str]:
+        """Return what is wrong with the bindings of a user: that they name roles that there are not."""
+        return [
+            not_found(resource, binding["roleRef"]["name"]).message
+            for resource, binding in self._bindings(namespace)
+            if _subject_of(user, binding) is not None
+            and role_of(self._store, binding["roleRef"], namespace) is None
+        ]
 
     def check(self, user: User, resource: Resource, wanted: Attributes) -> None:
         """Refuse a request that the user may not make.
@@ -122,27 +135,41 @@ class Authorizer:
             raise denial(user, resource, wanted)
 
     def _rules(self, user: User, namespace: str) -> Iterator[tuple[Object, str]]:
-        for binding in self._store.items(CLUSTER_ROLE_BINDINGS):
-            yield from self._bound(user, binding, "", "ClusterRoleBinding")
-        if namespace:
-            for binding in self._store.items(ROLE_BINDINGS, namespace):
-                yield from self._bound(user, binding, namespace, "RoleBinding")
+        for resource, binding in self._bindings(namespace):
+            subject = _subject_of(user, binding)
+            if subject is None:
+                continue
+            reference = binding.get("roleRef") or {}
+            where = f"/{namespace}" if resource is ROLE_BINDINGS else ""
+            whom = f'{subject["kind"]} "{subject["name"]}"'
+            which = f'{reference.get("kind")} "{reference.get("name")}"'
+            name = binding["metadata"]["name"]
+            reason = f'RBAC: allowed by {resource.kind} "{name}{where}" of {which} to {whom}'
+            role = role_of(self._store, reference, namespace)
+            for rule in (role or {}).get("rules") or []:
+                yield rule, reason
 
-    def _bound(self, user: User, binding: Object, namespace: str, kind: str) -> Iterator[tuple[Object, str]]:
-        subject = next((item for item in binding.get("subjects") or [] if _is_subject(user, item)), None)
-        if subject is None:
-            return
-        reference = binding.get("roleRef") or {}
-        local = reference.get("kind") == "Role"
-        role = self._store.get(
-            ROLES if local else CLUSTER_ROLES, namespace if local else "", reference.get("name", "")
-        )
-        where = f"/{namespace}" if namespace else ""
-        whom = f'{subject["kind"]} "{subject["name"]}"'
-        which = f'{reference.get("kind")} "{reference.get("name")}"'
-        reason = f'RBAC: allowed by {kind} "{binding["metadata"]["name"]}{where}" of {which} to {whom}'
-        for rule in (role or {}).get("rules") or []:
-            yield rule, reason
+    def _bindings(self, namespace: str) -> Iterator[tuple[Resource, Object]]:
+        for binding in self._store.items(CLUSTER_ROLE_BINDINGS):
+            yield CLUSTER_ROLE_BINDINGS, binding
+        for binding in self._store.items(ROLE_BINDINGS, namespace) if namespace else ():
+            yield ROLE_BINDINGS, binding
+
+
+def role_of(store: Store, reference: Object, namespace: str) -> Object | None:
+    """Return the role that a binding names, or None if there is no such role.
+
+    Args:
+        store: Holds the roles.
+        reference: The ``roleRef`` of the binding.
+        namespace: The namespace of the binding.
+    """
+    local = reference.get("kind") == "Role"
+    return store.get(ROLES if local else CLUSTER_ROLES, namespace if local else "", reference.get("name", ""))
+
+
+def _subject_of(user: User, binding: Object) -> Object | None:
+    return next((item for item in binding.get("subjects") or [] if _is_subject(user, item)), None)
 
 
 def denial(user: User, resource: Resource, wanted: Attributes) -> ApiError:

@@ -15,8 +15,13 @@ _ENFORCE = "pod-security.kubernetes.io/enforce"
 _LEVELS = ("baseline", "restricted")
 
 
-def admit_namespace(store: Store, target: Target) -> None:
+def admit_namespace(store: Store, target: Target, name: str) -> None:
     """Refuse to create objects in a namespace that is missing or is being deleted.
+
+    Args:
+        store: The store.
+        target: The request.
+        name: Name of the new object, or empty if it is still to be generated.
 
     Raises:
         ApiError: 404 or 403.
@@ -28,10 +33,11 @@ def admit_namespace(store: Store, target: Target) -> None:
         raise not_found(NAMESPACES, target.namespace)
     if namespace["status"]["phase"] == "Terminating":
         why = f"unable to create new content in namespace {target.namespace} because it is being terminated"
-        error = forbidden(target.resource, target.name, why)
+        error = forbidden(target.resource, name, why)
         cause = {
             "reason": "NamespaceTerminating",
             "message": f"namespace {target.namespace} is being terminated",
+            "field": "metadata.namespace",
         }
         raise ApiError(403, "Forbidden", error.message, {**(error.details or {}), "causes": [cause]})
 

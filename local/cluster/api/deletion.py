@@ -1,4 +1,4 @@
-"""Serves delete and deletecollection."""
+"""Serves delete and deletecollection, and ends namespaces."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,9 +7,14 @@ from ..clock import timestamp
 from ..objects import Object
 from ..objects.errors import bad_request, conflict, not_found, success
 from ..objects.resources import NAMESPACES, PODS, Resource
+from ..objects.shapes import check_shape, without_nulls
 from ..store import Store
+from .namespaces import ending_conditions
 from .reads import list_object, read_list
 from .requests import Target
+
+# Finalizers that the garbage collector takes away when it has done what they say.
+FOREGROUND, ORPHAN = "foregroundDeletion", "orphan"
 
 
 def delete(store: Store, target: Target, options: Object) -> tuple[Object, int]:
@@ -33,8 +38,10 @@ def delete(store: Store, target: Target, options: Object) -> tuple[Object, int]:
         return current, 200
     if target.resource is NAMESPACES:
         return _delete_namespace(store, current), 200
+    policy = _propagation(target.query, options)
     if target.resource is PODS:
         return _delete_pod(store, current, _grace(target.query, options)), 200
+    current = _with_dependents(current, policy)
     if current["metadata"].get("finalizers"):
         return _mark(store, target.resource, current, 0), 200
     store.remove(target.resource, target.namespace, target.name)
@@ -73,6 +80,23 @@ def _check_preconditions(resource: Resource, current: Object, options: Object) -
         raise conflict(resource, metadata["name"], why)
 
 
+def _propagation(query: Mapping[str, str], options: Object) -> str:
+    policy: Any = options.get("propagationPolicy") or query.get("propagationPolicy") or "Background"
+    if policy not in ("Background", "Foreground", "Orphan"):
+        raise bad_request(f"propagationPolicy is none of Background, Foreground and Orphan: {policy!r}")
+    return str(policy)
+
+
+def _with_dependents(current: Object, policy: str) -> Object:
+    """Say with a finalizer what the garbage collector has to do before the object goes."""
+    finalizer = {"Foreground": FOREGROUND, "Orphan": ORPHAN}.get(policy)
+    known = current["metadata"].get("finalizers") or []
+    if finalizer is None or finalizer in known:
+        return current
+    metadata = {**current["metadata"], "finalizers": [*known, finalizer]}
+    return {**current, "metadata": metadata}
+
+
 def _grace(query: Mapping[str, str], options: Object) -> int | None:
     given: Any = options.get("gracePeriodSeconds", query.get("gracePeriodSeconds"))
     if given is None:
@@ -96,6 +120,8 @@ def _delete_pod(store: Store, pod: Object, asked: int | None) -> Object:
         grace = min(grace, metadata["deletionGracePeriodSeconds"]) if asked is not None else grace
         if asked is None or (grace and grace >= metadata["deletionGracePeriodSeconds"]):
             return pod
+    if grace == 0 and metadata.get("finalizers"):
+        return pod if "deletionTimestamp" in metadata else _mark(store, PODS, pod, 0)
     if grace == 0:
         ended = {**metadata, "deletionTimestamp": timestamp(), "deletionGracePeriodSeconds": 0}
         store.put(PODS, {**pod, "metadata": ended})
@@ -112,30 +138,79 @@ def _mark(store: Store, resource: Resource, current: Object, grace: int) -> Obje
 
 
 def _delete_namespace(store: Store, namespace: Object) -> Object:
-    """Mark a namespace as being deleted and delete its objects; the namespace goes after its last pod."""
+    """Mark a namespace as being deleted and delete its objects; the namespace goes after the last of them."""
     name = namespace["metadata"]["name"]
     if "deletionTimestamp" not in namespace["metadata"]:
         metadata = {**namespace["metadata"], "deletionTimestamp": timestamp()}
-        namespace = store.put(
-            NAMESPACES, {**namespace, "metadata": metadata, "status": {"phase": "Terminating"}}
-        )
+        status = {**namespace["status"], "phase": "Terminating"}
+        namespace = store.put(NAMESPACES, {**namespace, "metadata": metadata, "status": status})
     for resource in store.resources():
         for item in store.items(resource, name) if resource.namespaced else ():
             if resource is PODS:
                 _delete_pod(store, item, None)
-            else:
+            elif not item["metadata"].get("finalizers"):
                 store.remove(resource, name, item["metadata"]["name"])
-    finish_namespace(store, name)
-    return namespace
+            elif "deletionTimestamp" not in item["metadata"]:
+                _mark(store, resource, item, 0)
+    return finish_namespace(store, name) or namespace
 
 
-def finish_namespace(store: Store, name: str) -> None:
-    """Remove a namespace that is being deleted and is empty."""
+def finish_namespace(store: Store, name: str) -> Object | None:
+    """Go on with the end of a namespace that is being deleted: remove it if it is empty.
+
+    Args:
+        store: The store.
+        name: Name of the namespace, which may be one that is not being deleted.
+
+    Returns:
+        The namespace while something of it is left, else None.
+    """
     namespace = store.get(NAMESPACES, "", name)
-    if namespace is None or "deletionTimestamp" not in namespace["metadata"] or store.items(PODS, name):
-        return
-    # Events that were recorded while the pods ended go with the namespace.
+    if namespace is None or "deletionTimestamp" not in namespace["metadata"]:
+        return None
+    left: dict[Resource, list[Object]] = {}
     for resource in store.resources():
         for item in store.items(resource, name) if resource.namespaced else ():
-            store.remove(resource, name, item["metadata"]["name"])
-    store.remove(NAMESPACES, "", name)
+            if resource is PODS or item["metadata"].get("finalizers"):
+                left.setdefault(resource, []).append(item)
+            else:
+                # Such as the events that were recorded while the pods ended.
+                store.remove(resource, name, item["metadata"]["name"])
+    if not left:
+        return _finalized(store, {**namespace, "spec": {"finalizers": []}})
+    conditions = ending_conditions(left, namespace["status"].get("conditions") or [])
+    status = {"phase": "Terminating", "conditions": conditions}
+    if status == namespace["status"]:
+        return namespace
+    return store.put(NAMESPACES, {**namespace, "status": status})
+
+
+def finalize_namespace(store: Store, target: Target, body: Object) -> Object:
+    """Replace the finalizers of a namespace; without any, a namespace that is being deleted goes at once.
+
+    What is in the namespace stays behind, as in a real cluster.
+
+    Raises:
+        ApiError: 400, 404 or 409.
+    """
+    body = without_nulls(body)
+    check_shape(NAMESPACES, body)
+    current = store.get(NAMESPACES, "", target.name)
+    if current is None:
+        raise not_found(NAMESPACES, target.name)
+    version = (body.get("metadata") or {}).get("resourceVersion")
+    if version and version != current["metadata"]["resourceVersion"]:
+        raise conflict(NAMESPACES, target.name)
+    finalizers = (body.get("spec") or {}).get("finalizers") or []
+    new = {**current, "spec": {"finalizers": finalizers} if finalizers else {}}
+    return _finalized(store, new) or new
+
+
+def _finalized(store: Store, namespace: Object) -> Object | None:
+    metadata = namespace["metadata"]
+    ends = "deletionTimestamp" in metadata
+    if ends and not (namespace["spec"].get("finalizers") or metadata.get("finalizers")):
+        store.remove(NAMESPACES, "", metadata["name"])
+        return None
+    known = store.get(NAMESPACES, "", metadata["name"])
+    return namespace if namespace == known else store.put(NAMESPACES, namespace)

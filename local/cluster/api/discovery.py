@@ -8,11 +8,17 @@ from aiohttp import web
 
 from ..objects import Object
 from ..objects.errors import no_such_path
-from ..objects.resources import GROUPS, RESOURCES, Resource
+from ..objects.resources import GROUPS, RESOURCES, SCALES, TOKEN_REQUESTS, Resource
 
 GIT_VERSION = "v1.36.2-gamgui"
-_PROTOBUF_V2 = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"
+_PROTOBUF_V2 = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
 _HEALTH = ("healthz", "livez", "readyz")
+
+# The groups of what subresources take and give, where these are other groups than the resource's.
+_FOREIGN = {
+    resource.kind: {"group": resource.group, "version": resource.version}
+    for resource in (SCALES, TOKEN_REQUESTS)
+}
 
 PUBLIC_PATHS = frozenset((*_HEALTH, "version"))
 
@@ -93,6 +99,7 @@ def _resource_list(group: str) -> Object:
                     "name": f"{resource.plural}/{name}",
                     "singularName": "",
                     "namespaced": resource.namespaced,
+                    **_FOREIGN.get(kind, {}),
                     "kind": kind,
                     "verbs": list(verbs),
                 }

@@ -9,7 +9,7 @@ from ..kubelet.containers import ContainerRunner
 from ..kubelet.kubelet import Kubelet
 from ..kubelet.logs import render
 from ..objects import Object
-from ..objects.errors import bad_request
+from ..objects.errors import ApiError, bad_request
 from ..store import Store
 from ..streams.session import PROTOCOLS, ExecOptions, ExecSession
 from .reads import read
@@ -29,6 +29,7 @@ async def exec_in_pod(
     name = _container_name(pod, target.query.get("container", ""))
     if request.headers.get("Upgrade", "").lower() != "websocket":
         raise bad_request("Upgrade request required")
+    _check_reachable(kubelet, "error dialing backend")
     offered = [item.strip() for item in request.headers.get("Sec-WebSocket-Protocol", "").split(",")]
     if not any(protocol in PROTOCOLS for protocol in offered):
         response = web.Response(status=403)
@@ -40,6 +41,11 @@ async def exec_in_pod(
     if runner is None or (runner.running is None and not (ended and runner.state.container_id)):
         return web.Response(status=500, text=f'container not found ("{name}")')
     return await ExecSession(request, options).run(runner.running, runner.state.container_id)
+
+
+def _check_reachable(kubelet: Kubelet, what: str) -> None:
+    if not kubelet.reachable:
+        raise ApiError(500, "", f"{what}: dial tcp 127.0.0.1:10250: connect: connection refused")
 
 
 def _exec_options(query: MultiMapping[str]) -> ExecOptions:
@@ -81,6 +87,8 @@ async def pod_log(request: web.Request, store: Store, kubelet: Kubelet, target: 
     """
     pod = read(store, target)
     name = _container_name(pod, target.query.get("container", ""))
+    where = f"containerLogs/{target.namespace}/{target.name}/{name}"
+    _check_reachable(kubelet, f'Get "https://{pod["spec"].get("nodeName", "")}:10250/{where}"')
     worker = kubelet.worker(pod["metadata"]["uid"])
     runner = worker.runner(name) if worker is not None else None
     previous = flag(target.query, "previous")

@@ -10,6 +10,7 @@ from typing import Any
 
 from ..objects import Object
 from ..objects.errors import Cause, bad_request, expired, invalid_options, not_found
+from ..objects.resources import EVENTS
 from ..objects.selectors import Matcher, matcher
 from ..store import Change, HistoryLostError, Store
 from .requests import Target, flag, number
@@ -17,6 +18,14 @@ from .requests import Target, flag, number
 _BOOKMARK_S = 60.0
 _WATCH_S = 1800
 _NOT_OLDER = "NotOlderThan"
+_LOST_EVENTS = "The resourceVersion for the provided watch is too old."
+_LOST_PAGE = (
+    "The provided continue parameter is too old to display a consistent list result. "
+    "You can start a new list without the continue parameter, or use the continue token in this response to "
+    "retrieve the remainder of the results. Continuing with the provided token results in an inconsistent "
+    "list - objects that were created, modified, or deleted between the time the first chunk was returned "
+    "and now may show up in the list."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +68,13 @@ def read_list(store: Store, target: Target) -> Page:
     ]
     if not limit or len(found) <= limit:
         return Page(found, revision, "", 0)
-    token = {"v": "meta.k8s.io/v1", "rv": revision, "start": f"{_key(found[limit - 1])}\0"}
-    encoded = base64.urlsafe_b64encode(json.dumps(token).encode()).decode().rstrip("=")
-    return Page(found[:limit], revision, encoded, len(found) - limit)
+    token = _page_token(revision, f"{_key(found[limit - 1])}\0")
+    return Page(found[:limit], revision, token, len(found) - limit)
+
+
+def _page_token(revision: int, start: str) -> str:
+    token = {"v": "meta.k8s.io/v1", "rv": revision, "start": start}
+    return base64.urlsafe_b64encode(json.dumps(token).encode()).decode().rstrip("=")
 
 
 def _selector(target: Target) -> Matcher:
@@ -85,9 +98,10 @@ def _continued(store: Store, token: str) -> tuple[str, int]:
         start, revision = str(decoded["start"]), int(decoded["rv"])
     except (ValueError, binascii.Error, KeyError, TypeError):
         raise bad_request("continue key is not valid") from None
-    if revision < store.oldest:
-        raise expired("The provided continue parameter is too old to display a consistent list result.")
-    return start, revision
+    if 0 < revision < store.oldest:
+        raise expired(_LOST_PAGE, {"continue": _page_token(-1, start)})
+    # A token without a revision continues a list that is known to be inconsistent.
+    return start, revision if revision > 0 else store.revision
 
 
 def watch(store: Store, target: Target) -> AsyncIterator[Object]:
@@ -168,10 +182,10 @@ async def _watch(
         try:
             backlog = _backlog(store, target, selected, since)
         except HistoryLostError as lost:
-            yield {
-                "type": "ERROR",
-                "object": expired(f"too old resource version: {since} ({lost.oldest})").status(),
-            }
+            cached = f"too old resource version: {since} ({lost.oldest})"
+            # Events are read from the database and not from the watch cache, which has other words.
+            message = _LOST_EVENTS if target.resource is EVENTS else cached
+            yield {"type": "ERROR", "object": expired(message).status()}
             return
         for event in backlog:
             yield event
@@ -182,7 +196,8 @@ async def _watch(
             event_or_none = _event(change, target, selected) if change is not None else None
             if event_or_none is not None:
                 yield event_or_none
-            elif change is None and bookmarks:
+            elif change is None and bookmarks and target.resource is not EVENTS:
+                # Bookmarks come from the watch cache, which a real API server does not keep of events.
                 yield _bookmark(target, reached)
 
 

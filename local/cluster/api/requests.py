@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote
 
@@ -11,6 +11,7 @@ from aiohttp import web
 
 from ..objects import Object
 from ..objects.errors import bad_request, method_not_allowed, no_such_path, too_large, unsupported_media_type
+from ..objects.fields import Pairs
 from ..objects.protobuf import MEDIA_TYPE, UnsupportedKindError, decode_protobuf
 from ..objects.resources import NAMESPACES, Resource, find_resource
 
@@ -18,6 +19,13 @@ MAX_BODY = 3 * 1024 * 1024
 _MAX_DEPTH = 100
 _JSON = "application/json"
 _WRITABLE_TYPES = (_JSON, "application/yaml", MEDIA_TYPE)
+APPLY_PATCH = "application/apply-patch+yaml"
+PATCH_TYPES = (
+    "application/json-patch+json",
+    "application/merge-patch+json",
+    "application/strategic-merge-patch+json",
+    APPLY_PATCH,
+)
 _VERBS = {
     "GET": "get",
     "HEAD": "get",
@@ -37,8 +45,9 @@ class Target:
         namespace: The namespace; empty for resources without a namespace, and for requests over all
             namespaces.
         name: Name of the object; empty for collections.
-        subresource: ``status``, ``log``, ``exec`` or empty.
+        subresource: ``status``, ``log``, ``exec``, ``scale``, ``token``, ``finalize`` or empty.
         query: Decoded query parameters.
+        warnings: What the answer warns of; whoever serves the request adds to it.
     """
 
     verb: str
@@ -47,6 +56,7 @@ class Target:
     name: str
     subresource: str
     query: Mapping[str, str]
+    warnings: list[str] = field(default_factory=list)
 
     @property
     def scope(self) -> str:
@@ -175,6 +185,18 @@ async def read_object(request: web.Request, resource: Resource | None = None) ->
     return parsed
 
 
+async def read_patch(request: web.Request) -> tuple[str, Any]:
+    """Return the format and the decoded body of a patch.
+
+    Raises:
+        ApiError: 415 for a format that is not accepted, 400 for a body that does not parse.
+    """
+    content_type = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    if content_type not in PATCH_TYPES:
+        raise unsupported_media_type(PATCH_TYPES)
+    return content_type, decode(await read_body(request), content_type)
+
+
 def decode(body: bytes, content_type: str = _JSON) -> Any:
     """Parse JSON, or YAML or protobuf when the content type says so.
 
@@ -187,7 +209,7 @@ def decode(body: bytes, content_type: str = _JSON) -> Any:
         if content_type.endswith("yaml"):
             loaded = yaml.load(body, _PlainLoader)  # noqa: S506 - a narrower SafeLoader
             return _plain(json.loads(json.dumps(loaded)))
-        return _plain(json.loads(body))
+        return _plain(json.loads(body, object_pairs_hook=Pairs))
     except UnsupportedKindError:
         raise unsupported_media_type((_JSON, "application/yaml")) from None
     except (ValueError, TypeError, RecursionError, yaml.YAMLError) as error:

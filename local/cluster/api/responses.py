@@ -16,6 +16,12 @@ def encode(value: Any) -> bytes:
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
 
 
+def quoted(text: str) -> str:
+    """Return a text as a quoted string of HTTP, for the header ``Warning``."""
+    plain = "".join(letter if " " <= letter <= "~" else "?" for letter in text)
+    return '"' + plain.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
 def object_response(body: Object, status: int = 200) -> web.Response:
     """Return a response with an object in it."""
     return web.Response(body=encode(body), status=status, content_type="application/json")

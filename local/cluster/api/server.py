@@ -2,28 +2,43 @@
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 
 from aiohttp import web
 
 from ..kubelet.kubelet import Kubelet
 from ..objects import Object
-from ..objects.errors import ApiError, internal, method_not_allowed, unauthorized, unsupported_media_type
+from ..objects.errors import ApiError, internal, method_not_allowed, unauthorized
+from ..objects.resources import SCALES, TOKEN_REQUESTS
 from ..objects.tables import table, wants_table
 from ..store import Store
 from . import discovery
 from .access import ADMIN, Attributes, Authenticator, Authorizer, Observer, User
-from .deletion import delete, delete_collection
+from .deletion import delete, delete_collection, finalize_namespace
+from .grants import Grants
 from .podstreams import exec_in_pod, pod_log
 from .reads import list_object, read, read_list, watch
 from .refusals import PATH as REFUSALS_PATH
 from .refusals import Refusals
-from .requests import MAX_BODY, Target, decode, needed_verbs, parse_target, read_body, read_object
-from .responses import error_response, object_response, stream_events
+from .requests import (
+    MAX_BODY,
+    Target,
+    decode,
+    needed_verbs,
+    parse_target,
+    read_body,
+    read_object,
+    read_patch,
+)
+from .responses import error_response, object_response, quoted, stream_events
 from .reviews import review
-from .writes import PATCH_TYPES, create, patch, update
+from .scales import patch_scale, read_scale, update_scale
+from .tokens import AccountTokens
+from .writes import create, patch, update
 
 _log = logging.getLogger(__name__)
 
+_WARNINGS = web.RequestKey("warnings", list[str])
 _OF_COLLECTIONS = ("create", "list", "deletecollection")
 
 
@@ -33,18 +48,30 @@ class Api:
     Args:
         store: Holds the objects.
         kubelet: The node, for exec and logs.
-        authenticator: Recognizes the callers.
+        users: The callers by their tokens, besides service accounts.
+        tokens: The tokens of service accounts.
         observer: Called for every request for objects.
+        incomplete_rules: Whether reviews of rules say that there may be more.
     """
 
     def __init__(
-        self, store: Store, kubelet: Kubelet, authenticator: Authenticator, observer: Observer | None = None
+        self,
+        store: Store,
+        kubelet: Kubelet,
+        users: Mapping[str, User],
+        tokens: AccountTokens,
+        *,
+        observer: Observer | None = None,
+        incomplete_rules: bool = False,
     ) -> None:
         self._store = store
         self._kubelet = kubelet
-        self._authenticator = authenticator
+        self._tokens = tokens
+        self._authenticator = Authenticator(users, tokens.user)
         self._authorizer = Authorizer(store, observer)
         self._refusals = Refusals()
+        self._grants = Grants(store, self._authorizer)
+        self._incomplete_rules = incomplete_rules
         self._verbs: Mapping[str, Callable[[web.Request, Target, User], Awaitable[web.StreamResponse]]] = {
             "get": self._get,
             "list": self._list,
@@ -55,6 +82,13 @@ class Api:
             "delete": self._delete,
             "deletecollection": self._delete,
         }
+        self._subresources = {
+            ("token", "create"): self._issue_token,
+            ("scale", "get"): self._get_scale,
+            ("scale", "update"): self._update_scale,
+            ("scale", "patch"): self._patch_scale,
+            ("finalize", "update"): self._finalize,
+        }
 
     def application(self) -> web.Application:
         """Return the aiohttp application."""
@@ -63,6 +97,13 @@ class Api:
         return application
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
+        response = await self._caught(request)
+        if not response.prepared:
+            for warning in request.get(_WARNINGS, []):
+                response.headers.add("Warning", f"299 - {quoted(warning)}")
+        return response
+
+    async def _caught(self, request: web.Request) -> web.StreamResponse:
         try:
             return await self._answer(request)
         except ApiError as error:
@@ -87,6 +128,7 @@ class Api:
         if user is None or not is_object:
             return discovery.answer(request, path.strip("/"))
         target = parse_target(request.method, path, request.query)
+        request[_WARNINGS] = target.warnings
         if target.resource.stored:
             for verb in needed_verbs(target):
                 attributes = Attributes(
@@ -115,6 +157,11 @@ class Api:
             return await exec_in_pod(request, self._store, self._kubelet, target)
         if target.subresource == "log":
             return await pod_log(request, self._store, self._kubelet, target)
+        if target.subresource not in ("", "status"):
+            special = self._subresources.get((target.subresource, target.verb))
+            if special is None or not target.name:
+                raise method_not_allowed()
+            return await special(request, target)
         serve = self._verbs.get(target.verb)
         misplaced = (
             target.name if target.verb in _OF_COLLECTIONS else not target.name and target.verb != "watch"
@@ -129,9 +176,10 @@ class Api:
     async def _list(self, request: web.Request, target: Target, _: User) -> web.StreamResponse:
         return self._shown(request, target, list_object(target, read_list(self._store, target)))
 
-    async def _update(self, request: web.Request, target: Target, _: User) -> web.StreamResponse:
+    async def _update(self, request: web.Request, target: Target, user: User) -> web.StreamResponse:
         body = await read_object(request, target.resource)
-        return self._shown(request, target, update(self._store, target, body))
+        check = partial(self._grants.check, user, target)
+        return self._shown(request, target, update(self._store, target, body, check))
 
     def _shown(self, request: web.Request, target: Target, body: Object, status: int = 200) -> web.Response:
         if wants_table(request.headers.get("Accept", "")):
@@ -156,16 +204,35 @@ class Api:
     async def _create(self, request: web.Request, target: Target, user: User) -> web.StreamResponse:
         body = await read_object(request, target.resource)
         if not target.resource.stored:
-            return object_response(review(self._authorizer, user, target.resource, body), 201)
-        return self._shown(request, target, create(self._store, target, body), 201)
+            incomplete = self._incomplete_rules
+            answer = review(self._authorizer, user, target.resource, body, incomplete=incomplete)
+            return object_response(answer, 201)
+        check = partial(self._grants.check, user, target)
+        return self._shown(request, target, create(self._store, target, body, check), 201)
 
-    async def _patch(self, request: web.Request, target: Target, _: User) -> web.StreamResponse:
-        content_type = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-        if content_type not in PATCH_TYPES:
-            raise unsupported_media_type(PATCH_TYPES)
-        body = decode(await read_body(request), content_type)
-        patched, created = patch(self._store, target, content_type, body)
-        return self._shown(request, target, patched, 201 if created else 200)
+    async def _patch(self, request: web.Request, target: Target, user: User) -> web.StreamResponse:
+        content_type, body = await read_patch(request)
+        check = partial(self._grants.check, user, target)
+        changed, created = patch(self._store, target, content_type, body, check)
+        return self._shown(request, target, changed, 201 if created else 200)
+
+    async def _issue_token(self, request: web.Request, target: Target) -> web.StreamResponse:
+        body = await read_object(request, TOKEN_REQUESTS)
+        return object_response(self._tokens.issue(target, body), 201)
+
+    async def _get_scale(self, _: web.Request, target: Target) -> web.StreamResponse:
+        return object_response(read_scale(self._store, target))
+
+    async def _update_scale(self, request: web.Request, target: Target) -> web.StreamResponse:
+        return object_response(update_scale(self._store, target, await read_object(request, SCALES)))
+
+    async def _patch_scale(self, request: web.Request, target: Target) -> web.StreamResponse:
+        content_type, body = await read_patch(request)
+        return object_response(patch_scale(self._store, target, content_type, body))
+
+    async def _finalize(self, request: web.Request, target: Target) -> web.StreamResponse:
+        body = await read_object(request, target.resource)
+        return object_response(finalize_namespace(self._store, target, body))
 
     async def _delete(self, request: web.Request, target: Target, _: User) -> web.StreamResponse:
         body = await read_body(request)

@@ -3,10 +3,12 @@
 import copy
 import secrets
 import uuid
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeAlias
 
 from ..clock import timestamp
 from ..objects import Object
+from ..objects.causes import invalid_value
 from ..objects.defaults import apply_defaults, qos_class
 from ..objects.errors import already_exists, bad_request, conflict, invalid, not_found
 from ..objects.patches import json_patch, merge_patch, strategic_merge_patch
@@ -16,7 +18,11 @@ from ..objects.updates import check_update
 from ..objects.validation import validate
 from ..store import Store
 from .admission import admit, admit_namespace
-from .requests import Target
+from .fieldvalidation import check_declared, without_unknown_fields
+from .requests import APPLY_PATCH, Target
+
+Check: TypeAlias = Callable[[Object], None]
+"""Refuses an object that is about to be validated, or does nothing."""
 
 _SUFFIX_ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
 _SERVER_FIELDS = ("uid", "resourceVersion", "generation", "creationTimestamp", "deletionTimestamp")
@@ -33,22 +39,20 @@ _PATCHES = {
     "application/strategic-merge-patch+json": strategic_merge_patch,
     "application/json-patch+json": json_patch,
 }
-APPLY_PATCH = "application/apply-patch+yaml"
-PATCH_TYPES = (
-    "application/json-patch+json",
-    "application/merge-patch+json",
-    "application/strategic-merge-patch+json",
-    APPLY_PATCH,
-)
 
 
-def create(store: Store, target: Target, body: Object) -> Object:
+def allow(_: Object) -> None:
+    """Refuse nothing: the check for what the cluster itself writes."""
+
+
+def create(store: Store, target: Target, body: Object, check: Check = allow) -> Object:
     """Create an object.
 
     Args:
         store: The store.
         target: The collection.
         body: The decoded body, which becomes the object.
+        check: Is asked before the object is validated.
 
     Returns:
         The object as stored; with ``dryRun``, as it would have been stored.
@@ -57,12 +61,12 @@ def create(store: Store, target: Target, body: Object) -> Object:
         ApiError: 400, 403, 404, 409 or 422.
     """
     resource = target.resource
-    body = _checked(resource, body)
+    body = _checked(target, body)
     metadata = body["metadata"]
     if metadata.get("resourceVersion"):
         raise bad_request("resourceVersion should not be set on objects to be created")
     _place(target, metadata)
-    admit_namespace(store, target)
+    admit_namespace(store, target, metadata.get("name", ""))
     for field in (*_SERVER_FIELDS, "deletionGracePeriodSeconds", "managedFields"):
         metadata.pop(field, None)
     if not metadata.get("name") and metadata.get("generateName"):
@@ -71,6 +75,7 @@ def create(store: Store, target: Target, body: Object) -> Object:
     metadata.setdefault("name", "")
     _reset_status(resource, body)
     apply_defaults(resource, body)
+    check(body)
     validate(resource, body)
     metadata |= {"uid": str(uuid.uuid4()), "creationTimestamp": timestamp()}
     if resource.tracked:
@@ -80,8 +85,9 @@ def create(store: Store, target: Target, body: Object) -> Object:
     if resource is PODS:
         body["status"] = {"phase": "Pending", "qosClass": qos_class(body["spec"])}
     admit(store, resource, body)
-    if store.get(resource, metadata.get("namespace", ""), metadata["name"]) is not None:
-        raise already_exists(resource, metadata["name"])
+    known = store.get(resource, metadata.get("namespace", ""), metadata["name"])
+    if known is not None:
+        raise already_exists(resource, metadata["name"], ends="deletionTimestamp" in known["metadata"])
     return _kept(store, target, body)
 
 
@@ -94,8 +100,9 @@ def _allocate_address(service: Object) -> None:
         spec.setdefault("clusterIPs", [address])
 
 
-def _checked(resource: Resource, body: Object) -> Object:
-    body = without_nulls(body)
+def _checked(target: Target, body: Object) -> Object:
+    resource = target.resource
+    body = without_nulls(without_unknown_fields(target, resource, body))
     body.setdefault("kind", resource.kind)
     body.setdefault("apiVersion", resource.api_version)
     body.setdefault("metadata", {})
@@ -123,22 +130,33 @@ def _kept(store: Store, target: Target, body: Object) -> Object:
     return body if target.query.get("dryRun") else store.put(target.resource, body)
 
 
-def update(store: Store, target: Target, body: Object) -> Object:
+def update(store: Store, target: Target, body: Object, check: Check = allow) -> Object:
     """Replace an object, or only its status when the request names that subresource.
+
+    Args:
+        store: The store.
+        target: The object.
+        body: The decoded body.
+        check: Is asked before the object is validated.
 
     Raises:
         ApiError: 400, 404, 409 or 422.
     """
     current = _current(store, target)
-    return _replace(store, target, current, _checked(target.resource, body))
+    return _replace(store, target, current, _checked(target, body), check)
 
 
-def patch(store: Store, target: Target, content_type: str, body: Any) -> tuple[Object, bool]:
+def patch(
+    store: Store, target: Target, content_type: str, body: Any, check: Check = allow
+) -> tuple[Object, bool]:
     """Change an object by a patch.
 
     Args:
+        store: The store.
+        target: The object.
         content_type: The format of the patch, one of :data:`PATCH_TYPES`.
         body: The decoded patch.
+        check: Is asked before the object is validated.
 
     Returns:
         The object, and whether it was created (by an apply patch).
@@ -152,19 +170,30 @@ def patch(store: Store, target: Target, content_type: str, body: Any) -> tuple[O
                 "PatchOptions.meta.k8s.io is invalid: fieldManager: Required value: "
                 "is required for apply patch"
             )
+        body = _named(target, body)
+        check_declared(target, body)
         if store.get(target.resource, target.namespace, target.name) is None and not target.subresource:
-            return create(store, target, _named(target, body)), True
-        # Without field ownership, an apply patch adds and changes fields but removes none.
-        content_type = "application/strategic-merge-patch+json"
+            return create(store, target, body, check), True
     current = _current(store, target)
+    return _replace(
+        store, target, current, _checked(target, patched(current, content_type, body)), check
+    ), False
+
+
+def patched(current: Object, content_type: str, body: Any) -> Object:
+    """Return an object as a patch leaves it, before anything of it is checked.
+
+    Raises:
+        ApiError: 400 or 422 for a patch that does not fit.
+    """
     if not isinstance(body, dict) and content_type != "application/json-patch+json":
         raise bad_request("the patch is not an object")
-    apply_patch: Any = _PATCHES[content_type]
-    patched = apply_patch(current, body)
-    if not isinstance(patched, dict):
+    # Without field ownership, an apply patch adds and changes fields but removes none.
+    apply_patch: Any = _PATCHES.get(content_type, strategic_merge_patch)
+    changed = apply_patch(current, body)
+    if not isinstance(changed, dict):
         raise bad_request("the patched object is not an object")
-    patched = copy.deepcopy(patched)
-    return _replace(store, target, current, _checked(target.resource, patched)), False
+    return copy.deepcopy(changed)
 
 
 def _named(target: Target, body: Any) -> Object:
@@ -182,7 +211,7 @@ def _current(store: Store, target: Target) -> Object:
     return current
 
 
-def _replace(store: Store, target: Target, current: Object, new: Object) -> Object:
+def _replace(store: Store, target: Target, current: Object, new: Object, check: Check) -> Object:
     resource, metadata, known = target.resource, new["metadata"], current["metadata"]
     if metadata.get("name") != target.name:
         given = metadata.get("name", "")
@@ -191,6 +220,8 @@ def _replace(store: Store, target: Target, current: Object, new: Object) -> Obje
         )
     _place(target, metadata)
     if (uid := metadata.get("uid")) and uid != known["uid"]:
+        if target.verb == "patch":
+            raise invalid(resource, target.name, [invalid_value("metadata.uid", uid, "field is immutable")])
         why = f"Precondition failed: UID in precondition: {uid}, UID in object meta: {known['uid']}"
         raise conflict(resource, target.name, why)
     if (version := metadata.get("resourceVersion")) and version != known["resourceVersion"]:
@@ -202,6 +233,7 @@ def _replace(store: Store, target: Target, current: Object, new: Object) -> Obje
         if resource.status and "status" in current:
             new["status"] = current["status"]
         apply_defaults(resource, new)
+        check(new)
         validate(resource, new)
         causes = check_update(resource, current, new)
         if causes:
@@ -209,13 +241,17 @@ def _replace(store: Store, target: Target, current: Object, new: Object) -> Obje
         _count_generation(resource, current, new)
     if _same(current, new):
         return current
-    if (
-        "deletionTimestamp" in known
-        and not new["metadata"].get("finalizers")
-        and resource not in (PODS, NAMESPACES)
-    ):
-        return store.remove(resource, target.namespace, target.name) or new
+    if _ended(resource, known) and not new["metadata"].get("finalizers"):
+        store.remove(resource, target.namespace, target.name)
+        return {**new, "metadata": {**new["metadata"], "resourceVersion": known["resourceVersion"]}}
     return _kept(store, target, new)
+
+
+def _ended(resource: Resource, known: Object) -> bool:
+    """Return whether only finalizers keep an object; for pods, whether the node is done with it."""
+    if resource is PODS:
+        return known.get("deletionGracePeriodSeconds") == 0
+    return "deletionTimestamp" in known and resource is not NAMESPACES
 
 
 def _settled_metadata(metadata: Object, known: Object) -> Object:

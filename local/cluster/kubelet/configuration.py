@@ -8,8 +8,8 @@ from ..objects import Object
 from ..objects.resources import CONFIG_MAPS, SECRETS
 from ..runtime.model import ContainerSpec, Mount
 from ..store import Store
+from .addresses import HOST_IP
 from .images import Image
-from .status import HOST_IP
 from .volumes import mounts_of
 
 
@@ -24,7 +24,13 @@ def pod_identity(pod: Object) -> str:
 
 
 def container_spec(
-    store: Store, pod: Object, container: Object, image: Image, volumes: dict[str, Path], directory: Path
+    store: Store,
+    pod: Object,
+    container: Object,
+    image: Image,
+    volumes: dict[str, Path],
+    directory: Path,
+    address: str,
 ) -> ContainerSpec:
     """Return the runtime's specification of a container.
 
@@ -35,6 +41,7 @@ def container_spec(
         image: Its image.
         volumes: Folders of the pod's volumes, by name.
         directory: Folder for this run of the container.
+        address: The pod's address.
 
     Raises:
         ConfigError: The user is not allowed, or the environment refers to something that is missing.
@@ -56,7 +63,7 @@ def container_spec(
         directory=directory,
         # A real image has its own command. The images here start a shell.
         argv=(*(container.get("command") or ("/bin/sh",)), *(container.get("args") or ())),
-        env={**base, **_environment(store, pod, container)},
+        env={**base, **_environment(store, pod, container, address)},
         working_dir=container.get("workingDir") or "/",
         mounts=mounts,
         user=user,
@@ -65,7 +72,7 @@ def container_spec(
     )
 
 
-def _environment(store: Store, pod: Object, container: Object) -> Mapping[str, str]:
+def _environment(store: Store, pod: Object, container: Object, address: str) -> Mapping[str, str]:
     env: dict[str, str] = {}
     for variable in container.get("env") or []:
         source = variable.get("valueFrom") or {}
@@ -74,7 +81,7 @@ def _environment(store: Store, pod: Object, container: Object) -> Mapping[str, s
         elif "configMapKeyRef" in source:
             value = _referenced(store, pod, source["configMapKeyRef"], secret=False)
         elif "fieldRef" in source:
-            value = _field(pod, source["fieldRef"].get("fieldPath", ""))
+            value = _field(pod, source["fieldRef"].get("fieldPath", ""), address)
         else:
             value = variable.get("value", "")
         if value is not None:
@@ -96,7 +103,7 @@ def _referenced(store: Store, pod: Object, reference: Object, *, secret: bool) -
     return base64.b64decode(value).decode(errors="replace") if secret else str(value)
 
 
-def _field(pod: Object, path: str) -> str:
+def _field(pod: Object, path: str, address: str) -> str:
     """Return a field of the pod for the downward API; an unknown field is empty."""
     values = {
         "metadata.name": pod["metadata"]["name"],
@@ -104,7 +111,7 @@ def _field(pod: Object, path: str) -> str:
         "metadata.uid": pod["metadata"]["uid"],
         "spec.nodeName": pod["spec"].get("nodeName", ""),
         "spec.serviceAccountName": pod["spec"].get("serviceAccountName", ""),
-        "status.podIP": HOST_IP,
+        "status.podIP": address,
         "status.hostIP": HOST_IP,
     }
     return str(values.get(path, ""))

@@ -13,8 +13,10 @@ from ..clock import timestamp
 from ..objects import Object
 from ..runtime.model import ContainerSpec, RunningContainer, Runtime, StartError
 from ..store import Store
+from .addresses import Addresses
 from .configuration import ConfigError, container_spec, pod_identity
 from .images import Image, Images, is_reference
+from .link import Link
 from .logs import ContainerLog
 from .recorder import Recorder
 from .status import ContainerState
@@ -36,6 +38,8 @@ class Node:
     images: Images
     runtime: Runtime
     recorder: Recorder
+    addresses: Addresses
+    link: Link
 
 
 @dataclass(slots=True)
@@ -170,8 +174,9 @@ class ContainerRunner:
                 directory = (
                     self.node.directory / uid / "containers" / f"{self.state.name}-{self.state.restarts}"
                 )
+                address = self.node.addresses.of(self.pod())
                 return container_spec(
-                    self.node.store, self.pod(), self.state.spec, image, self.volumes, directory
+                    self.node.store, self.pod(), self.state.spec, image, self.volumes, directory, address
                 )
             except ConfigError as error:
                 self.state.wait_for("CreateContainerConfigError", str(error))

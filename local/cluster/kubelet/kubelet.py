@@ -52,6 +52,27 @@ class Kubelet:
         """Return the worker of the pod with that uid, or None if the pod is not on the node."""
         return self._workers.get(uid)
 
+    @property
+    def reachable(self) -> bool:
+        """Whether the API server hears of the node."""
+        return self._node.link.up
+
+    def lose(self) -> None:
+        """Lose the connection to the API server; the processes of the pods go on."""
+        self._node.link.cut()
+
+    def recover(self) -> None:
+        """Have the connection again, do what was asked for meanwhile, and tell how the pods are."""
+        self._node.link.restore()
+        for uid, worker in [*self._workers.items()]:
+            pod = next((item for item in self._store.items(PODS) if item["metadata"]["uid"] == uid), None)
+            if pod is None:
+                worker.removed()
+            else:
+                worker.changed(pod)
+                worker.publish()
+        self._schedule_waiting()
+
     async def run(self) -> None:
         """Follow the store until cancelled; then kill the processes of every pod."""
         try:
@@ -65,12 +86,13 @@ class Kubelet:
 
     def _handle(self, change: Change) -> None:
         if change.resource is NODES:
-            for pod in self._store.items(PODS):
-                if not pod["spec"].get("nodeName"):
-                    self._schedule(pod)
+            self._schedule_waiting()
         elif change.resource is PODS:
             worker = self._workers.get(change.object["metadata"]["uid"])
             if worker is not None:
+                # A node that is lost learns of nothing.
+                if not self.reachable:
+                    return
                 worker.removed() if change.type == "DELETED" else worker.changed(change.object)
             elif change.type != "DELETED":
                 current = self._store.get(
@@ -79,10 +101,17 @@ class Kubelet:
                 if current is not None and current["metadata"]["uid"] == change.object["metadata"]["uid"]:
                     self._schedule(current)
 
+    def _schedule_waiting(self) -> None:
+        for pod in self._store.items(PODS):
+            if not pod["spec"].get("nodeName") or pod["metadata"]["uid"] not in self._workers:
+                self._schedule(pod)
+
     def _schedule(self, pod: Object) -> None:
         """Bind the pod to the node and start it, or record why it cannot run."""
         metadata, spec = pod["metadata"], pod["spec"]
         if "deletionTimestamp" in metadata or pod["status"]["phase"] != "Pending":
+            return
+        if spec.get("nodeName") and not self.reachable:
             return
         if spec.get("nodeName") not in (None, self._node.name):
             return
@@ -112,6 +141,9 @@ class Kubelet:
         labels = node["metadata"].get("labels") or {}
         if (node.get("spec") or {}).get("unschedulable"):
             return "1 node(s) were unschedulable"
+        taints = (node.get("spec") or {}).get("taints") or []
+        if not all(_tolerates(spec, taint) for taint in taints if taint["effect"] != "PreferNoSchedule"):
+            return "1 node(s) had untolerated taint(s)"
         if not (spec.get("nodeSelector") or {}).items() <= labels.items():
             return "1 node(s) didn't match Pod's node affinity/selector"
         room: Mapping[str, str] = node["status"]["allocatable"]
@@ -150,3 +182,12 @@ class Kubelet:
         self._tasks.pop(uid, None)
         if not task.cancelled() and (error := task.exception()) is not None:
             _log.error("%s failed", task.get_name(), exc_info=error)
+
+
+def _tolerates(spec: Object, taint: Object) -> bool:
+    return any(
+        item.get("effect") in (None, "", taint["effect"])
+        and (not item.get("key") or item["key"] == taint["key"])
+        and (item.get("operator") == "Exists" or item.get("value", "") == taint.get("value", ""))
+        for item in spec.get("tolerations") or []
+    )

@@ -1,4 +1,4 @@
-"""Records Events about pods, with the fields and counts of a real scheduler and kubelet."""
+"""Records Events with the fields and counts of a real scheduler, kubelet and controllers."""
 
 import itertools
 import time
@@ -7,9 +7,11 @@ from ..clock import micro_timestamp, timestamp
 from ..objects import Object
 from ..objects.resources import EVENTS
 from ..store import Store
+from .link import Link
 
 _SCHEDULER = "default-scheduler"
 _KEPT_PER_POD = 200
+_REMEMBERED = 4096
 
 
 class Recorder:
@@ -18,12 +20,15 @@ class Recorder:
     Args:
         store: The store.
         node: Name of the node, which is the source of the kubelet's events.
+        link: Whether the node is reachable; while it is not, the kubelet's events are lost.
     """
 
-    def __init__(self, store: Store, node: str) -> None:
+    def __init__(self, store: Store, node: str, link: Link) -> None:
         self._store = store
+        self._link = link
         self._node = node
         self._serial = itertools.count(time.time_ns())
+        self._seen: dict[tuple[str | None, ...], Object] = {}
 
     def scheduler(
         self, pod: Object, reason: str, message: str, *, action: str, type_: str = "Normal"
@@ -41,39 +46,71 @@ class Recorder:
     def kubelet(
         self, pod: Object, reason: str, message: str, container: str = "", type_: str = "Normal"
     ) -> None:
-        """Record an act of the kubelet; a repetition increases the count of the existing event.
+        """Record an act of the kubelet.
 
         Args:
             pod: The pod that the event is about.
             container: Path of the container's field (``spec.containers{name}``), if it is about a container.
             type_: ``Normal`` or ``Warning``.
         """
+        if not self._link.up:
+            return
         event = self._event(pod, reason, message, type_, container)
-        for known in self._store.items(EVENTS, pod["metadata"]["namespace"]):
-            if all(known.get(key) == event[key] for key in ("reason", "message", "type")):
-                involved = known["involvedObject"]
-                if all(involved.get(key) == event["involvedObject"].get(key) for key in ("uid", "fieldPath")):
-                    self._store.put(
-                        EVENTS, {**known, "count": known["count"] + 1, "lastTimestamp": timestamp()}
-                    )
-                    return
-        event |= {"source": {"component": "kubelet", "host": self._node}}
-        event |= {"firstTimestamp": timestamp(), "lastTimestamp": timestamp(), "count": 1, "eventTime": None}
-        event |= {"reportingComponent": "kubelet", "reportingInstance": self._node}
+        self._count(event, {"component": "kubelet", "host": self._node}, self._node)
+
+    def controller(
+        self, component: str, about: Object, reason: str, message: str, type_: str = "Normal"
+    ) -> None:
+        """Record an act of a controller.
+
+        Args:
+            component: Name of the controller.
+            about: The object that the event is about, with ``kind`` and ``apiVersion``.
+            reason: Short CamelCase word.
+            message: Sentence for people.
+            type_: ``Normal`` or ``Warning``.
+        """
+        self._count(self._event(about, reason, message, type_, ""), {"component": component}, "")
+
+    def _count(self, event: Object, source: Object, instance: str) -> None:
+        """Store an event, or count on the one that it repeats.
+
+        As a real recorder it remembers what it has recorded: an event that has expired meanwhile is made
+        again under its name, with a new uid, and its count goes on.
+        """
+        metadata, about = event["metadata"], event["involvedObject"]
+        parts = [about.get(key) for key in ("uid", "fieldPath")] + [event["reason"], event["message"]]
+        key = (metadata["namespace"], event["type"], source["component"], *parts)
+        seen = self._seen.pop(key, None)
+        if seen is None:
+            event |= {"source": source, "firstTimestamp": timestamp(), "count": 1, "eventTime": None}
+            event |= {"reportingComponent": source["component"], "reportingInstance": instance}
+        else:
+            name = seen["metadata"]["name"]
+            known = self._store.get(EVENTS, metadata["namespace"], name)
+            again = {**metadata, "name": name}
+            event = {**seen, "metadata": known["metadata"] if known is not None else again}
+            event["count"] = seen["count"] + 1
+        event = {**event, "lastTimestamp": timestamp()}
+        self._seen[key] = event
+        if len(self._seen) > _REMEMBERED:
+            del self._seen[next(iter(self._seen))]
         self._put(event)
 
     def _event(self, pod: Object, reason: str, message: str, type_: str, container: str) -> Object:
         metadata = pod["metadata"]
-        involved = {"kind": "Pod", "namespace": metadata["namespace"], "name": metadata["name"]}
+        # An object without a namespace has its events in the namespace "default".
+        namespace = metadata.get("namespace", "")
+        involved = {"kind": pod.get("kind", "Pod"), "namespace": namespace, "name": metadata["name"]}
         involved |= {
             "uid": metadata["uid"],
-            "apiVersion": "v1",
+            "apiVersion": pod.get("apiVersion", "v1"),
             "resourceVersion": metadata["resourceVersion"],
         }
         if container:
             involved["fieldPath"] = container
         serial = next(self._serial)
-        event_metadata = {"name": f"{metadata['name']}.{serial:x}", "namespace": metadata["namespace"]}
+        event_metadata = {"name": f"{metadata['name']}.{serial:x}", "namespace": namespace or "default"}
         event_metadata |= {"uid": f"{serial:032x}", "creationTimestamp": timestamp()}
         return {
             "metadata": event_metadata,

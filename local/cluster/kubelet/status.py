@@ -5,8 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..objects import Object
-
-HOST_IP = "127.0.0.1"
+from .addresses import HOST_IP
 
 
 @dataclass(slots=True)
@@ -58,13 +57,13 @@ class PodOutcome:
 
 @dataclass(frozen=True, slots=True)
 class PodView:
-    """Everything from which a pod's status is made."""
+    """Everything from which a pod's status is made; ``address`` is empty until the pod has one."""
 
     pod: Object
     inits: Sequence[ContainerState]
     containers: Sequence[ContainerState]
     sandbox: bool
-    address: bool
+    address: str
     started_at: str
     outcome: PodOutcome | None = None
 
@@ -85,7 +84,7 @@ def pod_status(view: PodView, now: str) -> Object:
         status["message"], status["reason"] = view.outcome.message, view.outcome.reason
     status |= {"hostIP": HOST_IP, "hostIPs": [{"ip": HOST_IP}]}
     if view.address:
-        status |= {"podIP": HOST_IP, "podIPs": [{"ip": HOST_IP}]}
+        status |= {"podIP": view.address, "podIPs": [{"ip": view.address}]}
     status["startTime"] = view.started_at
     if view.inits:
         status["initContainerStatuses"] = [_container_status(state, init=True) for state in view.inits]

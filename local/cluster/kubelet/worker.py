@@ -32,7 +32,7 @@ class PodWorker:
         self._pod = pod
         self._outcome: PodOutcome | None = None
         self._sandbox = False
-        self._address = False
+        self._address = ""
         self._started_at = timestamp()
         self._stop = asyncio.Event()
         self._deleted = asyncio.Event()
@@ -105,7 +105,7 @@ class PodWorker:
         await self._mount()
         self._sandbox = True
         self._publish()
-        self._address = True
+        self._address = self._node.addresses.of(self._pod)
         for init in self._inits:
             await init.run()
             if init.state.terminated is None or init.state.terminated["exitCode"] != 0:
@@ -194,12 +194,15 @@ class PodWorker:
 
     async def _release(self) -> None:
         """Remove the pod from the API, as the kubelet does when nothing of it is left, and its folder."""
+        await self._node.link.wait()
         metadata = self._pod["metadata"]
+        self._node.addresses.release(self._pod)
         current = self._current()
         if current is not None:
             final = {**current["metadata"], "deletionTimestamp": timestamp(), "deletionGracePeriodSeconds": 0}
             self._node.store.put(PODS, {**current, "metadata": final})
-            self._node.store.remove(PODS, metadata["namespace"], metadata["name"])
+            if not final.get("finalizers"):
+                self._node.store.remove(PODS, metadata["namespace"], metadata["name"])
         await asyncio.to_thread(shutil.rmtree, self._directory, ignore_errors=True)
 
     def _current(self) -> Object | None:
@@ -208,10 +211,14 @@ class PodWorker:
         current = self._node.store.get(PODS, metadata["namespace"], metadata["name"])
         return current if current is not None and current["metadata"]["uid"] == metadata["uid"] else None
 
+    def publish(self) -> None:
+        """Tell how the pod is, after a time in which the node could not."""
+        self._publish()
+
     def _publish(self) -> None:
         """Write the pod's status into the store if it has changed."""
         current = self._current()
-        if current is None:
+        if current is None or not self._node.link.up:
             return
         if self._stop.is_set() and not self._running():
             # A pod that stops loses its sandbox together with its last container.

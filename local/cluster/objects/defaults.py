@@ -99,15 +99,30 @@ def _pod_template(body: Object) -> None:
     _pod_spec(body.setdefault("template", {}).setdefault("spec", {}))
 
 
-def _deployment(body: Object) -> None:
+def _replica_set(body: Object) -> None:
     spec = body.setdefault("spec", {})
     spec.setdefault("replicas", 1)
     _pod_spec(spec.setdefault("template", {}).setdefault("spec", {}))
-    rolling = {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": "25%", "maxSurge": "25%"}}
-    spec.setdefault("strategy", rolling)
+    body.setdefault("status", {})
+
+
+def _deployment(body: Object) -> None:
+    _replica_set(body)
+    spec = body["spec"]
+    strategy = spec.setdefault("strategy", {})
+    if strategy.setdefault("type", "RollingUpdate") == "RollingUpdate":
+        rolling = {"maxUnavailable": "25%", "maxSurge": "25%"}
+        strategy["rollingUpdate"] = {**rolling, **(strategy.get("rollingUpdate") or {})}
     spec.setdefault("revisionHistoryLimit", 10)
     spec.setdefault("progressDeadlineSeconds", 600)
-    body.setdefault("status", {})
+
+
+def _event(body: Object) -> None:
+    for field in ("firstTimestamp", "lastTimestamp", "eventTime"):
+        body.setdefault(field, None)
+    body.setdefault("source", {})
+    for field in ("reportingComponent", "reportingInstance"):
+        body.setdefault(field, "")
 
 
 def _secret(body: Object) -> None:
@@ -163,6 +178,8 @@ _BY_KIND: Mapping[str, Callable[[Any], None]] = {
     "Pod": _pod,
     "PodTemplate": _pod_template,
     "Deployment": _deployment,
+    "ReplicaSet": _replica_set,
+    "Event": _event,
     "Secret": _secret,
     "Service": _service,
     "Namespace": _namespace,

@@ -18,10 +18,20 @@ class ApiError(Exception):
         reason: CamelCase reason that clients switch on; may be empty.
         message: Sentence for people.
         details: ``details`` of the Status, if it has any.
+        metadata: ``metadata`` of the Status, if it has any.
     """
 
-    def __init__(self, code: int, reason: str, message: str, details: Object | None = None) -> None:
+    def __init__(
+        self,
+        code: int,
+        reason: str,
+        message: str,
+        details: Object | None = None,
+        *,
+        metadata: Object | None = None,
+    ) -> None:
         super().__init__(message)
+        self.metadata = metadata or {}
         self.code = code
         self.reason = reason
         self.message = message
@@ -29,7 +39,8 @@ class ApiError(Exception):
 
     def status(self) -> Object:
         """Return the ``Status`` object that is the body of the response."""
-        body: Object = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure"}
+        body: Object = {"kind": "Status", "apiVersion": "v1", "metadata": self.metadata}
+        body["status"] = "Failure"
         body["message"] = self.message
         if self.reason:
             body["reason"] = self.reason
@@ -73,9 +84,9 @@ def no_such_path() -> ApiError:
     return ApiError(404, "NotFound", "the server could not find the requested resource", {})
 
 
-def already_exists(resource: Resource, name: str) -> ApiError:
-    """Return 409: the name is taken."""
-    message = f'{resource.qualified} "{name}" already exists'
+def already_exists(resource: Resource, name: str, *, ends: bool = False) -> ApiError:
+    """Return 409: the name is taken, or still taken by an object that ends."""
+    message = f'{"object is being deleted: " if ends else ""}{resource.qualified} "{name}" already exists'
     return ApiError(409, "AlreadyExists", message, _details(resource, name))
 
 
@@ -100,7 +111,7 @@ def forbidden(resource: Resource, name: str, why: str) -> ApiError:
 def invalid(resource: Resource, name: str, causes: list[Cause]) -> ApiError:
     """Return 422: the object breaks rules of its kind."""
     kind = f"{resource.kind}.{resource.group}" if resource.group else resource.kind
-    details: Object = {"name": name, "kind": resource.kind}
+    details: Object = {**({"name": name} if name else {}), "kind": resource.kind}
     if resource.group:
         details["group"] = resource.group
     details["causes"] = [cause.as_detail() for cause in causes]
@@ -140,9 +151,14 @@ def too_large(limit: int) -> ApiError:
     return ApiError(413, "RequestEntityTooLarge", message)
 
 
-def expired(message: str) -> ApiError:
-    """Return 410: the resourceVersion or continue token is older than the kept history."""
-    return ApiError(410, "Expired", message)
+def expired(message: str, metadata: Object | None = None) -> ApiError:
+    """Return 410: the resourceVersion or continue token is older than the kept history.
+
+    Args:
+        message: What is too old.
+        metadata: Metadata of the Status, where it offers another token.
+    """
+    return ApiError(410, "Expired", message, metadata=metadata)
 
 
 def internal(message: str) -> ApiError:

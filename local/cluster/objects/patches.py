@@ -127,11 +127,16 @@ def _same(known: Any, item: Object, key: str) -> bool:
 def json_patch(target: Any, operations: Any) -> Any:
     """Return ``target`` changed by a JSON patch.
 
+    As in the API server, ``replace`` makes a missing field and ``remove`` of one does nothing.
+
     Raises:
         ApiError: 400 when ``operations`` are no JSON patch, 422 when they do not fit the object.
     """
-    if not isinstance(operations, list) or len(operations) > _MAX_OPERATIONS:
-        raise bad_request("a JSON patch is a list of at most 10000 operations")
+    if not isinstance(operations, list):
+        why = "cannot unmarshal object into Go value of type []handlers.jsonPatchOp"
+        raise bad_request(f"error decoding patch: json: {why}")
+    if len(operations) > _MAX_OPERATIONS:
+        raise bad_request(f"a JSON patch is a list of at most {_MAX_OPERATIONS} operations")
     document = copy.deepcopy(target)
     for operation in operations:
         if not isinstance(operation, dict) or not isinstance(operation.get("path"), str):
@@ -144,34 +149,34 @@ def _operate(document: Any, operation: Object) -> Any:
     kind, path = operation.get("op"), _pointer(operation["path"])
     if kind in ("add", "replace", "test"):
         if "value" not in operation:
-            raise _unfit("missing value")
+            raise _unfit()
         value = copy.deepcopy(operation["value"])
     elif kind in ("move", "copy"):
         if not isinstance(operation.get("from"), str):
             raise bad_request("a JSON patch operation of this kind has from")
         source = _pointer(operation["from"])
         if kind == "move" and path[: len(source)] == source and path != source:
-            raise _unfit("a value cannot be moved into itself")
+            raise _unfit()
         value = copy.deepcopy(_look_up(document, source))
         if kind == "move":
             document = _remove(document, source)
     elif kind == "remove":
         return _remove(document, path)
     else:
-        raise bad_request(f"Unexpected kind: {kind}")
+        raise _unfit()
     if kind == "test":
-        if _look_up(document, path) != value:
-            raise _unfit(f"testing value {operation['path']} failed: test failed")
+        absent = _is_absent(document, path)
+        if (None if absent else _look_up(document, path)) != value:
+            raise _unfit()
         return document
     if kind == "replace":
-        _look_up(document, path)
         document = _remove(document, path) if path else document
     return _add(document, path, value)
 
 
 def _pointer(text: str) -> list[str]:
     if text and not text.startswith("/"):
-        raise _unfit(f"invalid pointer {text}")
+        raise _unfit()
     return [part.replace("~1", "/").replace("~0", "~") for part in text.split("/")[1:]]
 
 
@@ -182,13 +187,21 @@ def _look_up(document: Any, path: list[str]) -> Any:
         elif isinstance(document, list):
             document = document[_index(part, len(document) - 1)]
         else:
-            raise _unfit(f"missing path: /{'/'.join(path)}")
+            raise _unfit()
     return document
+
+
+def _is_absent(document: Any, path: list[str]) -> bool:
+    """Return whether a path names a field that an object does not have."""
+    if not path:
+        return False
+    parent = _look_up(document, path[:-1])
+    return isinstance(parent, dict) and path[-1] not in parent
 
 
 def _index(part: str, last: int) -> int:
     if not (part.isascii() and part.isdigit()) or len(part) > 9 or int(part) > last:
-        raise _unfit(f"index out of bounds: {part}")
+        raise _unfit()
     return int(part)
 
 
@@ -201,23 +214,22 @@ def _add(document: Any, path: list[str], value: Any) -> Any:
     elif isinstance(parent, list):
         parent.insert(len(parent) if path[-1] == "-" else _index(path[-1], len(parent)), value)
     else:
-        raise _unfit(f"missing path: /{'/'.join(path)}")
+        raise _unfit()
     return document
 
 
 def _remove(document: Any, path: list[str]) -> Any:
-    _look_up(document, path)
     if not path:
         return None
     parent = _look_up(document, path[:-1])
     if isinstance(parent, dict):
-        del parent[path[-1]]
-    else:
+        parent.pop(path[-1], None)
+    elif isinstance(parent, list):
         del parent[_index(path[-1], len(parent) - 1)]
+    else:
+        raise _unfit()
     return document
 
 
-def _unfit(why: str) -> ApiError:
-    return ApiError(
-        422, "Invalid", f"the server rejected our request due to an error in our request: {why}", {}
-    )
+def _unfit() -> ApiError:
+    return ApiError(422, "Invalid", "the server rejected our request due to an error in our request", {})

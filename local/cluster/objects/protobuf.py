@@ -66,6 +66,11 @@ _BINDING: _Fields = {
     2: ("subjects", _Many(_SUBJECT)),
     3: ("roleRef", _ROLE_REF),
 }
+_TOKEN_SPEC: _Fields = {
+    1: ("audiences", _STRINGS),
+    3: ("boundObjectRef", {1: ("kind", str), 2: ("apiVersion", str), 3: ("name", str), 4: ("uid", str)}),
+    4: ("expirationSeconds", int),
+}
 _KINDS: Mapping[str, _Fields] = {
     "Namespace": {1: ("metadata", _METADATA)},
     "Secret": {
@@ -100,6 +105,7 @@ _KINDS: Mapping[str, _Fields] = {
     "SelfSubjectAccessReview": {1: ("metadata", _METADATA), 2: ("spec", _REVIEW_SPEC)},
     "SelfSubjectRulesReview": {1: ("metadata", _METADATA), 2: ("spec", {1: ("namespace", str)})},
     "SelfSubjectReview": {1: ("metadata", _METADATA)},
+    "TokenRequest": {1: ("metadata", _METADATA), 2: ("spec", _TOKEN_SPEC)},
 }
 _ENVELOPE: _Fields = {1: ("typeMeta", {1: ("apiVersion", str), 2: ("kind", str)}), 2: ("raw", bytes)}
 

@@ -57,7 +57,14 @@ _RBAC = "rbac.authorization.k8s.io"
 _NETWORKING = "networking.k8s.io"
 _AUTHORIZATION = "authorization.k8s.io"
 
-NAMESPACES = Resource("namespaces", "Namespace", namespaced=False, short_names=("ns",), status=True)
+NAMESPACES = Resource(
+    "namespaces",
+    "Namespace",
+    namespaced=False,
+    short_names=("ns",),
+    status=True,
+    connects=(("finalize", "Namespace", ("update",)),),
+)
 NODES = Resource("nodes", "Node", namespaced=False, short_names=("no",), status=True)
 PODS = Resource(
     "pods",
@@ -71,7 +78,12 @@ PODS = Resource(
 SECRETS = Resource("secrets", "Secret")
 CONFIG_MAPS = Resource("configmaps", "ConfigMap", short_names=("cm",))
 EVENTS = Resource("events", "Event", short_names=("ev",))
-SERVICE_ACCOUNTS = Resource("serviceaccounts", "ServiceAccount", short_names=("sa",))
+SERVICE_ACCOUNTS = Resource(
+    "serviceaccounts",
+    "ServiceAccount",
+    short_names=("sa",),
+    connects=(("token", "TokenRequest", ("create",)),),
+)
 RESOURCE_QUOTAS = Resource("resourcequotas", "ResourceQuota", short_names=("quota",), status=True)
 PRIORITY_CLASSES = Resource(
     "priorityclasses",
@@ -95,6 +107,31 @@ SELF_SUBJECT_REVIEWS = Resource(
     "selfsubjectreviews", "SelfSubjectReview", "authentication.k8s.io", namespaced=False, stored=False
 )
 
+SCALED = (("scale", "Scale", ("get", "patch", "update")),)
+DEPLOYMENTS = Resource(
+    "deployments",
+    "Deployment",
+    "apps",
+    short_names=("deploy",),
+    categories=("all",),
+    tracked=True,
+    status=True,
+    connects=SCALED,
+)
+REPLICA_SETS = Resource(
+    "replicasets",
+    "ReplicaSet",
+    "apps",
+    short_names=("rs",),
+    categories=("all",),
+    tracked=True,
+    status=True,
+    connects=SCALED,
+)
+# What subresources take and give.
+SCALES = Resource("scales", "Scale", "autoscaling", stored=False)
+TOKEN_REQUESTS = Resource("tokenrequests", "TokenRequest", "authentication.k8s.io", stored=False)
+
 RESOURCES: tuple[Resource, ...] = (
     CONFIG_MAPS,
     Resource("endpoints", "Endpoints", short_names=("ep",)),
@@ -108,15 +145,8 @@ RESOURCES: tuple[Resource, ...] = (
     SECRETS,
     SERVICE_ACCOUNTS,
     Resource("services", "Service", short_names=("svc",), categories=("all",), status=True),
-    Resource(
-        "deployments",
-        "Deployment",
-        "apps",
-        short_names=("deploy",),
-        categories=("all",),
-        tracked=True,
-        status=True,
-    ),
+    DEPLOYMENTS,
+    REPLICA_SETS,
     SELF_SUBJECT_REVIEWS,
     SELF_SUBJECT_ACCESS_REVIEWS,
     SELF_SUBJECT_RULES_REVIEWS,

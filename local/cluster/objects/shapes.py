@@ -25,7 +25,7 @@ _METADATA: Shape = {
     "labels": _STRINGS,
     "annotations": _STRINGS,
     "finalizers": [str],
-    "ownerReferences": [{"uid": str, "kind": str, "name": str}],
+    "ownerReferences": [{"uid": str, "kind": str, "name": str, "apiVersion": str, "controller": bool}],
     "managedFields": [{}],
 }
 _SECURITY: Shape = {
@@ -106,13 +106,23 @@ POD_SPEC: Shape = {
     "terminationGracePeriodSeconds": int,
     "automountServiceAccountToken": bool,
     "securityContext": _SECURITY,
-    "tolerations": [{"key": str, "operator": str, "effect": str, "value": str}],
+    "tolerations": [{"key": str, "operator": str, "effect": str, "value": str, "tolerationSeconds": int}],
     "hostNetwork": bool,
     "hostPID": bool,
     "hostIPC": bool,
 }
 _TEMPLATE: Shape = {"metadata": _METADATA, "spec": POD_SPEC}
-_RULES: Shape = [{"verbs": [str], "apiGroups": [str], "resources": [str], "resourceNames": [str]}]
+_REPLICAS: dict[str, Shape] = {
+    "replicas": int,
+    "selector": {
+        "matchLabels": _STRINGS,
+        "matchExpressions": [{"key": str, "operator": str, "values": [str]}],
+    },
+    "template": _TEMPLATE,
+}
+_RULES: Shape = [
+    {key: [str] for key in ("verbs", "apiGroups", "resources", "resourceNames", "nonResourceURLs")}
+]
 _BINDING: Shape = {
     "roleRef": {"apiGroup": str, "kind": str, "name": str},
     "subjects": [{"kind": str, "name": str, "namespace": str, "apiGroup": str}],
@@ -123,14 +133,27 @@ _RESOURCE_ATTRIBUTES: Shape = dict.fromkeys(
 _BY_KIND: Mapping[str, Shape] = {
     "Pod": {"spec": POD_SPEC, "status": {"phase": str, "conditions": [{"type": str}]}},
     "PodTemplate": {"template": _TEMPLATE},
-    "Deployment": {"spec": {"replicas": int, "selector": {"matchLabels": _STRINGS}, "template": _TEMPLATE}},
+    "Deployment": {
+        "spec": {
+            **_REPLICAS,
+            "strategy": {"type": str, "rollingUpdate": {}},
+            "paused": bool,
+            "minReadySeconds": int,
+            "progressDeadlineSeconds": int,
+            "revisionHistoryLimit": int,
+        }
+    },
+    "ReplicaSet": {"spec": _REPLICAS},
     "Secret": {"data": _STRINGS, "stringData": _STRINGS, "type": str, "immutable": bool},
     "ConfigMap": {"data": _STRINGS, "binaryData": _STRINGS, "immutable": bool},
     "Service": {"spec": {"ports": [{"port": int}], "selector": _STRINGS, "type": str}},
     "ResourceQuota": {"spec": {"hard": {}}, "status": {}},
-    "Namespace": {"spec": {}, "status": {}},
+    "Namespace": {"spec": {"finalizers": [str]}, "status": {"conditions": [{"type": str}]}},
     "NetworkPolicy": {"spec": {"podSelector": {}, "policyTypes": [str], "egress": [{}], "ingress": [{}]}},
-    "Node": {"spec": {"unschedulable": bool}, "status": {"capacity": {}, "allocatable": {}}},
+    "Node": {
+        "spec": {"unschedulable": bool, "taints": [{"key": str, "value": str, "effect": str}]},
+        "status": {"capacity": {}, "allocatable": {}},
+    },
     "Event": {"involvedObject": {}, "reason": str, "message": str, "type": str},
     "Role": {"rules": _RULES},
     "ClusterRole": {"rules": _RULES},
@@ -141,6 +164,14 @@ _BY_KIND: Mapping[str, Shape] = {
         "spec": {"resourceAttributes": _RESOURCE_ATTRIBUTES, "nonResourceAttributes": _STRINGS}
     },
     "SelfSubjectRulesReview": {"spec": {"namespace": str}},
+    "Scale": {"spec": {"replicas": int}},
+    "TokenRequest": {
+        "spec": {
+            "audiences": [str],
+            "expirationSeconds": int,
+            "boundObjectRef": dict.fromkeys(("kind", "apiVersion", "name", "uid"), str),
+        }
+    },
 }
 _GO_NAMES: Mapping[type, str] = {
     str: "string",

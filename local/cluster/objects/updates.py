@@ -1,5 +1,7 @@
 """Checks that an update does not change what must not change."""
 
+import json
+
 from . import Object
 from .errors import Cause
 from .resources import Resource
@@ -18,6 +20,9 @@ def check_update(resource: Resource, old: Object, new: Object) -> list[Cause]:
         return _pod(old["spec"], new["spec"])
     if resource.kind in ("Secret", "ConfigMap"):
         return _frozen_data(resource, old, new)
+    if resource.kind in ("Deployment", "ReplicaSet") and old["spec"]["selector"] != new["spec"]["selector"]:
+        shown = json.dumps(new["spec"]["selector"], separators=(",", ":"), ensure_ascii=False)
+        return [Cause("spec.selector", "FieldValueInvalid", f"Invalid value: {shown}: field is immutable")]
     if resource.kind in ("RoleBinding", "ClusterRoleBinding") and old.get("roleRef") != new.get("roleRef"):
         return [Cause("roleRef", "FieldValueInvalid", "Invalid value: cannot change roleRef")]
     return []

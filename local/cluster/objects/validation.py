@@ -10,8 +10,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from . import Object
+from .causes import invalid_value, required, unsupported
 from .errors import Cause, invalid
 from .quantities import parse_quantity
+from .replicated import replica_causes
 from .resources import Resource
 
 _LABEL = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
@@ -52,22 +54,6 @@ _MAX_METADATA_BYTES = 262144
 _MAX_DATA_BYTES = 1048576
 
 
-def required(field: str, note: str = "") -> Cause:
-    """Return the cause for a required field that is missing."""
-    return Cause(field, "FieldValueRequired", f"Required value{': ' + note if note else ''}")
-
-
-def invalid_value(field: str, value: object, why: str) -> Cause:
-    """Return the cause for a field whose value is not allowed."""
-    shown = f'"{value}"' if isinstance(value, str) else str(value)
-    return Cause(field, "FieldValueInvalid", f"Invalid value: {shown}: {why}")
-
-
-def _unsupported(field: str, value: object, allowed: tuple[str, ...]) -> Cause:
-    listed = ", ".join(f'"{item}"' for item in sorted(allowed))
-    return Cause(field, "FieldValueNotSupported", f'Unsupported value: "{value}": supported values: {listed}')
-
-
 def _duplicate(field: str, value: object) -> Cause:
     return Cause(field, "FieldValueDuplicate", f'Duplicate value: "{value}"')
 
@@ -87,8 +73,11 @@ def validate(resource: Resource, body: Object) -> None:
         causes += _pod_spec(body["spec"], "spec")
     elif resource.kind == "PodTemplate":
         causes += _pod_spec(body["template"]["spec"], "template.spec")
-    elif resource.kind == "Deployment":
-        causes += _deployment(body["spec"])
+    elif resource.kind in ("Deployment", "ReplicaSet"):
+        causes += replica_causes(body["spec"])
+        causes += _pod_spec(body["spec"]["template"]["spec"], "spec.template.spec")
+    elif resource.kind == "Event":
+        causes += _event(body)
     elif resource.kind in ("Secret", "ConfigMap"):
         causes += _data(body)
     elif resource.kind == "Service":
@@ -108,6 +97,10 @@ def _metadata(resource: Resource, metadata: Object) -> list[Cause]:
         causes.append(required("metadata.name", "name or generateName is required"))
     elif why := _name_fault(resource, name):
         causes.append(invalid_value("metadata.name", name, why))
+    for index, owner in enumerate(metadata.get("ownerReferences") or []):
+        at = f"metadata.ownerReferences[{index}]"
+        missing = [field for field in ("apiVersion", "kind", "name", "uid") if not owner.get(field)]
+        causes += [required(f"{at}.{field}") for field in missing]
     causes += _labels(metadata.get("labels") or {}, "metadata.labels")
     annotations: Mapping[str, str] = metadata.get("annotations") or {}
     if sum(len(key) + len(value) for key, value in annotations.items()) > _MAX_METADATA_BYTES:
@@ -146,16 +139,13 @@ def _labels(labels: Mapping[str, str], field: str) -> list[Cause]:
     return causes
 
 
-def _deployment(spec: Object) -> list[Cause]:
-    causes: list[Cause] = []
-    wanted = (spec.get("selector") or {}).get("matchLabels") or {}
-    labels = (spec["template"].get("metadata") or {}).get("labels") or {}
-    if not spec.get("selector"):
-        causes.append(required("spec.selector"))
-    elif not wanted.items() <= labels.items():
-        why = "`selector` does not match template `labels`"
-        causes.append(invalid_value("spec.template.metadata.labels", labels, why))
-    return causes + _pod_spec(spec["template"]["spec"], "spec.template.spec")
+def _event(body: Object) -> list[Cause]:
+    # An object without a namespace has its events in the namespace "default".
+    about, own = body.get("involvedObject") or {}, body["metadata"]["namespace"]
+    named = about.get("namespace", "")
+    if (named or "default") == own:
+        return []
+    return [invalid_value("involvedObject.namespace", named, "does not match event.namespace")]
 
 
 def _data(body: Object) -> list[Cause]:
@@ -204,7 +194,7 @@ def _pod_spec(spec: Object, field: str) -> list[Cause]:
         for index, container in enumerate(spec.get(kind) or []):
             causes += _container(container, f"{field}.{kind}[{index}]", names, volumes)
     if spec["restartPolicy"] not in _RESTART_POLICIES:
-        causes.append(_unsupported(f"{field}.restartPolicy", spec["restartPolicy"], _RESTART_POLICIES))
+        causes.append(unsupported(f"{field}.restartPolicy", spec["restartPolicy"], _RESTART_POLICIES))
     for key, least, why in (
         ("activeDeadlineSeconds", 1, "must be between 1 and 2147483647, inclusive"),
         ("terminationGracePeriodSeconds", 0, "must be greater than or equal to 0"),
@@ -227,7 +217,7 @@ def _container(container: Object, field: str, names: set[str], volumes: set[str]
     if not container.get("image"):
         causes.append(required(f"{field}.image"))
     if container["imagePullPolicy"] not in _PULL_POLICIES:
-        causes.append(_unsupported(f"{field}.imagePullPolicy", container["imagePullPolicy"], _PULL_POLICIES))
+        causes.append(unsupported(f"{field}.imagePullPolicy", container["imagePullPolicy"], _PULL_POLICIES))
     for index, variable in enumerate(container.get("env") or []):
         if not variable.get("name"):
             causes.append(required(f"{field}.env[{index}].name"))

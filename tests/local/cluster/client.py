@@ -25,6 +25,7 @@ class Answer:
     content_type: str
     body: Any
     headers: dict[str, str]
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass
@@ -94,7 +95,8 @@ class Client:
             is_json = response.content_type == "application/json"
             content = json.loads(raw) if is_json and b"}\n{" not in raw else raw.decode()
             kind = response.headers.get("Content-Type", "")
-            return Answer(response.status, kind, content, dict(response.headers))
+            warnings = tuple(response.headers.getall("Warning", ()))
+            return Answer(response.status, kind, content, dict(response.headers), warnings)
 
     async def get(self, path: str) -> Any:
         answer = await self.request("GET", path)

@@ -57,10 +57,10 @@ async def client(cluster: LocalCluster) -> AsyncIterator[Client]:
         yield made
 
 
-def _kubectls() -> Iterator[Any]:
+def _kubectls(*versions: str) -> Iterator[Any]:
     """The pinned one, and the older ones of the Google Cloud SDK where those are."""
     yield pytest.param(kubectl_path(), id="pinned")
-    for version in _KUBECTLS:
+    for version in versions:
         for known in filter(None, (shutil.which(f"kubectl.{version}"), shutil.which("kubectl"))):
             path = Path(known).resolve().with_name(f"kubectl.{version}")
             if path.exists():
@@ -68,7 +68,13 @@ def _kubectls() -> Iterator[Any]:
                 break
 
 
-@pytest.fixture(params=_kubectls())
+@pytest.fixture(params=_kubectls(*_KUBECTLS))
 def kubectl(request: pytest.FixtureRequest) -> str:
     """Path of a real kubectl, in each version that is here."""
+    return str(request.param)
+
+
+@pytest.fixture(params=_kubectls("1.27"))
+def edge_kubectl(request: pytest.FixtureRequest) -> str:
+    """Path of the newest real kubectl, and of the oldest."""
     return str(request.param)

@@ -19,6 +19,7 @@ _PLACEHOLDERS = {
     "clusterIP": "IP",
     "clusterIPs": "IP",
     "reportingInstance": "NODE",
+    "token": "TOKEN",
 }
 
 

@@ -27,6 +27,15 @@ Kubectl = Callable[..., Awaitable[Result]]
 
 @pytest.fixture
 def run(client: Client, kubectl: str, tmp_path: Path) -> Kubectl:
+    return _runner(client, kubectl, tmp_path)
+
+
+@pytest.fixture
+def run_at_the_edges(client: Client, edge_kubectl: str, tmp_path: Path) -> Kubectl:
+    return _runner(client, edge_kubectl, tmp_path)
+
+
+def _runner(client: Client, kubectl: str, tmp_path: Path) -> Kubectl:
     env = {"KUBECONFIG": str(client.cluster.kubeconfig), "HOME": str(tmp_path), "PATH": os.environ["PATH"]}
 
     async def run(*arguments: str, stdin: bytes = b"") -> Result:
@@ -207,3 +216,48 @@ async def test_server_side_validation_reaches_the_user(run: Kubectl, tmp_path: P
     refused = await run("apply", "-n", "rec", "-f", _write(tmp_path, manifest))
     assert refused.code == 1
     assert "a lowercase RFC 1123 subdomain must consist of" in refused.err
+
+
+def _deployment(labels: dict[str, str], **more: int) -> dict[str, object]:
+    container = {"name": "c", "image": "localhost/busybox:1", "command": ["sleep", "3600"]}
+    spec = {"terminationGracePeriodSeconds": 0, "containers": [container]}
+    head = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web", "namespace": "rec"}}
+    template = {"metadata": {"labels": labels}, "spec": spec}
+    return {
+        **head,
+        "spec": {"replicas": 1, "selector": {"matchLabels": labels}, "template": template, **more},
+    }
+
+
+async def test_deployments_tokens_and_strict_fields_with_the_oldest_and_the_newest(
+    run_at_the_edges: Kubectl, client: Client, tmp_path: Path
+) -> None:
+    run = run_at_the_edges
+    refused = await run("apply", "-f", _write(tmp_path, _deployment({"app": "web"}, replica=2)))
+    assert refused.code == 1
+    assert 'strict decoding error: unknown field "spec.replica"' in refused.err
+    applied = await run("apply", "-f", _write(tmp_path, _deployment({"app": "web"})))
+    assert applied.out == "deployment.apps/web created\n", applied
+    rolled = await run("rollout", "status", "deployment/web", "-n", "rec", "--timeout=300s")
+    assert rolled.out.endswith('deployment "web" successfully rolled out\n'), rolled
+    assert (await run("scale", "deployment/web", "-n", "rec", "--replicas=2")).code == 0
+    waited = await run("wait", "-n", "rec", "--for=jsonpath={.status.availableReplicas}=2", "deployment/web")
+    assert waited.code == 0, waited
+    assert (await run("rollout", "restart", "deployment/web", "-n", "rec")).code == 0
+    rolled = await run("rollout", "status", "deployment/web", "-n", "rec", "--timeout=300s")
+    assert rolled.code == 0, rolled
+    history = await run("rollout", "history", "deployment/web", "-n", "rec")
+    assert [line.split()[0] for line in history.out.splitlines()[2:] if line] == ["1", "2"]
+    listed = await run("get", "deployments,replicasets", "-n", "rec", "--no-headers")
+    assert len(listed.out.splitlines()) == 3 and "2/2" in listed.out
+    token = await run("create", "token", "default", "-n", "rec", "--duration=15m")
+    assert (token.code, token.err) == (0, "")
+    whoami = await client.request(
+        "POST", "/apis/authentication.k8s.io/v1/selfsubjectreviews", {}, token=token.out.strip()
+    )
+    assert whoami.body["status"]["userInfo"]["username"] == "system:serviceaccount:rec:default"
+    rights = await run("auth", "can-i", "--list", "-n", "rec", f"--token={token.out.strip()}")
+    assert "selfsubjectaccessreviews.authorization.k8s.io" in rights.out + rights.err
+    deleted = await run("delete", "deployment", "web", "-n", "rec", "--cascade=foreground", "--timeout=300s")
+    assert deleted.code == 0, deleted
+    assert (await run("get", "replicasets", "-n", "rec")).out == ""

@@ -153,20 +153,19 @@ async def test_finalizers_hold_an_object_until_they_are_gone(client: Client) -> 
 
 
 async def test_the_status_subresource_changes_status_alone(client: Client) -> None:
-    path = "/apis/apps/v1/namespaces/rec/deployments"
-    template = {"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{"name": "c", "image": "i:1"}]}}
-    spec = {"selector": {"matchLabels": {"a": "b"}}, "template": template}
-    await client.create(path, {"metadata": {"name": "d"}, "spec": spec})
-    patch = {"spec": {"replicas": 9}, "status": {"replicas": 1}}
+    # No controller writes the status of this kind.
+    path = "/apis/networking.k8s.io/v1/namespaces/rec/ingresses"
+    await client.create(path, {"metadata": {"name": "i"}, "spec": {"ingressClassName": "a"}})
+    status = {"loadBalancer": {"ingress": [{"ip": "192.0.2.1"}]}}
+    patch = {"spec": {"ingressClassName": "b"}, "status": status}
     merge = "application/merge-patch+json"
-    changed = (await client.request("PATCH", f"{path}/d/status", patch, content_type=merge)).body
-    assert (changed["spec"]["replicas"], changed["status"], changed["metadata"]["generation"]) == (
-        1,
-        {"replicas": 1},
-        1,
-    )
-    changed = (await client.request("PATCH", f"{path}/d", patch, content_type=merge)).body
-    assert (changed["spec"]["replicas"], changed["metadata"]["generation"]) == (9, 2)
+    changed = (await client.request("PATCH", f"{path}/i/status", patch, content_type=merge)).body
+    assert (changed["spec"], changed["status"]) == ({"ingressClassName": "a"}, status)
+    assert changed["metadata"]["generation"] == 1
+    other = {"spec": {"ingressClassName": "b"}, "status": {"loadBalancer": {}}}
+    changed = (await client.request("PATCH", f"{path}/i", other, content_type=merge)).body
+    assert (changed["spec"], changed["status"]) == ({"ingressClassName": "b"}, status)
+    assert changed["metadata"]["generation"] == 2
 
 
 async def test_a_bookmark_ends_a_watch_that_asked_for_them(client: Client) -> None:

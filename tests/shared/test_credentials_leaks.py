@@ -14,11 +14,20 @@ from tests.support.kube_server import Answer, KubeServer, failure
 
 USER = {"X-Dev-User": "alice@example.com", "Content-Type": "application/json"}
 WORD = "canary" + secrets.token_hex(12)
+WEBHOOK = 'admission webhook "v.example.com"'
 NONE = failure(404, "NotFound")
 THERE = Answer(body={"metadata": {"resourceVersion": "7", "annotations": {}}, "data": {}})
 CREATED = Answer(status=201, body={"kind": "Secret"})
 FAULTS = [
     ("forbidden", failure(403, "Forbidden", WORD), 503, "CLUSTER_FORBIDDEN"),
+    (
+        "role",
+        failure(403, "Forbidden", f'secrets is forbidden: User "{WORD}" cannot get'),
+        503,
+        "CLUSTER_FORBIDDEN",
+    ),
+    ("webhook", failure(403, "Forbidden", f"{WEBHOOK} denied the request: {WORD}"), 422, "ADMISSION_DENIED"),
+    ("admission", failure(403, "Forbidden", f'secrets "x" is forbidden: {WORD}'), 422, "ADMISSION_DENIED"),
     ("quota", failure(403, "Forbidden", f"exceeded quota: {WORD}"), 429, "NAMESPACE_QUOTA_EXCEEDED"),
     ("invalid", failure(422, WORD, f"data: Invalid value: {WORD}"), 503, "CLUSTER_REFUSED"),
     ("unauthorized", failure(401, "Unauthorized", WORD), 503, "CLUSTER_UNAUTHORIZED"),

@@ -59,7 +59,7 @@ class KubeServer:
             yield self
         for body in filter(None, self.bodies):
             sent = json.loads(body)
-            if "kind" in sent:
+            if isinstance(sent, dict) and "kind" in sent:
                 confirm(sent)
                 self.confirmed.append(sent)
 

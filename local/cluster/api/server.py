@@ -13,11 +13,13 @@ from ..objects.resources import SCALES, TOKEN_REQUESTS
 from ..objects.tables import table, wants_table
 from ..store import Store
 from . import discovery
-from .access import Attributes, Authenticator, Authorizer, Observer, User
+from .access import ADMIN, Attributes, Authenticator, Authorizer, Observer, User
 from .deletion import delete, delete_collection, finalize_namespace
 from .grants import Grants
 from .podstreams import exec_in_pod, pod_log
 from .reads import list_object, read, read_list, watch
+from .refusals import PATH as REFUSALS_PATH
+from .refusals import Refusals
 from .requests import (
     MAX_BODY,
     Target,
@@ -69,6 +71,7 @@ class Api:
         self._authorizer = Authorizer(store, observer)
         self._grants = Grants(store, self._authorizer)
         self._incomplete_rules = incomplete_rules
+        self._refusals = Refusals()
         self._verbs: Mapping[str, Callable[[web.Request, Target, User], Awaitable[web.StreamResponse]]] = {
             "get": self._get,
             "list": self._list,
@@ -120,6 +123,8 @@ class Api:
         is_object = (segments[0] == "api" and len(segments) > 2) or (
             segments[0] == "apis" and len(segments) > 3
         )
+        if user is ADMIN and path.strip("/") == REFUSALS_PATH:
+            return await self._told(request)
         if user is None or not is_object:
             return discovery.answer(request, path.strip("/"))
         target = parse_target(request.method, path, request.query)
@@ -135,7 +140,17 @@ class Api:
                     target.name,
                 )
                 self._authorizer.check(user, target.resource, attributes)
-        return await self._serve(request, target, user)
+        refusal = self._refusals.next(request.method, path)
+        if refusal is None:
+            return await self._serve(request, target, user)
+        if refusal.done:
+            await self._serve(request, target, user)
+        return refusal.response(request)
+
+    async def _told(self, request: web.Request) -> web.Response:
+        if request.method == "PUT":
+            return self._refusals.tell(decode(await read_body(request)))
+        return self._refusals.left()
 
     async def _serve(self, request: web.Request, target: Target, user: User) -> web.StreamResponse:
         if target.subresource == "exec":

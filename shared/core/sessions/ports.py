@@ -161,10 +161,12 @@ class PodRuntime(Protocol):
         """Creates the session's pod. A repetition for the same session is a success.
 
         Returns:
-            The position (resourceVersion) from which ``wait_ready`` watches.
+            The position (resourceVersion) from which ``wait_ready`` watches; empty when the pod was there
+            already, so that it must be looked at first.
 
         Raises:
-            SessionStartFailed: Kubernetes refuses the pod (for its pod security, or as invalid).
+            SessionStartFailed: Kubernetes refuses the pod: for its pod security, as invalid, or by a rule
+                of the cluster.
             TooManyRequests: The namespace's quota is used up.
         """
         ...

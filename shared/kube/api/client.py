@@ -6,21 +6,20 @@ generated models would take longer than a function's whole start (docs/adr/0001)
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import json
 from collections.abc import AsyncGenerator, Sequence
 from typing import Any, Protocol, TypeAlias
 
 import aiohttp
-import stamina
 
 from shared.core.telemetry import SILENT, Telemetry
 from shared.errors import ClusterUnavailable
 from shared.kube.api.connection import Connection
-from shared.kube.api.decoding import decoded, lines, object_of, refusal_of
+from shared.kube.api.decoding import decoded, lines, object_of
 from shared.kube.api.errors import ApiError, public_message
-from shared.kube.api.retries import backoff, never
+from shared.kube.api.requests import KubeRequest, Refused, raise_refused
+from shared.kube.api.retries import passes, patiently, untouched
 from shared.reasons import Reason
 
 JsonObject: TypeAlias = dict[str, Any]
@@ -28,7 +27,7 @@ Params: TypeAlias = Sequence[tuple[str, str]]
 
 _CONNECT_SECONDS = 10.0
 _UPGRADE_SECONDS = 20.0
-"""Longest time for an upgrade to WebSocket; aiohttp's own limit is five minutes."""
+"""Longest time for an upgrade to WebSocket, repetitions and waits included."""
 _RETRY_SECONDS = 6.0
 """The caller is told of a fault that lasts longer, because people wait for the answer."""
 WATCH_STALL_SECONDS = 10.0
@@ -73,7 +72,7 @@ class KubeApi:
         path: str,
         *,
         params: Params = (),
-        body: JsonObject | None = None,
+        body: JsonObject | Sequence[JsonObject] | None = None,
         content_type: str = "application/json",
         accept: str = "",
         idempotent: bool | None = None,
@@ -85,10 +84,11 @@ class KubeApi:
             method: HTTP method.
             path: Path below the server's URL.
             params: Query parameters.
-            body: Object to send.
+            body: Object to send, or the operations of a JSON patch.
             content_type: Media type of the body; PATCH has several.
             accept: Media type of the answer that is preferred to plain JSON; empty: none.
-            idempotent: Whether a repetition is safe; by default all but POST and PATCH.
+            idempotent: Whether a repetition is safe when the server may have done what was asked; by
+                default all but POST and PATCH. What it refused untouched is repeated in any case.
             timeout_seconds: Longest time for everything, repetitions and waits included.
 
         Returns:
@@ -99,28 +99,13 @@ class KubeApi:
             ClusterUnavailable: The API did not answer in time.
         """
         safe = idempotent if idempotent is not None else method not in ("POST", "PATCH")
-        attempts = stamina.retry_context(
-            on=backoff if safe else never,
-            attempts=None,
-            timeout=min(timeout_seconds, _RETRY_SECONDS),
-            wait_initial=0.1,
-            wait_max=2.0,
+        request = KubeRequest(method, path, params, body, content_type, accept)
+        return await patiently(
+            lambda: self._once(request),
+            passes if safe else untouched,
+            repeat_seconds=_RETRY_SECONDS,
+            timeout_seconds=timeout_seconds,
         )
-        failure = ClusterUnavailable(
-            "the Kubernetes API did not answer in time", reason=Reason.CLUSTER_TIMEOUT
-        )
-        try:
-            async with asyncio.timeout(timeout_seconds):
-                async for attempt in attempts:
-                    with attempt:
-                        try:
-                            return await self._once(method, path, params, body, content_type, accept)
-                        except ClusterUnavailable as error:
-                            failure = error
-                            raise
-        except TimeoutError as error:
-            raise failure from error
-        raise AssertionError("a retry context returns or raises")
 
     async def watch(
         self, path: str, *, params: Params, timeout_seconds: float
@@ -145,7 +130,7 @@ class KubeApi:
         timeout = aiohttp.ClientTimeout(total=seconds + 5, sock_connect=_CONNECT_SECONDS)
         try:
             with self._telemetry.kubernetes("WATCH", path):
-                async with self._send("GET", path, query, None, None, timeout) as response:
+                async with self._send(KubeRequest("GET", path, query), timeout) as response:
                     async for line in lines(response.content):
                         event = decoded(line)
                         kind, item = event["type"], dict(event["object"])
@@ -159,7 +144,7 @@ class KubeApi:
     async def websocket(
         self, path: str, *, params: Params, protocols: Sequence[str], max_message_bytes: int
     ) -> aiohttp.ClientWebSocketResponse:
-        """Upgrades to a WebSocket.
+        """Upgrades to a WebSocket. What was refused has not begun, so it is repeated as requests are.
 
         Args:
             path: Path of the subresource.
@@ -168,11 +153,21 @@ class KubeApi:
             max_message_bytes: A longer message ends the connection before it is read.
 
         Raises:
-            ApiError: The API refused the upgrade. The answer's body is not known (aiohttp drops it).
+            ApiError: The API refused the upgrade.
             ClusterUnavailable: The API was not reached.
         """
-        with self._telemetry.kubernetes("GET", path):
-            return await self._upgrade(path, params, protocols, max_message_bytes)
+        request = KubeRequest("GET", path, params, upgrade=True)
+
+        async def attempt() -> aiohttp.ClientWebSocketResponse:
+            with self._telemetry.kubernetes(request.method, request.path):
+                return await self._upgrade(request, protocols, max_message_bytes)
+
+        return await patiently(
+            attempt,
+            passes,
+            repeat_seconds=_RETRY_SECONDS,
+            timeout_seconds=_UPGRADE_SECONDS,
+        )
 
     async def close(self) -> None:
         """Closes all connections."""
@@ -181,27 +176,28 @@ class KubeApi:
             await session.close()
 
     async def _upgrade(
-        self, path: str, params: Params, protocols: Sequence[str], max_message_bytes: int
+        self, request: KubeRequest, protocols: Sequence[str], max_message_bytes: int
     ) -> aiohttp.ClientWebSocketResponse:
         session, connection = await self._open()
         for refresh in (False, True):
             try:
-                async with asyncio.timeout(_UPGRADE_SECONDS):
-                    return await session.ws_connect(
-                        connection.server + path,
-                        params=list(params),
-                        protocols=protocols,
-                        headers=await _headers(connection, refresh=refresh),
-                        ssl=connection.ssl_context or True,
-                        server_hostname=connection.server_hostname,
-                        proxy=connection.proxy,
-                        autoping=True,
-                        max_msg_size=max_message_bytes,
-                        timeout=aiohttp.ClientWSTimeout(ws_close=1.0),
-                    )
-            except aiohttp.WSServerHandshakeError as error:
-                if error.status == 401 and not refresh:
+                return await session.ws_connect(
+                    connection.server + request.path,
+                    params=list(request.params),
+                    protocols=protocols,
+                    headers=await _headers(connection, refresh=refresh),
+                    ssl=connection.ssl_context or True,
+                    server_hostname=connection.server_hostname,
+                    proxy=connection.proxy,
+                    autoping=True,
+                    max_msg_size=max_message_bytes,
+                    timeout=aiohttp.ClientWSTimeout(ws_close=1.0),
+                )
+            except Refused as refusal:
+                if refusal.code == 401 and not refresh:
                     continue
+                raise request.refused(refusal) from None
+            except aiohttp.WSServerHandshakeError as error:  # accepted, by something that is no WebSocket
                 raise ApiError(error.status, "UpgradeRefused", error.message) from error
             except (aiohttp.ClientError, TimeoutError, OSError) as error:
                 raise self._unreachable(connection, error) from error
@@ -213,19 +209,19 @@ class KubeApi:
             # One session serves each connection in turn, as address, TLS and proxy belong to the request:
             # while a cluster is away each try looks a connection up, and streams over old ones may live.
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=60), auto_decompress=True
+                connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=60),
+                auto_decompress=True,
+                timeout=aiohttp.ClientTimeout(sock_connect=_CONNECT_SECONDS),
+                raise_for_status=raise_refused,
             )
         return self._session, connection
 
-    async def _once(
-        self, method: str, path: str, params: Params, body: JsonObject | None, content_type: str, accept: str
-    ) -> JsonObject:
-        timeout = aiohttp.ClientTimeout(sock_connect=_CONNECT_SECONDS)
-        with self._telemetry.kubernetes(method, path):
+    async def _once(self, request: KubeRequest) -> JsonObject:
+        with self._telemetry.kubernetes(request.method, request.path):
             answer: Any = None
             # The error of a broken or foreign answer is dropped: it holds the text, which may be a Secret's.
             with contextlib.suppress(aiohttp.ClientError, ValueError):
-                async with self._send(method, path, params, body, content_type, timeout, accept) as response:
+                async with self._send(request) as response:
                     answer = await object_of(response)
             if not isinstance(answer, dict):
                 raise ClusterUnavailable("the Kubernetes API answered something that is no object")
@@ -233,43 +229,35 @@ class KubeApi:
 
     @contextlib.asynccontextmanager
     async def _send(
-        self,
-        method: str,
-        path: str,
-        params: Params,
-        body: JsonObject | None,
-        content_type: str | None,
-        timeout: aiohttp.ClientTimeout,
-        accept: str = "",
+        self, request: KubeRequest, timeout: aiohttp.ClientTimeout | None = None
     ) -> AsyncGenerator[aiohttp.ClientResponse, None]:
         session, connection = await self._open()
-        data = None if body is None else json.dumps(body).encode()
+        data = None if request.body is None else json.dumps(request.body).encode()
         for refresh in (False, True):
             # An upgrade must not have this header: the exec subresource answers 406 to it.
-            accepted = ", ".join(part for part in (accept, "application/json") if part)
+            accepted = ", ".join(part for part in (request.accept, "application/json") if part)
             headers = {"Accept": accepted, **await _headers(connection, refresh=refresh)}
-            if data is not None and content_type:
-                headers["Content-Type"] = content_type
+            if data is not None:
+                headers["Content-Type"] = request.content_type
             try:
                 async with session.request(
-                    method,
-                    connection.server + path,
-                    params=list(params),
+                    request.method,
+                    connection.server + request.path,
+                    params=list(request.params),
                     data=data,
                     headers=headers,
                     ssl=connection.ssl_context or True,
                     server_hostname=connection.server_hostname,
                     proxy=connection.proxy,
-                    timeout=timeout,
+                    timeout=timeout or session.timeout,
                     allow_redirects=False,
                 ) as response:
-                    if response.status == 401 and not refresh:
-                        continue
-                    if response.status >= 300:
-                        refusal = await refusal_of(response)
-                        raise ApiError.from_answer(response.status, refusal, response.headers)
                     yield response
                     return
+            except Refused as refusal:
+                if refusal.code == 401 and not refresh:
+                    continue
+                raise request.refused(refusal) from None
             except (aiohttp.ClientConnectionError, OSError) as error:
                 raise self._unreachable(connection, error) from error
 

@@ -10,9 +10,9 @@ from typing import cast
 from shared.core.credentials.model import NAMES, CredentialFile, Credentials
 from shared.core.person import Person, require_same
 from shared.core.sessions import names
-from shared.errors import ClusterUnavailable, TooManyRequests, VersionConflict
+from shared.errors import ClusterUnavailable, TooManyRequests, UnprocessableRequest, VersionConflict
 from shared.kube.api.client import JsonObject, KubeApi
-from shared.kube.api.errors import ApiError
+from shared.kube.api.errors import AdmissionDenied, ApiError, denied_by, exceeds_quota
 from shared.kube.api.objects import ObjectMeta, Secret
 from shared.reasons import Reason
 
@@ -145,14 +145,19 @@ class KubernetesSecrets:
 
 
 def _refusal(error: ApiError, *, replaces: bool) -> Exception:
-    """What a refusal means, without quoting any words of Kubernetes."""
-    if error.code == 409 or (error.code == 404 and replaces):
+    """What a refusal means, without quoting any words of Kubernetes but the name of what denied it."""
+    if (error.code == 409 and not error.passes) or (error.code == 404 and replaces):
         return VersionConflict("the credentials were changed meanwhile")
-    if error.code == 403 and "exceeded quota" in error.message:
+    if exceeds_quota(error):
         return TooManyRequests(
             "the namespace's quota is used up", reason=Reason.NAMESPACE_QUOTA_EXCEEDED, retry_after_seconds=30
         )
-    hint = "; the functions' service account lacks a role in the namespace" if error.code == 403 else ""
+    if isinstance(error, AdmissionDenied):
+        by = denied_by(error.message) or "the API server's own admission"
+        return UnprocessableRequest(
+            f"the cluster does not admit the credentials' Secret: {by} denied it", reason=error.reason
+        )
+    hint = "; the functions' service account lacks a role in the namespace" if error.lacks_role else ""
     return ClusterUnavailable(
         f"Kubernetes answered {error.code} to a request for credentials{hint}",
         reason=error.reason,

@@ -21,6 +21,7 @@ from shared.errors import ClusterUnavailable
 from shared.kube.api.client import WATCH_STALL_SECONDS, JsonObject, KubeApi
 from shared.kube.api.errors import ApiError
 from shared.kube.api.objects import ObjectList, Pod
+from shared.kube.api.retries import least_pause
 from shared.kube.credentials.secret import last_change
 from shared.kube.pods.diagnosis import diagnose
 from shared.kube.pods.manifest import GRACE_SECONDS
@@ -82,7 +83,7 @@ class KubernetesInventory:
         try:
             await self._api.request("DELETE", f"{self._path('secrets')}/{kept.name}", body=options)
         except ApiError as error:
-            if error.code not in _GONE_BEFORE:
+            if error.code not in _GONE_BEFORE or error.passes:
                 raise
             return False
         return True
@@ -101,7 +102,7 @@ class KubernetesInventory:
                 "DELETE", f"{self._path(belonging.kind + 's')}/{belonging.name}", body=options
             )
         except ApiError as error:
-            if error.code not in _GONE_BEFORE:
+            if error.code not in _GONE_BEFORE or error.passes:
                 raise
 
     async def gone(self, sessions: Sequence[Session], timeout_seconds: float) -> set[str]:
@@ -124,20 +125,26 @@ class KubernetesInventory:
     async def _wait_gone(self, namespace: str, names: set[str], end: float) -> set[str]:
         """The pods among ``names`` that are still there at ``end``, a time of the event loop."""
         loop = asyncio.get_running_loop()
+        failures = 0
         while True:
             present, since = await self._names(namespace)
             names &= present
             left = end - loop.time()
             if not names or left <= 0:
                 return names
-            with contextlib.suppress(TimeoutError, ClusterUnavailable, ApiError):
+            asked = None
+            try:
                 async with asyncio.timeout(min(left, WATCH_STALL_SECONDS)):
                     await self._watch_gone(namespace, since, names)
                     return names
+            except TimeoutError:
+                failures = 0
+            except ClusterUnavailable as error:
+                failures, asked = failures + 1, error.retry_after_seconds
             if loop.time() >= end:
                 return names
             # The watch broke, or said nothing for a while. A new look says why.
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(min(least_pause(max(failures, 1), asked), end - loop.time()))
 
     async def _watch_gone(self, namespace: str, since: str, names: set[str]) -> None:
         watch = self._api.watch(

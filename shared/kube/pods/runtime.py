@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import re
 from collections.abc import AsyncGenerator, Coroutine, Mapping
 from typing import Any, cast
 
@@ -15,27 +14,21 @@ from shared.core.held import Held
 from shared.core.sessions.model import Session
 from shared.core.sessions.names import SESSION_LABEL
 from shared.core.sessions.pod import ConnectionInfo, PodPhase, PodStatus
-from shared.errors import (
-    ClusterUnavailable,
-    ConfigurationError,
-    NotFound,
-    SessionStartFailed,
-    TooManyRequests,
-)
+from shared.errors import ClusterUnavailable, ConfigurationError, NotFound
 from shared.kube.api.client import WATCH_STALL_SECONDS, KubeApi
 from shared.kube.api.connection import Connection
-from shared.kube.api.errors import ApiError, public_message
+from shared.kube.api.errors import AdmissionDenied, ApiError
 from shared.kube.api.objects import Pod, PodTemplate
+from shared.kube.api.retries import least_pause
 from shared.kube.exec.execution import Execution
 from shared.kube.exec.socket import Container
 from shared.kube.pods.diagnosis import CONTAINER, GONE, diagnose
 from shared.kube.pods.manifest import GRACE_SECONDS, PodOptions, pod_manifest
+from shared.kube.pods.refusals import refusal_of_create
 from shared.reasons import Reason
 
 _DRAIN_SECONDS = 8.0
 _TEMPLATE_SECONDS = 60.0
-_BEYOND_LIMIT_RANGE = re.compile(r" usage per (Container|Pod) is | limit to request ratio per ")
-"""The words of a LimitRange (kubernetes/plugin/pkg/admission/limitranger); no reason names it."""
 
 
 class KubernetesRuntime:
@@ -82,10 +75,12 @@ class KubernetesRuntime:
             pod = cast("Pod", answer)
         except ApiError as error:
             if error.kubernetes_reason != "AlreadyExists":
-                raise _refusal(error, session) from error
+                raise refusal_of_create(error, session) from error
             pod = await self._read(session)
             if pod["metadata"].get("labels", {}).get(SESSION_LABEL) != session.id:
                 raise
+            # It may have become ready before this moment, and would then not change any more.
+            return ""
         return str(pod["metadata"]["resourceVersion"])
 
     async def wait_ready(self, session: Session, timeout_seconds: float, since: str = "") -> PodStatus:
@@ -158,7 +153,7 @@ class KubernetesRuntime:
         """
         loop = asyncio.get_running_loop()
         end = loop.time() + timeout_seconds
-        status = PodStatus(PodPhase.PENDING)
+        status, failures = PodStatus(PodPhase.PENDING), 0
         while True:
             if not since:
                 try:
@@ -171,9 +166,18 @@ class KubernetesRuntime:
             left = end - loop.time()
             if status.phase in ends or left <= 0:
                 return status
-            with contextlib.suppress(TimeoutError):
+            try:
                 async with asyncio.timeout(min(left, WATCH_STALL_SECONDS)):
                     status = await self._watch(session, since, status, ends)
+                failures = 0
+            except TimeoutError:
+                failures = 0
+            except ClusterUnavailable as error:
+                # A torn watch, or a version that is too old (410): it looks again, and learns from
+                # that whether the cluster is reached.
+                failures += 1
+                pause = least_pause(failures, error.retry_after_seconds)
+                await asyncio.sleep(min(pause, max(end - loop.time(), 0)))
             if status.phase in ends:
                 return status
             since = ""
@@ -184,16 +188,11 @@ class KubernetesRuntime:
         """Follows the pod's events until a phase of ``ends`` or the watch's end; returns the last status."""
         params = [("fieldSelector", f"metadata.name={session.pod_name}"), ("resourceVersion", since)]
         watch = self._api.watch(_pods(session), params=params, timeout_seconds=WATCH_STALL_SECONDS)
-        try:
-            async with contextlib.aclosing(watch) as events:
-                async for kind, pod in events:
-                    status = GONE if kind == "DELETED" else diagnose(cast("Pod", pod))
-                    if status.phase in ends:
-                        return status
-        except ClusterUnavailable:
-            # A torn watch, or a version that is too old (410): the caller looks again, and
-            # learns from that whether the cluster is reached.
-            await asyncio.sleep(0.1)
+        async with contextlib.aclosing(watch) as events:
+            async for kind, pod in events:
+                status = GONE if kind == "DELETED" else diagnose(cast("Pod", pod))
+                if status.phase in ends:
+                    return status
         return status
 
     async def _lost(self, session: Session, grace: bool, connection: Connection) -> PodStatus:
@@ -224,10 +223,16 @@ class KubernetesRuntime:
         return (await self._cluster.look(session.cluster_identity)).sight is Sight.HERE
 
     async def _no_exec(self, error: ApiError, session: Session) -> Exception:
-        """Why the API server did not start an exec: most often the pod does not run, or not any more."""
-        if error.kubernetes_reason != "UpgradeRefused" or error.code in (401, 403):
+        """Why the API server did not start an exec: most often the pod does not run, or not any more.
+
+        A node that does not answer (500) may be the reason, or that the pod is not on it any more.
+        """
+        if error.code in (401, 403, 408, 429) or error.code > 500 or isinstance(error, AdmissionDenied):
             return error
-        status = await self.status(session)
+        try:
+            status = await self.status(session)
+        except ClusterUnavailable:
+            return error
         if status.phase is PodPhase.READY:
             return error
         return NotFound(
@@ -267,20 +272,3 @@ def _pods(session: Session) -> str:
 
 def _pod(session: Session) -> str:
     return f"{_pods(session)}/{session.pod_name}"
-
-
-def _refusal(error: ApiError, session: Session) -> Exception:
-    """What a refused create means: the namespace is full, or the pod is not admitted."""
-    words = public_message(error.message)
-    if error.code == 403 and "exceeded quota" in error.message:
-        return TooManyRequests(
-            f"the namespace's quota is used up: {words}",
-            reason=Reason.NAMESPACE_QUOTA_EXCEEDED,
-            retry_after_seconds=30,
-            session=session.id,
-        )
-    if error.code == 403 and "violates PodSecurity" in error.message:
-        return SessionStartFailed(words, reason=Reason.POD_SECURITY_VIOLATION, session=session.id)
-    if error.code in (400, 422) or (error.code == 403 and _BEYOND_LIMIT_RANGE.search(error.message)):
-        return SessionStartFailed(words, reason=Reason.POD_INVALID, session=session.id)
-    return error

@@ -8,6 +8,7 @@ import dataclasses
 import gc
 import time
 from collections.abc import AsyncIterator
+from typing import Any
 
 import aiohttp
 import pytest
@@ -69,6 +70,77 @@ async def test_retry_after_is_honoured() -> None:
         began = time.monotonic()
         await api.request("GET", "/x")
     assert time.monotonic() - began >= 1
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        failure(429, "TooManyRequests"),
+        failure(500, "", "error dialing backend: dial tcp 10.0.0.5:10250: connect: connection refused"),
+        failure(503, "ServiceUnavailable"),
+        failure(504, "Timeout"),
+        Answer(status=0),
+    ],
+    ids=["429", "500", "503", "504", "reset"],
+)
+async def test_an_upgrade_that_was_refused_is_asked_for_again(fault: Answer) -> None:
+    script = [fault, fault, failure(404, "NotFound", 'pods "p" not found')]
+    async with KubeServer(script).running() as server, closing(api_at(server.url)) as api:
+        with pytest.raises(ApiError) as caught:
+            await api.websocket("/x", params=(), protocols=("v5.channel.k8s.io",), max_message_bytes=1024)
+    assert (caught.value.code, caught.value.message) == (404, 'pods "p" not found')
+    assert len(server.requests) == 3
+
+
+async def test_an_upgrade_that_stays_refused_is_told_in_kubernetes_words() -> None:
+    words = "error dialing backend: dial tcp 10.0.0.5:10250: i/o timeout"
+    fault = failure(500, "", words, Retry_After="30")
+    async with KubeServer([fault]).running() as server, closing(api_at(server.url)) as api:
+        with pytest.raises(
+            ApiError, match="error dialing backend: dial tcp <address>: i/o timeout"
+        ) as caught:
+            await api.websocket("/x", params=(), protocols=("v5.channel.k8s.io",), max_message_bytes=1024)
+    assert caught.value.retry_after_seconds == 30
+    assert len(server.requests) == 1
+
+
+async def test_an_upgrades_refusal_may_be_a_text_and_its_token_is_replaced_once() -> None:
+    fault = failure(401, "Unauthorized")
+    text = Answer(500, headers={"Content-Type": "text/plain"}, lines=[b'container not found ("session")'])
+    async with KubeServer([fault, text]).running() as server:
+        async with closing(KubeApi(FixedConnector(connection(server.url, Counting())))) as api:
+            with pytest.raises(ApiError, match="container not found"):
+                await api.websocket("/x", params=(), protocols=(), max_message_bytes=1024)
+        assert [request.headers["Authorization"] for request in server.requests] == ["Bearer 1", "Bearer 2"]
+
+
+@pytest.mark.parametrize(
+    ("method", "body", "passes"),
+    [
+        ("POST", {"metadata": {"name": "x"}}, True),
+        ("PUT", {"metadata": {"resourceVersion": "7"}}, False),
+        ("PATCH", {"metadata": {"resourceVersion": "7"}}, False),
+        ("PATCH", {"data": {}}, True),
+        ("PATCH", [{"op": "replace", "path": "/metadata/resourceVersion", "value": "7"}], False),
+        ("PATCH", [{"op": "remove", "path": "/data"}], True),
+        ("DELETE", {"preconditions": {"resourceVersion": "7"}}, False),
+        ("DELETE", {"kind": "DeleteOptions", "apiVersion": "v1"}, True),
+    ],
+)
+async def test_a_conflict_is_the_callers_only_if_he_stated_a_version(
+    method: str, body: Any, passes: bool
+) -> None:
+    words = 'Operation cannot be fulfilled on secrets "x": the object has been modified; please apply'
+    path = "/api/v1/namespaces/n/secrets" + ("" if method == "POST" else "/x")
+    script = [failure(409, "Conflict", words), OBJECT]
+    async with KubeServer(script).running() as server, closing(api_at(server.url)) as api:
+        if passes:
+            await api.request(method, path, body=body)
+        else:
+            with pytest.raises(ApiError) as caught:
+                await api.request(method, path, body=body)
+            assert (caught.value.code, caught.value.passes) == (409, False)
+    assert len(server.requests) == (2 if passes else 1)
 
 
 async def test_a_silent_server_costs_no_more_than_the_deadline() -> None:

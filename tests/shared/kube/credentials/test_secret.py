@@ -12,7 +12,7 @@ import pytest
 
 from shared.core.credentials.model import CredentialFile, Credentials
 from shared.core.sessions.names import credentials_name, owner_hash
-from shared.errors import Conflict, VersionConflict
+from shared.errors import ClusterUnavailable, Conflict, UnprocessableRequest, VersionConflict
 from shared.kube.credentials.secret import KubernetesSecrets, last_change
 from shared.reasons import Reason
 from tests.shared.kube.api.test_client import closing
@@ -93,6 +93,26 @@ async def test_what_others_did_is_a_conflict(credentials: Credentials, script: l
     with pytest.raises(VersionConflict) as caught:
         await replaced(script, credentials)
     assert caught.value.__cause__ is None
+
+
+async def test_a_write_that_met_others_at_the_quota_is_no_change_of_the_credentials() -> None:
+    words = 'Operation cannot be fulfilled on resourcequotas "q": the object has been modified; try again'
+    busy = failure(409, "Conflict", words)
+    assert len(await replaced([busy, WRITTEN], Credentials({FILE.name: FILE}))) == 2
+    for version in ("", "7"):
+        asked = failure(409, "Conflict", words, Retry_After="60")
+        with pytest.raises(ClusterUnavailable) as caught:
+            await replaced([asked], Credentials({FILE.name: FILE}, version))
+        assert caught.value.retry_after_seconds == 60
+
+
+async def test_a_denial_is_told_by_the_name_of_who_denied() -> None:
+    denied = failure(403, "Forbidden", 'admission webhook "v.example.com" denied the request: oauth2 is {}')
+    with pytest.raises(UnprocessableRequest) as caught:
+        await replaced([denied], Credentials({FILE.name: FILE}))
+    assert caught.value.reason is Reason.ADMISSION_DENIED
+    assert 'admission webhook "v.example.com" denied it' in caught.value.detail
+    assert "oauth2" not in caught.value.detail
 
 
 async def test_files_are_read_with_their_times() -> None:

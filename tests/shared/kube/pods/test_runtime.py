@@ -43,16 +43,25 @@ def pod(version: str, ready: bool = False, session: str = SESSION.id, **metadata
     }
 
 
-async def test_a_repeated_create_of_the_same_session_is_a_success() -> None:
-    script = [failure(409, "AlreadyExists"), Answer(body=pod("7"))]
+@pytest.mark.parametrize("lost", [(), (Answer(status=0),), (Answer(status=0), failure(500, "InternalError"))])
+@pytest.mark.parametrize("version", ["7", "8"])
+async def test_a_pod_that_is_there_already_is_looked_at_at_once(
+    lost: tuple[Answer, ...], version: str
+) -> None:
+    """Its answer was lost, or an earlier request made it: no watch tells what has happened before."""
+    script = [
+        *lost,
+        failure(409, "AlreadyExists"),
+        Answer(body=pod("7")),
+        Answer(body=pod(version, ready=True)),
+    ]
     async with KubeServer(script).running() as server, closing(api_at(server.url)) as api:
-        assert await KubernetesRuntime(api, OPTIONS, shutdown=NEVER).create(SESSION) == "7"
-
-
-async def test_a_create_whose_answer_was_lost_is_a_success() -> None:
-    script = [Answer(status=0), failure(409, "AlreadyExists"), Answer(body=pod("7"))]
-    async with KubeServer(script).running() as server, closing(api_at(server.url)) as api:
-        assert await KubernetesRuntime(api, OPTIONS, shutdown=NEVER).create(SESSION) == "7"
+        runtime = KubernetesRuntime(api, OPTIONS, shutdown=NEVER)
+        position = await runtime.create(SESSION)
+        status = await runtime.wait_ready(SESSION, PATIENCE, position)
+    assert status.phase is PodPhase.READY
+    methods = [(request.method, "watch" in request.query) for request in server.requests]
+    assert methods == [("POST", False)] * (len(lost) + 1) + [("GET", False)] * 2
 
 
 async def test_a_pod_of_another_session_under_our_name_is_no_success() -> None:
@@ -67,6 +76,14 @@ SECURITY = (
     'pods "psa" is forbidden: violates PodSecurity "restricted:latest": allowPrivilegeEscalation != false'
 )
 LIMIT = 'pods "x" is forbidden: maximum cpu usage per Container is 2, but limit is 3'
+WEBHOOK = (
+    'admission webhook "validate.policy.example.com" denied the request: '
+    "[require-team-label] pods must carry the label team"
+)
+CONFLICT = (
+    'Operation cannot be fulfilled on resourcequotas "gke-resource-quotas": the object has been modified; '
+    "please apply your changes to the latest version and try again"
+)
 RBAC = 'pods is forbidden: User "fn@demo.iam.gserviceaccount.com" cannot create resource "pods"'
 
 
@@ -77,6 +94,18 @@ RBAC = 'pods is forbidden: User "fn@demo.iam.gserviceaccount.com" cannot create 
         (failure(403, "Forbidden", SECURITY), SessionStartFailed, "POD_SECURITY_VIOLATION"),
         (failure(403, "Forbidden", LIMIT), SessionStartFailed, "POD_INVALID"),
         (failure(422, "Invalid", "spec.x: Invalid value"), SessionStartFailed, "POD_INVALID"),
+        (failure(403, "Forbidden", WEBHOOK), SessionStartFailed, "ADMISSION_DENIED"),
+        (failure(400, "", WEBHOOK), SessionStartFailed, "ADMISSION_DENIED"),
+        (failure(422, "Invalid", f"{WEBHOOK}: exceeded quota: mine"), SessionStartFailed, "ADMISSION_DENIED"),
+        (
+            failure(403, "Forbidden", f"{WEBHOOK}: exceeded quota: mine"),
+            SessionStartFailed,
+            "ADMISSION_DENIED",
+        ),
+        (failure(403, "Forbidden", f"{WEBHOOK}: {RBAC}"), SessionStartFailed, "ADMISSION_DENIED"),
+        (failure(403, "Forbidden", "in words of its own"), SessionStartFailed, "ADMISSION_DENIED"),
+        (Answer(403, "<html>a proxy's</html>"), ClusterUnavailable, "CLUSTER_FORBIDDEN"),
+        (failure(409, "Conflict", CONFLICT, Retry_After="60"), ClusterUnavailable, "CLUSTER_REFUSED"),
         (failure(403, "Forbidden", RBAC), ClusterUnavailable, "CLUSTER_FORBIDDEN"),
         (failure(404, "NotFound", 'namespaces "gamgui" not found'), ClusterUnavailable, "CLUSTER_REFUSED"),
     ],
@@ -88,6 +117,21 @@ async def test_every_refusal_of_a_create_is_told_as_what_it_is(
         with pytest.raises(kind) as caught:
             await KubernetesRuntime(api, OPTIONS, shutdown=NEVER).create(SESSION)
     assert caught.value.reason == reason
+
+
+async def test_a_create_that_met_others_at_the_quota_is_sent_again() -> None:
+    script = [failure(409, "Conflict", CONFLICT), failure(409, "Conflict", CONFLICT), Answer(body=pod("7"))]
+    async with KubeServer(script).running() as server, closing(api_at(server.url)) as api:
+        assert await KubernetesRuntime(api, OPTIONS, shutdown=NEVER).create(SESSION) == "7"
+    assert [request.method for request in server.requests] == ["POST"] * 3
+
+
+async def test_a_watch_that_is_refused_is_not_asked_for_before_its_time() -> None:
+    script = [failure(429, "TooManyRequests", Retry_After="3600"), Answer(body=pod("8"))]
+    async with KubeServer(script).running() as server, closing(api_at(server.url)) as api:
+        status = await KubernetesRuntime(api, OPTIONS, shutdown=NEVER).wait_ready(SESSION, 0.5, "7")
+    assert status.phase is PodPhase.PENDING
+    assert [request.query.get("watch") for request in server.requests] == ["1", None]
 
 
 async def test_readiness_is_watched_from_the_creates_version_without_a_poll() -> None:

@@ -69,9 +69,9 @@ class Api:
         self._tokens = tokens
         self._authenticator = Authenticator(users, tokens.user)
         self._authorizer = Authorizer(store, observer)
-        self._refusals = Refusals()
         self._grants = Grants(store, self._authorizer)
         self._incomplete_rules = incomplete_rules
+        self._refusals = Refusals()
         self._verbs: Mapping[str, Callable[[web.Request, Target, User], Awaitable[web.StreamResponse]]] = {
             "get": self._get,
             "list": self._list,

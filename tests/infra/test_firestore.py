@@ -198,4 +198,4 @@ def test_what_the_database_may_remove_is_what_repositories_declare() -> None:
 
 def test_every_module_that_declares_is_found() -> None:
     found = {one.name for one in collections()}
-    assert found == {"sessions", "jobs", "requests", "audit", "keys", "connections"}
+    assert found == {"sessions", "jobs", "requests", "audit", "keys", "connections", "installation"}

@@ -140,6 +140,7 @@ def _server(function: str, kubeconfig: Path, folder: Path) -> Any:
         ADMIN_EMAILS=CALLER,
         CLEANUP_CALLERS=CALLER,
         MAX_SESSION_CPU="9k",
+        MAX_CPU_PER_OWNER="9k",
         ORPHAN_GRACE_SECONDS="1",
     )
     with server(command, port, environment, folder / f"{function}.log") as (_, url):

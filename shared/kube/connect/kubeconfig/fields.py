@@ -5,7 +5,9 @@ An error names the file and the place, never the text there, which may be a secr
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -41,11 +43,14 @@ _MAX_NODES = 1024 * 1024
 
 
 def load(content: bytes, origin: Origin) -> object:
-    """The first YAML document of ``content``, with plain types only.
+    """The JSON value in ``content``, or its first YAML document, with plain types only.
 
     Raises:
-        ConnectionFailed: The content is not valid YAML, or its aliases stand for too much.
+        ConnectionFailed: The content is neither valid JSON nor YAML, or its aliases stand for too much.
     """
+    if content.lstrip(b" \t\r\n").startswith(b"{"):
+        with contextlib.suppress(ValueError, RecursionError):  # YAML may begin so too
+            return _json(content)
     loader = None
     try:
         loader = Loader(content)
@@ -63,6 +68,17 @@ def load(content: bytes, origin: Origin) -> object:
     finally:
         if loader is not None:
             loader.dispose()
+
+
+def _json(content: bytes) -> object:
+    """A JSON value: all of RFC 8259, of which YAML 1.1 refuses escaped slashes and pairs of surrogates.
+
+    Raises:
+        ValueError: It is no JSON, or it holds half of such a pair, which is no character.
+    """
+    value: object = json.loads(content.decode())
+    json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+    return value
 
 
 def _expanded(node: yaml.Node, known: dict[int, int]) -> int:

@@ -2,7 +2,7 @@
 
 kubectl uses go-yaml v2 (sigs.k8s.io/yaml/goyaml.v2), which is libyaml in Go; PyYAML differs from it. The
 places of the differences: ``scannerc.go`` (blanks, plain words in flow, escapes), ``resolve.go`` (types of
-plain words), ``decode.go`` (tags), ``parserc.go`` (version). A JSON file is read by the same rules.
+plain words), ``decode.go`` (tags), ``parserc.go`` (version).
 """
 
 from __future__ import annotations

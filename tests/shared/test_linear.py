@@ -12,6 +12,7 @@ import importlib
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any, TypeGuard
 
 import pytest
@@ -47,14 +48,17 @@ BOUNDS = {
     "shared.settings.values": SETTING,
     "shared.kube.connect.access.urls": SETTING,
     "shared.kube.exec.channels": 64 * 1024,
-    "shared.kube.pods.diagnosis": JSON,
+    "shared.kube.pods.waiting": JSON,
+    "shared.kube.pods.refusals": JSON,
     "shared.kube.api.errors": JSON,
+    "shared.kube.api.retry_after": HEADERS,
     "shared.kube.clusters": JSON,
     "shared.kube.connect.gke.connection": SETTING,
-    "shared.kube.connect.kubeconfig.fields": JSON,
+    "shared.kube.connect.kubeconfig.loader": JSON,
     "shared.kube.pods.runtime": JSON,
     "shared.kube.exec.supervisor": SETTING,
     "shared.quantities": HEADERS,
+    "shared.core.clusters.installation": JSON,
     "shared.core.credentials.model": 64 * 1024,
     "shared.core.credentials.google_urls": 64 * 1024,
     "shared.core.sessions.names": JSON,
@@ -90,7 +94,7 @@ def expressions() -> Iterator[tuple[str, re.Pattern[Any], str]]:
             base = re.escape(name.partition("[")[0])
             call = rf"\b{base}(?:\[[^\]]*\])?\.({'|'.join(METHODS)})\("
             used = re.findall(call, source) or re.findall(call, everything)
-            otherwise = "match" if name.startswith("_Loader") else "search"  # PyYAML's, and msgspec's
+            otherwise = "match" if name.startswith("Loader") else "search"  # PyYAML's, and msgspec's
             for method in sorted(set(used)) or [otherwise]:
                 yield f"{module.__name__}.{name}.{method}", pattern, method
         for node in ast.walk(ast.parse(source)):
@@ -106,10 +110,14 @@ def is_of_re(call: ast.AST) -> TypeGuard[ast.Call]:
     return isinstance(call, ast.Call) and ast.unparse(call.func) in {f"re.{method}" for method in METHODS}
 
 
-def of_module(module: object) -> Iterator[tuple[str, re.Pattern[Any]]]:
+def of_module(module: ModuleType) -> Iterator[tuple[str, re.Pattern[Any]]]:
     """The expressions of a module, also in its tables and its loader of YAML."""
     for name, value in list(vars(module).items()):
-        resolvers = getattr(value, "yaml_implicit_resolvers", None) if name.startswith("_") else None
+        resolvers = (
+            getattr(value, "yaml_implicit_resolvers", None)
+            if getattr(value, "__module__", None) == module.__name__
+            else None
+        )
         if isinstance(value, re.Pattern):
             yield name, value
         elif isinstance(value, str) and value.startswith("^"):

@@ -23,35 +23,36 @@ _PASSES = re.compile(
 """Words of what passes. They win: a registry denies a pull because a quota is used up for now."""
 
 
-def _words(text: str) -> re.Pattern[str]:
-    return re.compile(text, re.IGNORECASE)
+_ALWAYS = (re.compile(""),)
 
-
-_ALWAYS = (_words(""),)
-
-_REGISTRY_SAYS_NO = _words(
+_REGISTRY_SAYS_NO = re.compile(
     r"not found|not exist|manifest unknown|unauthorized|denied|forbidden|no match for platform|"
-    r"no matching manifest|invalid reference"
+    r"no matching manifest|invalid reference",
+    re.IGNORECASE,
 )
 """github.com/containerd/containerd core/remotes/docker (resolver.go, errors.go), and the error codes of
 the distribution specification (MANIFEST_UNKNOWN, NAME_UNKNOWN, UNAUTHORIZED, DENIED)."""
 
-_SIGNATURE = _words(r"signature was required|no signature|invalid signature|rejected by policy|not trusted")
+_SIGNATURE = re.compile(
+    r"signature was required|no signature|invalid signature|rejected by policy|not trusted", re.IGNORECASE
+)
 """github.com/containers/image signature/policy_eval.go, which CRI-O passes on."""
 
-_NOT_ROOT = _words(r"runAsNonRoot|non-root policy")
+_NOT_ROOT = re.compile(r"runAsNonRoot|non-root policy", re.IGNORECASE)
 """kubernetes pkg/kubelet/kuberuntime/security_context.go (verifyRunAsNonRoot)."""
 
-_IMAGE_LACKS = _words(
+_IMAGE_LACKS = re.compile(
     r"no command specified|no command or entrypoint|unable to find (?:user|group)|"
-    r"no matching entries in passwd"
+    r"no matching entries in passwd",
+    re.IGNORECASE,
 )
 """containerd internal/cri/opts (WithProcessArgs), pkg/oci (WithUser); CRI-O server/container_create.go."""
 
-_STARTING = _words(r"container process|\bexec: |\bexec container process\b")
-_NO_PROGRAM = _words(
+_STARTING = re.compile(r"container process|\bexec: |\bexec container process\b", re.IGNORECASE)
+_NO_PROGRAM = re.compile(
     r"executable file not found|no such file or directory|exec format error|permission denied|"
-    r"not a directory|is a directory"
+    r"not a directory|is a directory",
+    re.IGNORECASE,
 )
 """runc libcontainer/standard_init_linux.go, crun src/libcrun: the image has no such program, or cannot run
 it. Only where a program is started: the same words about a mount or a socket of the node may pass."""

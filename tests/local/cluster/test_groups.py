@@ -15,6 +15,7 @@ from local.cluster.runtime.rewriting import Rewriter
 from local.cluster.streams.descriptors import Descriptor, pipe
 from local.cluster.streams.firstline import FirstLine
 from shared.core.commands import Command
+from shared.kube.exec.end_mark import end_mark
 from shared.kube.exec.supervisor import command_line, supervisor_argv
 from tests.support.laptop import ROOT
 from tests.support.needs import needs
@@ -48,7 +49,8 @@ async def test_folder_and_words_of_a_supervised_command_are_the_pods(client: Cli
     argv = ("sh", "-c", script, "-", word)
     command = Command(argv=argv, timeout_seconds=60, stdin=_nothing(), workdir="/workspace")
     ended = await client.exec("s1", *supervisor_argv("tag"), stdin=command_line(command))
-    assert ended.stdout.startswith(b"it's here: ") and ended.stdout.endswith(b"/x, not /my/workspace\n")
+    assert ended.stdout.startswith(b"it's here: ")
+    assert ended.stdout.endswith(b"/x, not /my/workspace\n" + end_mark("tag", 0))
 
 
 async def test_input_that_nothing_evaluates_is_data(client: Client) -> None:

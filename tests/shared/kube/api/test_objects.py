@@ -21,6 +21,8 @@ MODELS = {
     "ContainerState": "V1ContainerState",
     "ContainerStatus": "V1ContainerStatus",
     "PodStatus": "V1PodStatus",
+    "Container": "V1Container",
+    "PodSpec": "V1PodSpec",
     "Pod": "V1Pod",
     "Secret": "V1Secret",
     "PodTemplate": "V1PodTemplate",

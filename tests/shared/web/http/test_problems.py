@@ -32,7 +32,7 @@ def all_errors(base: type[GamguiError] = GamguiError) -> list[type[GamguiError]]
 
 @pytest.mark.parametrize("kind", all_errors(), ids=lambda kind: kind.__name__)
 async def test_each_error_becomes_a_problem_with_its_status_and_reason(kind: type[GamguiError]) -> None:
-    error = ApiError(404, "NotFound", "x") if kind is ApiError else kind("What went wrong.")
+    error = kind(404, "NotFound", "x") if issubclass(kind, ApiError) else kind("What went wrong.")
     answer = await ask(serving([Route("GET", "/", raising(error))]))
     assert answer.status_code == kind.status
     assert answer.headers["content-type"] == "application/problem+json"

@@ -120,4 +120,4 @@ def credential_store(app: App) -> CredentialStore:
         return MemoryCredentials()
     from shared.kube.credentials.secret import KubernetesSecrets
 
-    return KubernetesSecrets(app.kube, app.settings.pods.namespace)
+    return KubernetesSecrets(app.kube, app.settings.pods.namespace, app.store.installation)

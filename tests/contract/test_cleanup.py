@@ -16,6 +16,7 @@ from shared.core.sessions.model import Session
 from shared.core.sessions.names import credentials_name
 from shared.kube.api.client import KubeApi
 from shared.kube.api.errors import ApiError
+from shared.store.installation import StoredInstallation
 from tests.contract.conftest import Target, gateway_settings, target_in
 from tests.contract.test_sessions import is_gone, pod_path
 from tests.support import laptop
@@ -270,22 +271,23 @@ async def test_two_runs_at_once_end_the_same_sessions_once(client: Client, store
 
 
 async def test_credentials_that_nobody_used_for_so_long_go_and_a_live_session_keeps_them(
-    client: Client, kube: KubeApi, place: Place
+    client: Client, kube: KubeApi, place: Place, store: SqliteStore
 ) -> None:
+    installation = await StoredInstallation(store.engine).id()
     gone, busy = client.as_user("gone@example.com"), client.as_user("busy@example.com")
     paths = []
     for owner in (gone, busy):
         url, headers = f"{owner.url}/v1/credentials/oauth2.txt", {"X-Dev-User": owner.user}
         async with owner.http.put(url, data=gam_files("old")["oauth2.txt"], headers=headers) as answer:
             assert answer.status == 200
-        path = f"/api/v1/namespaces/{place.namespace}/secrets/{credentials_name(owner.user)}"
+        path = f"/api/v1/namespaces/{place.namespace}/secrets/{credentials_name(owner.user, installation)}"
         secret = await kube.request("GET", path)
         long_ago = (datetime.now(UTC) - timedelta(days=91)).isoformat()
         secret["metadata"]["annotations"]["gamgui.io/updated-oauth2.txt"] = long_ago
         await kube.request("PUT", path, body=secret)
         paths.append(path)
     session = await busy.create()
-    name = credentials_name(gone.user)
+    name = credentials_name(gone.user, installation)
     dry = await cleanup(client, "?dry_run=true")
     assert (dry["credentials"], of(dry, name)) == ({"deleted": 1}, [("deleted", "unused for 90 days")])
     assert (await kube.request("GET", paths[0]))["data"]

@@ -84,13 +84,18 @@ async def test_each_owner_has_one_labelled_secret_with_the_files_as_they_were_se
     files = gam_files("canary")
     for name, data in files.items():
         await put(owner, name, data)
-    path = f"/api/v1/namespaces/{target.namespace}/secrets/{credentials_name(owner.user)}"
-    secret = await kube.request("GET", path)
+    all_secrets = f"/api/v1/namespaces/{target.namespace}/secrets"
+    theirs = [("labelSelector", f"gamgui.io/owner={owner_hash(owner.user)}")]
+    (secret,) = (await kube.request("GET", all_secrets, params=theirs))["items"]
     assert sorted(secret["data"]) == NAMES
+    installation = secret["metadata"]["labels"]["gamgui.io/installation"]
     assert secret["metadata"]["labels"] == {
         "app.kubernetes.io/managed-by": "gamgui",
         "gamgui.io/owner": owner_hash(owner.user),
+        "gamgui.io/installation": installation,
     }
+    assert secret["metadata"]["name"] == credentials_name(owner.user, installation)
+    path = f"{all_secrets}/{secret['metadata']['name']}"
     assert owner.user not in str(secret)
     await owner.call("DELETE", "/v1/credentials")
     with pytest.raises(ApiError, match="404"):

@@ -175,7 +175,8 @@ class ChangeCredentials(Operation):
 
     async def wrong(self, world: World, subject: Subject, outcome: bool | None) -> list[str]:
         secrets = {one["metadata"]["name"]: one.get("data") or {} for one in await world.objects("secrets")}
-        found = secrets.get(credentials_name(subject.owner), {})
+        installation = await world.app.store.installation.id()
+        found = secrets.get(credentials_name(subject.owner, installation), {})
         files = {name: base64.b64decode(data) for name, data in found.items()}
         if files == self._after or (not outcome and files == self._before):
             return []

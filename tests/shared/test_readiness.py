@@ -109,6 +109,17 @@ async def test_it_says_which_cluster_was_met_last_by_those_who_may_ask_it() -> N
     assert "identity" not in down["checks"]["cluster"]
 
 
+@pytest.mark.parametrize("others", [(), ("a1",), ("a1", "b2")])
+async def test_it_names_the_other_installations_that_cleanup_has_met(others: tuple[str, ...]) -> None:
+    known = KnownConnection(
+        id="default", cluster="europe", met=(HERE,), met_at=NOON, other_installations=others
+    )
+    report = await readiness(app(store=Dependency(known=known)))
+    assert report["status"] == "ok"  # it is no fault, but an operator must know
+    assert report["checks"]["cluster"].get("other_installations", []) == list(others)
+    assert ("other_installations" in report["checks"]["cluster"]) is bool(others)
+
+
 async def test_not_ready_when_what_is_noted_of_the_cluster_cannot_be_read() -> None:
     """Every request that looks at the cluster fails for it, though store and cluster answer."""
 

@@ -16,6 +16,7 @@ from shared.core.jobs.service import JobService
 from shared.core.sessions.concurrency import ExecSlots
 from shared.core.sessions.model import Session
 from shared.core.sessions.pod import ConnectionInfo, PodPhase, PodStatus
+from shared.core.sessions.ports import MountedCredentials
 from shared.core.sessions.service import SessionService
 from shared.core.telemetry import SILENT
 from shared.errors import ClusterUnavailable, NotFound
@@ -214,5 +215,5 @@ class Instance:
 
 
 class _NoCredentials:
-    async def names(self, owner: object, choice: object) -> tuple[str, ...]:
-        return ()
+    async def mounted(self, owner: object, choice: object) -> MountedCredentials:
+        return MountedCredentials()

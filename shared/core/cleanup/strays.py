@@ -124,6 +124,9 @@ class Strays:
                 secrets.append(secret)
             else:
                 others.add(secret.installation)
+        async for kept in self._inventory.credentials():
+            if own and kept.installation not in ("", own):
+                others.add(kept.installation)
         if self._neighbours is not None and not report.dry_run:
             await self._neighbours.note(others)
         strangers = [present[session_id] for session_id in found.unknown]

@@ -86,6 +86,11 @@ class UnusedCredentials:
         use = await self._store.owner_use(kept.owner)
         if use.live or (use.at is not None and use.at > before):
             return
+        if use.at is None and self._installation is not None and not kept.installation:
+            # Another installation, of an earlier release, may have the owner's sessions.
+            because = "nothing says which installation made it"
+            report.note("credentials", kept.name, Action.LEFT, because)
+            return
         because = f"unused for {self._retention.days} days"
         if not report.dry_run:
             # A session that is created at this moment starts without them, though its document may name them.

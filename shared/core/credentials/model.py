@@ -55,11 +55,13 @@ class Credentials:
         subject: ``Person.subject`` of the owner; empty when an earlier release stored the files.
         version: The store's opaque version; empty when nothing is stored. Every change is
             a compare-and-set on it.
+        secret: Name of the Secret that holds the files; empty when nothing is stored, or not in a cluster.
     """
 
     files: Mapping[str, CredentialFile]
     version: str = ""
     subject: str = ""
+    secret: str = ""
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ import logging
 
 from shared.core.credentials.ports import CredentialStore
 from shared.core.person import Person
+from shared.core.sessions.ports import MountedCredentials
 from shared.errors import Conflict, GamguiError
 
 log = logging.getLogger(__name__)
@@ -21,12 +22,13 @@ class NewSessionCredentials:
     def __init__(self, store: CredentialStore) -> None:
         self._store = store
 
-    async def names(self, owner: Person, choice: tuple[str, ...] | None) -> tuple[str, ...]:
+    async def mounted(self, owner: Person, choice: tuple[str, ...] | None) -> MountedCredentials:
         """See ``SessionCredentials``."""
         try:
-            return (await self._store.get(owner)).only(choice).names
+            found = (await self._store.get(owner)).only(choice)
         except Conflict:
             raise  # the owner must learn why the session gets none
         except GamguiError:
             log.warning("a new session's credentials cannot be named", exc_info=True)
-            return ()
+            return MountedCredentials()
+        return MountedCredentials(found.names, found.secret if found.files else "")

@@ -138,10 +138,11 @@ class CredentialService:
             removed = tuple(name for name in session.credentials if name not in copied)
             runtime = await self._runtimes.of(session)
             # Noted before the copy: if the copy breaks off, a later refresh can remove what it has written.
-            session = await self._note(session, tuple(sorted({*session.credentials, *copied})))
+            both = tuple(sorted({*session.credentials, *copied}))
+            session = await self._note(session, both, credentials.secret)
             with self._access.streams.taken(owner.email):
                 await runtime.copy(session, credentials, removed)
-            await self._note(session, copied)
+            await self._note(session, copied, credentials.secret)
         return Refreshed(copied, removed)
 
     async def _change(self, owner: Person, action: str, name: str, change: _Change) -> Credentials:
@@ -157,13 +158,15 @@ class CredentialService:
 
         return await changed(lambda: self._bound(owner), replace, tries=TRIES, busy=BUSY)
 
-    async def _note(self, session: Session, names: tuple[str, ...]) -> Session:
-        """Stores in the session the names of its credential files."""
+    async def _note(self, session: Session, names: tuple[str, ...], secret: str) -> Session:
+        """Stores in the session the names of its credential files and of the Secret that holds them."""
 
         async def note(current: Session | None) -> Session:
-            if current is None or current.credentials == names:
-                return current or session
-            return await self._sessions.update(dataclasses.replace(current, credentials=names))
+            if current is None:
+                return session
+            secret_name = secret or current.credentials_secret
+            noted = dataclasses.replace(current, credentials=names, credentials_secret=secret_name)
+            return current if noted == current else await self._sessions.update(noted)
 
         return await changed(
             lambda: self._sessions.get(session.id),

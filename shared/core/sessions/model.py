@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 from shared.core.clusters.model import DEFAULT, VIRTUAL
 from shared.core.person import Person
+from shared.core.sessions.names import credentials_name
 from shared.errors import Conflict, TooManyRequests
 from shared.reasons import Reason
 
@@ -115,6 +116,8 @@ class Session:
             release.
         credentials: Names of the credential files that the session got at its creation or by the last copy;
             during a copy, and after a crash in a copy, the names of both.
+        credentials_secret: Name of the Secret that held these files; empty when there was none, and in
+            documents of an earlier release, see ``secret_name``.
         failed_looks: How many looks of cleanup at the session have failed in a row.
         look_after: Cleanup does not look at the session before this time; None when no look has failed.
         env: Variables of the session's commands and jobs. They may be secrets: they are never shown, logged
@@ -152,7 +155,13 @@ class Session:
     cluster_identity: str = ""
     may_be_left: tuple[str, ...] = ()
     disk_bytes: int | None = None
+    credentials_secret: str = ""
     version: str = ""
+
+    @property
+    def secret_name(self) -> str:
+        """Name of the Secret with the credentials; by default the name that earlier releases gave it."""
+        return self.credentials_secret or credentials_name(self.owner)
 
     @property
     def connection_id(self) -> str:

@@ -13,7 +13,6 @@ from shared.core.changes import changed
 from shared.core.clusters.model import Look, Sight
 from shared.core.clusters.ports import Clusters, ClusterView
 from shared.core.sessions.model import Session
-from shared.core.sessions.names import credentials_name
 from shared.core.sessions.pod import PodPhase, PodStatus
 from shared.core.sessions.ports import PodRuntime, SessionStore
 from shared.errors import (
@@ -208,7 +207,7 @@ class SessionPods:
 def left_of(session: Session) -> tuple[str, ...]:
     """What may be left of a session on a cluster that nobody sees: its pod and its owner's credentials."""
     pod = f"pod/{session.pod_name}"
-    return (pod, f"secret/{credentials_name(session.owner)}") if session.credentials else (pod,)
+    return (pod, f"secret/{session.secret_name}") if session.credentials else (pod,)
 
 
 def not_known(session: Session) -> ClusterNotKnown:

@@ -132,18 +132,31 @@ class SessionJobs(Protocol):
         ...
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class MountedCredentials:
+    """The credentials that a pod mounts.
+
+    Attributes:
+        files: Names of the files.
+        secret: Name of the Secret that holds them; empty when they are not in a cluster.
+    """
+
+    files: tuple[str, ...] = ()
+    secret: str = ""
+
+
 class SessionCredentials(Protocol):
     """Knows which credential files a new session gets."""
 
-    async def names(self, owner: Person, choice: tuple[str, ...] | None) -> tuple[str, ...]:
-        """Names of the credential files that the pod mounts: those of the owner's files that are chosen.
+    async def mounted(self, owner: Person, choice: tuple[str, ...] | None) -> MountedCredentials:
+        """The credentials that the pod mounts: those of the owner's files that are chosen.
 
         Args:
             owner: The session's owner.
             choice: Names of the only files that may get into the session; None: all.
 
         Returns:
-            The names; empty also when the credentials cannot be read.
+            The credentials; without files also when they cannot be read.
 
         Raises:
             Conflict: The credentials belong to an earlier holder of this address (reason ``OWNER_CHANGED``).

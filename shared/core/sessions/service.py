@@ -27,7 +27,13 @@ from shared.core.sessions.concurrency import ExecSlots, StreamKind
 from shared.core.sessions.deletion import SessionDeletion
 from shared.core.sessions.model import Session, SessionState
 from shared.core.sessions.new_session import NewSession
-from shared.core.sessions.ports import PodRuntime, SessionCredentials, SessionJobs, SessionStore
+from shared.core.sessions.ports import (
+    MountedCredentials,
+    PodRuntime,
+    SessionCredentials,
+    SessionJobs,
+    SessionStore,
+)
 from shared.core.sessions.share import OwnerShare
 from shared.core.sessions.states import SessionStates
 from shared.errors import Conflict, GamguiError, OnAnotherCluster, SessionStartFailed
@@ -242,7 +248,7 @@ class SessionService(SessionDeletion):
         info = await self._places[connection].connect()
         # A virtual session that stands in for a session on a cluster has none: the files are on the cluster.
         first = connection == next(iter(self._places))
-        has = await self._credentials.names(owner, new.credentials) if first else ()
+        has = await self._credentials.mounted(owner, new.credentials) if first else MountedCredentials()
         session = Session(
             id=session_id,
             owner=owner.email,
@@ -261,7 +267,8 @@ class SessionService(SessionDeletion):
             idle_seconds=new.idle_seconds,
             virtual=connection == VIRTUAL,
             connection=connection,
-            credentials=has,
+            credentials=has.files,
+            credentials_secret=has.secret,
             credentials_choice=new.credentials,
             env=new.env,
             disk_bytes=self._disk_bytes,

@@ -172,7 +172,7 @@ def _credentials(session: Session) -> list[JsonObject]:
     if not session.credentials:
         return []
     secret: JsonObject = {
-        "secretName": names.credentials_name(session.owner),
+        "secretName": session.secret_name,
         "optional": True,
         "defaultMode": 0o440,
         "items": [{"key": name, "path": name} for name in session.credentials],

@@ -124,6 +124,7 @@ sessions = st.builds(
     may_be_left=st.lists(st.from_regex(r"(pod|secret)/[a-z0-9-]{1,20}", fullmatch=True), max_size=3).map(
         tuple
     ),
+    credentials_secret=_text,
     version=st.just(""),
 )
 

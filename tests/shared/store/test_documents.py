@@ -58,6 +58,7 @@ def test_session_as_a_document() -> None:
         "connection": "",
         "cluster_identity": "kube-system:here",
         "may_be_left": "",
+        "credentials_secret": "",
         "disk_bytes": None,
         "look_after": None,
         "credentials_choice": None,

@@ -118,7 +118,7 @@ async def test_a_denial_is_told_by_the_name_of_who_denied() -> None:
 async def test_files_are_read_with_their_times() -> None:
     metadata = {**SECRET["metadata"], "resourceVersion": "9"}
     found = await read(Answer(body={**SECRET, "metadata": metadata}))
-    assert found == Credentials({FILE.name: FILE}, "9", ANN.subject)
+    assert found == Credentials({FILE.name: FILE}, "9", ANN.subject, credentials_name(ANN.email))
 
 
 @pytest.mark.parametrize("notes", [None, {}, {"gamgui.io/updated-oauth2.txt": "2026-03-01T12:00:00+00:00"}])
@@ -142,7 +142,8 @@ async def test_there_is_nothing_until_something_is_put() -> None:
 async def test_a_secret_that_somebody_else_wrote_is_read_as_far_as_it_is_one(note: dict[str, str]) -> None:
     data = {"oauth2.txt": base64.b64encode(b"no json").decode(), "other": "eA=="}
     found = await read(Answer(body={"metadata": {"resourceVersion": "9", "annotations": note}, "data": data}))
-    assert found == Credentials({"oauth2.txt": CredentialFile("oauth2.txt", b"no json", None)}, "9")
+    files = {"oauth2.txt": CredentialFile("oauth2.txt", b"no json", None)}
+    assert found == Credentials(files, "9", secret=credentials_name(ANN.email))
     assert found.files["oauth2.txt"].identifiers() == {}
 
 

@@ -5,8 +5,7 @@
 # with 0, its words follow the tar, 64 KiB at most, with "tar ended with <exit code>" as the last line; the
 # script then ends with 4.
 #
-# Leaves unfinished uploads and the list of an incomplete tar (packed.py) out where the image's tar can do that;
-# the tar of some busybox versions cannot.
+# Leaves unfinished uploads out where the image's tar can do that; the tar of some busybox versions cannot.
 
 needs tar rm stat date head cat
 go "$@"
@@ -14,7 +13,7 @@ if [ ! -r . ]; then fail denied; fi
 sweep
 set --
 if tar -cf /dev/null --exclude=x /dev/null 2>/dev/null; then
-  set -- --exclude='.gamgui-upload-*' --exclude=./GAMGUI-INCOMPLETE.txt
+  set -- --exclude='.gamgui-upload-*'
 fi
 printf 'archive\n'
 exec 3>&1

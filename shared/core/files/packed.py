@@ -17,6 +17,9 @@ _INCOMPLETE = 4
 
 _BLOCK_BYTES = 512
 _ZEROS = bytes(_BLOCK_BYTES)
+_LIST_HEADER = f"./{LIST_NAME}".encode().ljust(100, b"\0")
+"""How the header begins of a file that has the list's name: the first field is the name (POSIX, pax)."""
+
 _WITHOUT_CONTENT = frozenset(b"123456")
 """Type flags of links, devices, folders and pipes: a size in their headers is not that of content."""
 
@@ -62,7 +65,8 @@ class PackedFolder:
 class _Followed:
     """Follows a tar from header to header, to know where it ends.
 
-    What cannot be followed is passed on as it is: the caller's tar may understand it.
+    A file with the list's name is left out, so that whoever finds one knows what it is. What cannot be
+    followed is passed on as it is: the caller's tar may understand it.
     """
 
     def __init__(self) -> None:
@@ -71,6 +75,7 @@ class _Followed:
         self._block = bytearray()
         self._passed = 0
         self._content = 0
+        self._left_out = False
         self._lost = False
 
     def take(self, data: bytes) -> bytes:
@@ -83,15 +88,16 @@ class _Followed:
                 break
             if self._lost or self._content:
                 piece = view if self._lost else view[: self._content]
-                passed += piece
+                if not self._left_out:
+                    passed += piece
                 self._content -= 0 if self._lost else len(piece)
             else:
                 piece = view[: _BLOCK_BYTES - len(self._block)]
                 self._block += piece
-                if self._passed or bytes(piece).strip(b"\0"):  # not the block of zeros at the end
+                if self._passed or not self._may_be_kept():
                     passed += self.rest()
                 if len(self._block) == _BLOCK_BYTES:
-                    self._take_header()
+                    passed += self._take_header()
             view = view[len(piece) :]
         return bytes(passed)
 
@@ -100,16 +106,23 @@ class _Followed:
         kept, self._passed = bytes(self._block[self._passed :]), len(self._block)
         return kept
 
-    def _take_header(self) -> None:
-        block, self._block, self._passed = bytes(self._block), bytearray(), 0
+    def _may_be_kept(self) -> bool:
+        """Whether the block, as far as it has come, may be the end or the header of what is left out."""
+        name = bytes(self._block[: len(_LIST_HEADER)])
+        return not bytes(self._block).strip(b"\0") or _LIST_HEADER.startswith(name)
+
+    def _take_header(self) -> bytes:
+        """Begins what the header describes; returns what of the header is passed on and was not yet."""
+        block, kept, self._block = bytes(self._block), self.rest(), bytearray()
+        self._passed = 0
         if block == _ZEROS:
             self.ended = True
-            return
+            return b""
         size = _content_bytes(block)
-        if size is None:
-            self._lost = True
-        else:
-            self._content = size + -size % _BLOCK_BYTES
+        self._lost = size is None
+        self._left_out = bool(kept) and not self._lost
+        self._content = 0 if size is None else size + -size % _BLOCK_BYTES
+        return b"" if self._left_out else kept
 
     def _take_behind(self, data: bytes) -> None:
         """Takes what follows the first block of zeros: more zeros, and then the list."""

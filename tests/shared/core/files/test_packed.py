@@ -104,6 +104,25 @@ async def test_every_tar_passes_and_gets_a_list_if_it_lacks_something(
         assert words is None
 
 
+@given(
+    files=st.lists(st.tuples(names | st.just(f"./{LIST_NAME}"), contents), max_size=4),
+    width=st.integers(1, 1300),
+)
+async def test_a_file_with_the_lists_name_is_left_out(files: list[tuple[str, bytes]], width: int) -> None:
+    """A session could say with it that something is missing, or that nothing is."""
+    made = io.BytesIO()
+    with tarfile.open(fileobj=made, mode="w", format=tarfile.GNU_FORMAT) as tar:
+        for name, content in files:
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
+    whole = made.getvalue()
+    _, passed = await packed([whole[at : at + width] for at in range(0, len(whole), width)], 0)
+    found, words = listed(passed)
+    assert found == {name: content for name, content in files if name != f"./{LIST_NAME}"}
+    assert words is None
+
+
 @given(pieces=st.lists(st.binary(max_size=700), max_size=6))
 async def test_what_is_no_tar_passes_as_it_is(pieces: list[bytes]) -> None:
     said = b"x" + b"".join(pieces)

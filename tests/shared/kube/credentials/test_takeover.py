@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import copy
 import dataclasses
 import itertools
@@ -15,7 +16,7 @@ from shared.core.changes import changed
 from shared.core.credentials.model import CredentialFile, Credentials
 from shared.core.credentials.new_session import NewSessionCredentials
 from shared.core.sessions.names import INSTALLATION_LABEL, credentials_name
-from shared.errors import Conflict
+from shared.errors import ClusterUnavailable, Conflict
 from shared.kube.api.client import JsonObject, KubeApi
 from shared.kube.api.errors import ApiError
 from shared.kube.credentials.secret import KubernetesSecrets
@@ -51,6 +52,8 @@ class Api:
 
     def __init__(self) -> None:
         self.versions = itertools.count(1)
+        self.answered = 0
+        self.lost = 0  # the number of the request whose answer is lost
         self.secrets: dict[str, JsonObject] = {}
 
     def has(self, name: str, *files: str) -> None:
@@ -60,8 +63,19 @@ class Api:
     def files(self, name: str) -> set[str]:
         return set(self.secrets.get(name, {"data": {}})["data"])
 
-    async def request(self, method: str, path: str, *, body: Any = None, **_: object) -> JsonObject:
+    async def request(
+        self, method: str, path: str, *, body: Any = None, idempotent: bool, **_: object
+    ) -> JsonObject:
         await Turn()
+        self.answered += 1
+        if self.answered == self.lost:
+            with contextlib.suppress(ApiError):
+                self._answer(method, path, body)
+            if not idempotent:
+                raise ClusterUnavailable("the answer is lost")
+        return self._answer(method, path, body)
+
+    def _answer(self, method: str, path: str, body: Any) -> JsonObject:
         name = path.partition("/secrets/")[2] or body["metadata"]["name"]
         found = self.secrets.get(name)
         if method == "POST":
@@ -231,6 +245,19 @@ def test_whoever_dies_leaves_it_as_before_or_as_afterwards_and_the_next_one_ends
             run(end(store(api)))
             kept = set() if expected is None else files | expected
             assert {one: api.files(one) for one in api.secrets} == ({OWN: kept} if kept else {})
+
+
+@pytest.mark.parametrize("own", [False, True], ids=["earlier only", "both"])
+@pytest.mark.parametrize("name", list(ACTS))
+def test_an_answer_that_is_lost_loses_no_file(name: str, own: bool) -> None:
+    act, after = ACTS[name]
+    for lost in range(1, 12):
+        api = before(old=True, own=own)
+        api.lost = lost
+        with contextlib.suppress(ClusterUnavailable):
+            run(act(store(api)))
+        (files,) = run(read(store(api)))
+        assert files == after({KEPT})
 
 
 def test_what_an_instance_of_the_earlier_release_puts_meanwhile_is_not_lost_unread() -> None:

@@ -107,6 +107,7 @@ THINGS = {
     ),
     "curl": Thing("curl", "`curl`", lambda: shutil.which("curl") is not None),
     "proc": Thing("Linux's /proc", "Linux", lambda: Path("/proc/version").exists()),
+    "loopback network": Thing("all of 127.0.0.0/8", "Linux", lambda: sys.platform == "linux"),
 }
 FIXTURES = {"firestore_host": "emulator", "kubectl": "kubectl", "edge_kubectl": "kubectl", "bare": "busybox"}
 

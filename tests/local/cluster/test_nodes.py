@@ -9,6 +9,7 @@ import aiohttp
 import pytest
 
 from local.cluster.kubelet.addresses import Addresses
+from tests.support.needs import needs
 
 from .client import Client, exec_path, pod_manifest
 from .normal import normal
@@ -80,7 +81,7 @@ async def test_a_pod_is_ready_again_when_its_node_is_back_and_went_on_meanwhile(
     assert after["status"]["containerStatuses"] == before["status"]["containerStatuses"]
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has all of 127.0.0.0/8")
+@needs("loopback network")
 async def test_every_pod_has_an_address_of_its_own_on_which_one_can_listen(client: Client) -> None:
     source = {"name": "IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}}
     addresses = []

@@ -61,10 +61,10 @@ prove-groups: $(READY) ## Demo, contract and cluster tests where the kernel refu
 	@PROVE=tests $(BIN)/python -m tests.support.without_namespaces $(BIN)/python -m pytest -q --numprocesses auto \
 		--maxprocesses 4 --dist loadfile tests/contract tests/local
 
-prove-faults: $(READY) ## All faults at every call; make test tries a third of them
+prove-faults: $(READY) ## All faults at every call; make test tries a fifth of them
 	@PROVE=1 $(BIN)/python -m pytest -q --numprocesses 3 --dist loadfile tests/faults
 
-prove-fuzzing: $(READY) ## Fuzzing with 40 examples of each operation; make test has 12
+prove-fuzzing: $(READY) ## Fuzzing with 40 examples of each operation; make test has 8
 	@PROVE=1 $(BIN)/python -m pytest -q tests/openapi/test_fuzzing.py
 
 prove-soak: $(READY) ## 2,000 commands, 200 at once; make test has 400 of them

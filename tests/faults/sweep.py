@@ -21,7 +21,7 @@ from tests.support.patience import PATIENCE
 from tests.support.proofs import share, some
 
 _AT_ONCE = 12
-_ONE_OF = 3
+_ONE_OF = 5
 """``make test`` tries one of so many faults; ``make prove-faults`` tries them all."""
 
 _WAITING_AT_ONCE = 48

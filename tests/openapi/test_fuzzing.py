@@ -29,7 +29,7 @@ _CHECKS = (
 _OPTIONS = (
     *("--phases", "examples,coverage,fuzzing,stateful"),
     *("--mode", "all"),
-    *("--max-examples", str(times(40, 12))),
+    *("--max-examples", str(times(40, 8))),
     *("--seed", "20260301"),
     "--generation-deterministic",
     *("--generation-with-security-parameters", "false"),

@@ -215,9 +215,12 @@ async def _changes(queue: "asyncio.Queue[Change]", deadline: float) -> AsyncIter
     loop = asyncio.get_running_loop()
     while (left := deadline - loop.time()) > 0:
         try:
-            yield await asyncio.wait_for(queue.get(), min(left, _BOOKMARK_S))
+            # wait_for may lose a cancellation that comes together with a change.
+            async with asyncio.timeout(min(left, _BOOKMARK_S)):
+                change: Change | None = await queue.get()
         except TimeoutError:
-            yield None
+            change = None
+        yield change
 
 
 def _event(change: Change, target: Target, selected: Matcher) -> Object | None:

@@ -215,7 +215,9 @@ class ContainerRunner:
         """Record that the container has ended, after the rest of its output is in the log."""
         # A process that escaped the container may still hold the output open; then the log stays open for it.
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self.logs[0].finished.wait(), _LOG_DRAIN_S)
+            # wait_for may lose a cancellation that comes together with the end of the log.
+            async with asyncio.timeout(_LOG_DRAIN_S):
+                await self.logs[0].finished.wait()
         self.running = None
         self.state.ready = False
         ended = {"exitCode": code, "reason": "Error" if code else "Completed", "startedAt": started}

@@ -3,7 +3,6 @@
 import asyncio
 import shutil
 from pathlib import Path
-from typing import Any
 
 from ..clock import timestamp
 from ..objects import Object
@@ -134,15 +133,18 @@ class PodWorker:
             runner.event("Killing", f"Stopping container {runner.state.name}")
             if runner.running is not None:
                 runner.running.terminate()
-        settled = asyncio.gather(*(runner.settled.wait() for runner in active))
-        await self._wait_out_grace(settled)
-        self._kill()
-        await settled
+        settled = asyncio.create_task(_all_settled(active))
+        try:
+            await self._wait_out_grace(settled)
+            self._kill()
+            await settled
+        finally:
+            settled.cancel()
         # The containers that are left wait for an image or for a restart.
         living.cancel()
         await asyncio.wait((living,))
 
-    async def _wait_out_grace(self, settled: asyncio.Future[Any]) -> None:
+    async def _wait_out_grace(self, settled: asyncio.Task[None]) -> None:
         """Wait until the containers have ended or the grace period is over.
 
         A second deletion may shorten it.
@@ -155,8 +157,10 @@ class PodWorker:
                 return
             self._hurry.clear()
             hurry = asyncio.create_task(self._hurry.wait())
-            await asyncio.wait((settled, hurry), timeout=left, return_when=asyncio.FIRST_COMPLETED)
-            hurry.cancel()
+            try:
+                await asyncio.wait((settled, hurry), timeout=left, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                hurry.cancel()
 
     def _grace(self) -> float:
         metadata = self._pod["metadata"]
@@ -231,3 +235,8 @@ class PodWorker:
         status = pod_status(view, timestamp())
         if status != current["status"]:
             self._pod = self._node.store.put(PODS, {**current, "status": status})
+
+
+async def _all_settled(runners: list[ContainerRunner]) -> None:
+    for runner in runners:
+        await runner.settled.wait()

@@ -237,12 +237,17 @@ def _cluster_id(file: Path) -> uuid.UUID:
 
 
 async def _background(stack: contextlib.AsyncExitStack, work: Coroutine[None, None, None]) -> None:
-    """Run a coroutine until the stack closes; let it begin before returning."""
+    """Run a coroutine until the stack closes; let it begin before returning.
+
+    An error that ended it before is raised as the stack closes: nobody has done its work since.
+    """
     task = asyncio.create_task(work)
 
     async def stop() -> None:
         task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        (ended,) = await asyncio.gather(task, return_exceptions=True)
+        if isinstance(ended, Exception):
+            raise ended
 
     stack.push_async_callback(stop)
     await asyncio.sleep(0)

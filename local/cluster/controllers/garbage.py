@@ -8,7 +8,7 @@ from typing import TypeAlias
 from ..api.deletion import FOREGROUND, ORPHAN, delete
 from ..api.requests import Target
 from ..objects import Object
-from ..objects.resources import NAMESPACES, RESOURCES, Resource
+from ..objects.resources import RESOURCES, Resource
 from ..store import Change, Store
 
 _Key: TypeAlias = tuple[Resource, str, str]
@@ -24,21 +24,21 @@ class GarbageCollector:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._dependents: dict[str, set[_Key]] = {}
-        self._living: set[str] = set()
+        self._living: dict[str, _Key] = {}
 
     def handle(self, change: Change) -> None:
         """React to a change of any object."""
         metadata = change.object["metadata"]
         key = (change.resource, metadata.get("namespace", ""), metadata["name"])
         if change.type == "DELETED":
-            self._living.discard(metadata["uid"])
+            self._living.pop(metadata["uid"], None)
             for owner in _owners(change.object):
                 self._forget(owner["uid"], key)
                 self._go_on(owner["uid"])
             for dependent in sorted(self._dependents.pop(metadata["uid"], ()), key=str):
                 self._lose_owner(dependent, metadata["uid"])
             return
-        self._living.add(metadata["uid"])
+        self._living[metadata["uid"]] = key
         for owner in _owners(change.object):
             self._dependents.setdefault(owner["uid"], set()).add(key)
             if owner["uid"] not in self._living and _is_served(owner):
@@ -55,11 +55,9 @@ class GarbageCollector:
 
     def _go_on(self, owner: str) -> None:
         """Go on with the foreground deletion of an owner, one of whose dependents is gone."""
-        for resource in self._store.resources():
-            if resource is not NAMESPACES and resource in _OWNERS:
-                for item in self._store.items(resource):
-                    if item["metadata"]["uid"] == owner:
-                        self._end(resource, item["metadata"].get("namespace", ""), item["metadata"]["name"])
+        key = self._living.get(owner)
+        if key is not None:
+            self._end(*key)
 
     def _end(self, resource: Resource, namespace: str, name: str) -> None:
         """Do what the finalizers of an object that ends ask of the garbage collector."""

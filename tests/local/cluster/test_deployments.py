@@ -5,13 +5,16 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from .client import Client
+import pytest
+
+from .client import Client, pod_manifest
 from .replay import Recording, Step, ours, replayed, send
 
 _APPS = "/apis/apps/v1/namespaces/rec"
 _WEB = f"{_APPS}/deployments/web"
 _MERGE = "application/merge-patch+json"
 _SETS = f"{_APPS}/replicasets"
+_PODS, _MAPS = (f"/api/v1/namespaces/rec/{name}" for name in ("pods", "configmaps"))
 
 
 def _named(steps: list[Step]) -> dict[str, Step]:
@@ -170,3 +173,18 @@ async def test_what_has_no_owner_that_lives_is_deleted(client: Client) -> None:
     await client.until(
         gone, lambda event: event["type"] == "DELETED" and event["object"]["metadata"]["name"] == "both"
     )
+
+
+@pytest.mark.parametrize("kind", ["ConfigMap", "Pod"])
+async def test_an_owner_of_any_kind_goes_after_the_last_of_its_dependents(client: Client, kind: str) -> None:
+    """A dependent may go at once, or, as a pod does, some time after the owner's deletion."""
+    owner = await client.create(_MAPS, {"metadata": {"name": "owner"}})
+    reference = {"apiVersion": "v1", "kind": "ConfigMap", "name": "owner", "uid": owner["metadata"]["uid"]}
+    metadata = {"name": "dependent", "ownerReferences": [reference]}
+    path = _PODS if kind == "Pod" else _MAPS
+    await client.create(path, {**(pod_manifest("p") if kind == "Pod" else {}), "metadata": metadata})
+    marked = await client.request("DELETE", f"{_MAPS}/owner?propagationPolicy=Foreground")
+    since = marked.body["metadata"]["resourceVersion"]
+    watch = f"{_MAPS}?watch=1&fieldSelector=metadata.name%3Downer&resourceVersion={since}"
+    await client.until(watch, lambda event: event["type"] == "DELETED")
+    assert (await client.request("GET", f"{path}/dependent")).status == 404

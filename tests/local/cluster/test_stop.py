@@ -88,3 +88,14 @@ async def test_a_watch_that_is_cancelled_as_a_change_comes_is_over() -> None:
     watching.cancel()
     await asyncio.wait((watching,), timeout=PATIENCE)
     assert watching.cancelled()
+
+
+async def test_a_controller_that_failed_is_not_taken_for_one_that_was_stopped(tmp_path: Path) -> None:
+    no_time: Any = None
+    with pytest.raises(TypeError):
+        async with (
+            LocalCluster(tmp_path, namespaces=False, event_ttl_s=no_time) as cluster,
+            aiohttp.ClientSession() as http,
+        ):
+            body = {"metadata": {"name": "e"}, "involvedObject": {"namespace": "default"}}
+            await Client(cluster, http).create("/api/v1/namespaces/default/events", body)

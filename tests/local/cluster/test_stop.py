@@ -1,6 +1,7 @@
 """What a cluster leaves behind when it stops: nothing, whatever was going on."""
 
 import asyncio
+import contextlib
 import gc
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -16,7 +17,7 @@ from local.cluster.objects.resources import CONFIG_MAPS
 from local.cluster.store import Store
 from tests.support.patience import PATIENCE
 
-from .client import Client, pod_manifest
+from .client import Client, exec_path, pod_manifest
 
 _PODS = "/api/v1/namespaces/rec/pods"
 
@@ -57,19 +58,40 @@ async def _is_on_a_lost_node(client: Client) -> None:
     await client.request("DELETE", f"{_PODS}/p")
 
 
-@pytest.mark.parametrize("state", [_runs, _ends, _waits_for_a_volume, _waits_for_an_image, _is_on_a_lost_node])
+@pytest.mark.parametrize(
+    "state", [_runs, _ends, _waits_for_a_volume, _waits_for_an_image, _is_on_a_lost_node]
+)
 async def test_no_task_goes_on_and_no_error_is_lost(
     tmp_path: Path, state: Callable[[Client], Awaitable[None]]
 ) -> None:
     loop, faults = asyncio.get_running_loop(), list[dict[str, Any]]()
     loop.set_exception_handler(lambda _, context: faults.append(context))
     before = asyncio.all_tasks()
-    async with LocalCluster(tmp_path, namespaces=False) as cluster:
-        async with aiohttp.ClientSession() as http:
+    async with LocalCluster(tmp_path, namespaces=False) as cluster, aiohttp.ClientSession() as http:
+        client = Client(cluster, http)
+        await client.create("/api/v1/namespaces", {"metadata": {"name": "rec"}})
+        await state(client)
+    assert asyncio.all_tasks() - before == set()
+    gc.collect()
+    assert faults == []
+
+
+async def test_who_still_listens_is_let_go(tmp_path: Path) -> None:
+    loop, faults = asyncio.get_running_loop(), list[dict[str, Any]]()
+    loop.set_exception_handler(lambda _, context: faults.append(context))
+    before = asyncio.all_tasks()
+    async with aiohttp.ClientSession() as http, contextlib.AsyncExitStack() as listening:
+        async with LocalCluster(tmp_path, namespaces=False) as cluster:
             client = Client(cluster, http)
             await client.create("/api/v1/namespaces", {"metadata": {"name": "rec"}})
-            await state(client)
-    assert asyncio.all_tasks() - before == set()
+            await _runs(client)
+            events = await listening.enter_async_context(client.watch(f"{_PODS}?watch=1"))
+            await anext(events)
+            path = exec_path("p", "sh", "-c", "echo begun; exec sleep 3600")
+            socket = await listening.enter_async_context(client.connect(path))
+            while b"begun" not in (await socket.receive_bytes()):
+                pass
+        assert asyncio.all_tasks() - before == set()
     gc.collect()
     assert faults == []
 

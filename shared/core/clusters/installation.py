@@ -33,6 +33,16 @@ async def id_of(installation: Installation | None) -> str:
     return "" if installation is None else await installation.id()
 
 
+def is_foreign(made_by: str, own: str) -> bool:
+    """Whether an object is another installation's.
+
+    Args:
+        made_by: The installation that the object names; empty: an earlier release made it, for anybody.
+        own: The answer of ``id_of``.
+    """
+    return own != "" and made_by not in ("", own)
+
+
 class Neighbours:
     """Notes the other installations in the namespace, for those who may not look into the cluster.
 

@@ -20,6 +20,11 @@ _MOST_NEIGHBOURS = 16
 _TRIES = 8
 
 
+def is_installation_id(text: str) -> bool:
+    """Whether a text can be an installation's id."""
+    return _ID.fullmatch(text) is not None
+
+
 class Installation(Protocol):
     """Says which installation this is. Raises ``StoreUnavailable`` when the store does not answer."""
 
@@ -59,7 +64,7 @@ class Neighbours:
         Args:
             met: The ids in the labels of others' objects. Whoever made these may have written anything.
         """
-        others = tuple(sorted(one for one in met if _ID.fullmatch(one)))[:_MOST_NEIGHBOURS]
+        others = tuple(sorted(one for one in met if is_installation_id(one)))[:_MOST_NEIGHBOURS]
 
         async def write(known: KnownConnection | None) -> None:
             if known is not None and known.other_installations != others:

@@ -12,7 +12,7 @@ import secrets
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from typing import Literal, TypeAlias
 
-from shared.core.audit.auditor import Act, Auditor
+from shared.core.audit.auditor import Act, Auditor, outcome_of
 from shared.core.files.download import FileFacts, OpenFile, begun
 from shared.core.files.listing import Entry, first_entries
 from shared.core.files.packed import PackedFolder
@@ -26,7 +26,7 @@ from shared.core.held import Held
 from shared.core.person import Person
 from shared.core.sessions.access import SessionAccess
 from shared.core.sessions.model import Session
-from shared.errors import Conflict, GamguiError, TransferFailed
+from shared.errors import Conflict, TransferFailed
 from shared.reasons import Reason
 
 Action: TypeAlias = Literal["put", "unpack", "get", "list", "archive", "delete"]
@@ -154,9 +154,9 @@ class SessionFiles:
         answer = await self._run(session, path, "read", *path.name_first(), stdin=_once(wish), counted=True)
         try:
             facts = await _facts(answer, path)
-        except GamguiError as error:
+        except BaseException as error:
             await answer.aclose()
-            await self._audit.record(session, owner, "session.file.get", error.reason, path=str(path))
+            await self._audit.record(session, owner, "session.file.get", outcome_of(error), path=str(path))
             raise
 
         async def record(outcome: str, size: int) -> None:

@@ -6,6 +6,7 @@ import dataclasses
 import secrets
 from typing import Any
 
+from shared.core.clusters.installation import is_installation_id
 from shared.store import documents
 from shared.store.engine import Collection, Engine
 from shared.store.repository import Present, Repository
@@ -57,4 +58,7 @@ class StoredInstallation:
 
 def _kept_from(document: Any, version: str) -> _Kept:
     with documents.reading("installation"):
-        return _Kept(**documents.values_of(_Kept, document, version))
+        kept = _Kept(**documents.values_of(_Kept, document, version))
+        if not is_installation_id(kept.installation):
+            raise ValueError("no installation has this id")
+        return kept

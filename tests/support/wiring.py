@@ -11,6 +11,7 @@ from shared.core.clusters.model import DEFAULT, VIRTUAL
 from shared.core.jobs.ports import JobRuntime
 from shared.core.jobs.service import JobService
 from shared.core.sessions.access import SessionAccess
+from shared.core.sessions.concurrency import Streams
 from shared.core.sessions.pods import SessionPods
 from shared.core.sessions.ports import PodRuntime
 from shared.core.sessions.states import SessionStates
@@ -31,6 +32,7 @@ def wired(
     jobs: JobRuntime | None = None,
     job_store: Any = None,
     view: ConnectedClusters | None = None,
+    streams: Streams | None = None,
 ) -> dict[str, Any]:
     """The arguments that services take: store, clock, audit, states, access and jobs.
 
@@ -42,13 +44,14 @@ def wired(
         jobs: Runs jobs; those of virtual sessions if none is given.
         job_store: Where jobs are kept, if elsewhere.
         view: Which clusters are seen; one that has all sessions if none is given.
+        streams: Counts the streams between callers and pods.
     """
     made: dict[str, Any] = {"store": store, "clock": clock, "audit": Auditor(audit, clock)}
     made["states"] = SessionStates(store, clock, RETENTION)
     view = view or seen()
     runtimes = AdaptersOfClusters(view, {DEFAULT: runtime, VIRTUAL: VirtualRuntime()})
     pods = SessionPods(runtimes, view, store)
-    access = SessionAccess(**made, pods=pods, administrators=[ROOT.email])
+    access = SessionAccess(**made, pods=pods, administrators=[ROOT.email], streams=streams)
     made["jobs"] = JobService(
         store=job_store or store,
         sessions=store,

@@ -1,5 +1,5 @@
-# The state: collections sessions, requests, jobs, audit, keys, owners and connections. Queries are in
-# shared/store/; a test compares the indexes with them.
+# The state: collections sessions, requests, jobs, audit, keys, owners, connections and installation. Queries are
+# in shared/store/; a test compares the indexes with them.
 
 locals {
   # Queries on more than one field. Firestore puts the document's name last, in the direction of the

@@ -70,7 +70,7 @@ class Act:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Records the end, unless ``end`` has done so, and waits until the record is kept."""
-        await _done(asyncio.create_task(self._kept(self.outcome if error is None else _outcome_of(error))))
+        await _done(asyncio.create_task(self._kept(self.outcome if error is None else outcome_of(error))))
 
     async def _kept(self, outcome: str) -> None:
         await self.end(outcome)
@@ -140,7 +140,8 @@ class Auditor:
         )
 
 
-def _outcome_of(error: BaseException) -> str:
+def outcome_of(error: BaseException) -> str:
+    """The outcome of an act that ended with this error."""
     if isinstance(error, GamguiError):
         return error.reason
     return InternalError.default_reason if isinstance(error, Exception) else CANCELLED

@@ -16,7 +16,7 @@ from shared.core.cleanup.ports import Belonging, DueSessionStore, Inventory
 from shared.core.cleanup.reconciliation import differences
 from shared.core.cleanup.report import Action, Report
 from shared.core.clock import Clock
-from shared.core.clusters.installation import Installation, Neighbours, id_of
+from shared.core.clusters.installation import Installation, Neighbours, id_of, is_foreign
 from shared.core.clusters.model import Sight
 from shared.core.ids import is_session_id
 from shared.core.jobs.service import JobService
@@ -107,7 +107,7 @@ class Strays:
         present: dict[str, Belonging] = {}
         own, others = await id_of(self._installation), set[str]()
         async for pod in self._inventory.pods():
-            if own and pod.installation not in ("", own):
+            if is_foreign(pod.installation, own):
                 others.add(pod.installation)
                 continue
             over = pod.status is not None and pod.status.phase is PodPhase.FAILED
@@ -120,12 +120,12 @@ class Strays:
         found = await differences(list(present), self._due)
         secrets: list[Belonging] = []
         async for secret in self._inventory.secrets():
-            if not own or secret.installation in ("", own):
-                secrets.append(secret)
-            else:
+            if is_foreign(secret.installation, own):
                 others.add(secret.installation)
+            else:
+                secrets.append(secret)
         async for kept in self._inventory.credentials():
-            if own and kept.installation not in ("", own):
+            if is_foreign(kept.installation, own):
                 others.add(kept.installation)
         if self._neighbours is not None and not report.dry_run:
             await self._neighbours.note(others)

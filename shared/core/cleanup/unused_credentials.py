@@ -16,7 +16,7 @@ from shared.core.cleanup.guard import guarded
 from shared.core.cleanup.ports import DueSessionStore, Inventory, KeptCredentials
 from shared.core.cleanup.report import Action, Report
 from shared.core.clock import Clock
-from shared.core.clusters.installation import Installation, id_of
+from shared.core.clusters.installation import Installation, id_of, is_foreign
 from shared.core.turns import in_turns
 
 _MOST = 2_000
@@ -67,7 +67,7 @@ class UnusedCredentials:
             kept
             async for kept in self._inventory.credentials()
             if kept.changed_at is not None and kept.changed_at <= before
-            if not own or kept.installation in ("", own)
+            if not is_foreign(kept.installation, own)
         ]
         # Runs do not remember which owners were asked about: the same must not always come first.
         await in_turns(

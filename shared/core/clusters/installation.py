@@ -20,6 +20,11 @@ _MOST_NEIGHBOURS = 16
 _TRIES = 8
 
 
+def is_installation_id(text: str) -> bool:
+    """Whether a text can be an installation's id."""
+    return _ID.fullmatch(text) is not None
+
+
 class Installation(Protocol):
     """Says which installation this is. Raises ``StoreUnavailable`` when the store does not answer."""
 
@@ -31,6 +36,16 @@ class Installation(Protocol):
 async def id_of(installation: Installation | None) -> str:
     """The installation's id; empty where there is only one installation, which needs none."""
     return "" if installation is None else await installation.id()
+
+
+def is_foreign(made_by: str, own: str) -> bool:
+    """Whether an object is another installation's.
+
+    Args:
+        made_by: The installation that the object names; empty: an earlier release made it, for anybody.
+        own: The answer of ``id_of``.
+    """
+    return own != "" and made_by not in ("", own)
 
 
 class Neighbours:
@@ -49,7 +64,7 @@ class Neighbours:
         Args:
             met: The ids in the labels of others' objects. Whoever made these may have written anything.
         """
-        others = tuple(sorted(one for one in met if _ID.fullmatch(one)))[:_MOST_NEIGHBOURS]
+        others = tuple(sorted(one for one in met if is_installation_id(one)))[:_MOST_NEIGHBOURS]
 
         async def write(known: KnownConnection | None) -> None:
             if known is not None and known.other_installations != others:

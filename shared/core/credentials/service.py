@@ -139,10 +139,10 @@ class CredentialService:
             runtime = await self._runtimes.of(session)
             # Noted before the copy: if the copy breaks off, a later refresh can remove what it has written.
             both = tuple(sorted({*session.credentials, *copied}))
-            session = await self._note(session, both, credentials.secret)
             with self._access.streams.taken(owner.email):
+                session = await self._note(session, both, credentials.secret)
                 await runtime.copy(session, credentials, removed)
-            await self._note(session, copied, credentials.secret)
+                await self._note(session, copied, credentials.secret)
         return Refreshed(copied, removed)
 
     async def _change(self, owner: Person, action: str, name: str, change: _Change) -> Credentials:

@@ -6,9 +6,10 @@ import asyncio
 import dataclasses
 import hashlib
 import re
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 
+from shared.core.audit.auditor import outcome_of
 from shared.core.files.script_output import SHA256, Answer
 from shared.errors import GamguiError, TransferFailed
 
@@ -90,11 +91,9 @@ class OpenFile:
         self._length = length
         self._wish.set_result(f"{first} {length}\n".encode())
         try:
-            self._sha256 = " ".join(await self._answer.line())
-            if not SHA256.fullmatch(self._sha256):
-                raise TransferFailed("the pod's answer cannot be read")
-        except GamguiError as error:
-            await self._record(error.reason, 0)
+            self._sha256 = _hash(await self._answer.line())
+        except BaseException as error:
+            await self._record(outcome_of(error), 0)
             raise
         return self._sha256
 
@@ -139,6 +138,17 @@ class OpenFile:
             self._wish.set_result(b"")
             await self._answer.end_quietly()
         await self._answer.aclose()
+
+
+def _hash(words: Sequence[str]) -> str:
+    """The hash in the script's line.
+
+    Raises:
+        TransferFailed: The script's answer makes no sense.
+    """
+    if len(words) != 1 or not SHA256.fullmatch(words[0]):
+        raise TransferFailed("the pod's answer cannot be read")
+    return words[0]
 
 
 async def begun(pieces: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:

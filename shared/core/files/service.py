@@ -12,7 +12,7 @@ import secrets
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from typing import Literal, TypeAlias
 
-from shared.core.audit.auditor import Act, Auditor
+from shared.core.audit.auditor import Act, Auditor, outcome_of
 from shared.core.files.download import FileFacts, OpenFile, begun
 from shared.core.files.listing import Entry, first_entries
 from shared.core.files.packed import PackedFolder
@@ -26,7 +26,7 @@ from shared.core.held import Held
 from shared.core.person import Person
 from shared.core.sessions.access import SessionAccess
 from shared.core.sessions.model import Session
-from shared.errors import Conflict, GamguiError, TransferFailed
+from shared.errors import Conflict, TransferFailed
 from shared.reasons import Reason
 
 Action: TypeAlias = Literal["put", "unpack", "get", "list", "archive", "delete"]
@@ -36,7 +36,7 @@ _OPEN_SECONDS = 60.0
 
 
 class SessionFiles:
-    """Files in callers' sessions.
+    """Files in callers' sessions. While it lasts, each request is one of the owner's streams.
 
     Args:
         access: Finds the sessions that a caller may use.
@@ -154,9 +154,9 @@ class SessionFiles:
         answer = await self._run(session, path, "read", *path.name_first(), stdin=_once(wish), counted=True)
         try:
             facts = await _facts(answer, path)
-        except GamguiError as error:
+        except BaseException as error:
             await answer.aclose()
-            await self._audit.record(session, owner, "session.file.get", error.reason, path=str(path))
+            await self._audit.record(session, owner, "session.file.get", outcome_of(error), path=str(path))
             raise
 
         async def record(outcome: str, size: int) -> None:
@@ -207,15 +207,7 @@ class SessionFiles:
             TransferFailed: (while iterating) The tar broke off: the pod's tar did, or the connection.
         """
         session = await self._session(owner, session_id)
-        answer = await self._run(session, path, "archive", *path.parts, counted=True)
-        try:
-            await answer.line()
-        except BaseException as error:
-            await answer.aclose()
-            if isinstance(error, GamguiError):
-                await self._audit.record(session, owner, "session.file.archive", error.reason, path=str(path))
-            raise
-        return await begun(self._packed(session, owner, path, answer))
+        return await begun(self._packed(session, owner, path))
 
     async def delete(self, owner: Person, session_id: str, path: WorkspacePath) -> None:
         """Removes a file, a link, or an empty folder.
@@ -234,11 +226,13 @@ class SessionFiles:
                 await answer.aclose()
 
     async def _packed(
-        self, session: Session, owner: Person, path: WorkspacePath, answer: Answer
+        self, session: Session, owner: Person, path: WorkspacePath
     ) -> AsyncGenerator[bytes, None]:
         async with self._act(session, owner, "archive", path) as act:
+            answer = await self._run(session, path, "archive", *path.parts)
             sent, packed = 0, PackedFolder()
             try:
+                await answer.line()
                 yield b""
                 async for data in packed.pieces(answer):
                     sent += len(data)
@@ -279,9 +273,8 @@ class SessionFiles:
     ) -> AsyncGenerator[Act, None]:
         act = self._audit.act(session, owner, f"session.file.{action}", {"path": str(path)})
         async with self._access.used(session), act:
-            # An archive is counted by ``_run`` already; the others from here on: a caller may send slowly.
-            free = contextlib.nullcontext()
-            with free if action == "archive" else self._access.streams.taken(session.owner):
+            # Counted from here on, and not only while the script runs: a caller may send slowly.
+            with self._access.streams.taken(session.owner):
                 yield act
 
 

@@ -90,12 +90,12 @@ class JobService(JobEnds):
             NotFound: The session is absent, another owner's, or without a running pod.
             Conflict: The session is not running.
             InvalidRequest: Command and variables are too long.
-            TooManyRequests: Too many jobs of the session are unfinished.
+            TooManyRequests: Too many jobs of the session are unfinished, or the owner has too many streams.
             ClusterUnavailable: It is not known whether the job was started.
         """
         session = await self._access.running(owner, session_id)
         variables.require_room(new.argv, new.workdir, new.env)
-        job = await self._document(session, new, job_id)
+        job, is_new = await self._document(session, new, job_id)
         if job.state is not JobState.QUEUED:
             return (await self._refreshed(session, [job]))[0]
         evidence = await self._audit.evidence()
@@ -110,8 +110,8 @@ class JobService(JobEnds):
                     report = await (await self._runtimes.of(session)).start(session, job, new)
             except GamguiError as error:
                 await act.end(error.reason)
-                if error.status < 500:
-                    await self._store.remove_job(job)  # the pod refused the job
+                if error.status < 500 and is_new:  # it was refused; one of an earlier request may run
+                    await self._store.remove_job(job)
                 raise
         return await self._settled(session, job, report)
 
@@ -123,8 +123,7 @@ class JobService(JobEnds):
             ClusterUnavailable: The pod cannot be asked.
         """
         session = await self._access.owned_and_seen(owner, session_id)
-        with self._access.streams.taken(session.owner):
-            return (await self._refreshed(session, [await self._job(session, job_id)]))[0]
+        return (await self._shown(session, [await self._job(session, job_id)]))[0]
 
     async def list_jobs(
         self, owner: Person, session_id: str, *, limit: int, after: Cursor | None
@@ -148,8 +147,7 @@ class JobService(JobEnds):
         found = await self._store.list_jobs(session.id, limit=limit + 1, after=after)
         page = found[:limit]
         more = Cursor(page[-1].created_at, page[-1].id) if len(found) > limit else None
-        with self._access.streams.taken(session.owner):
-            return await self._refreshed(session, page), more
+        return await self._shown(session, page), more
 
     async def cancel(self, owner: Person, session_id: str, job_id: str) -> Job:
         """Ends a job: TERM to its process group, after 5 s KILL. A repetition changes nothing.
@@ -233,8 +231,8 @@ class JobService(JobEnds):
             return report
         return dataclasses.replace(report, reason=current.reason or "the session was deleted")
 
-    async def _document(self, session: Session, new: NewJob, job_id: str) -> Job:
-        """Stores a new job and returns it; returns the stored job if an earlier request created it."""
+    async def _document(self, session: Session, new: NewJob, job_id: str) -> tuple[Job, bool]:
+        """Stores a new job. Returns it, or what an earlier request has stored; and whether it is new."""
         shown = await self._masked(new.command)
         job = Job(
             id=job_id,
@@ -249,9 +247,9 @@ class JobService(JobEnds):
             timeout_seconds=new.timeout_seconds,
         )
         try:
-            return await self._store.create_job(job)
+            return await self._store.create_job(job), True
         except Conflict:
-            return await self._job(session, job_id)
+            return await self._job(session, job_id), False
 
     async def _masked(self, command: str | Sequence[str]) -> Shown:
         characters = len(command) if isinstance(command, str) else sum(len(word) + 1 for word in command)
@@ -264,6 +262,12 @@ class JobService(JobEnds):
         if job is None or job.session_id != session.id:
             raise NotFound("there is no such job", reason=Reason.JOB_NOT_FOUND)
         return job
+
+    async def _shown(self, session: Session, jobs: Sequence[Job]) -> list[Job]:
+        """As ``_refreshed``, for the owner: while the pod is asked, that is one of his streams."""
+        asks = session.state is SessionState.RUNNING and not all(job.state.over for job in jobs)
+        with self._access.streams.taken(session.owner) if asks else contextlib.nullcontext():
+            return await self._refreshed(session, jobs)
 
     async def _refreshed(self, session: Session, jobs: Sequence[Job]) -> list[Job]:
         """The jobs with the pod's current reports; changes of state are stored."""

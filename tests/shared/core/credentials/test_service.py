@@ -17,6 +17,7 @@ from shared.core.credentials.model import NAMES, Credentials
 from shared.core.credentials.service import CredentialService, Refreshed
 from shared.core.person import Person
 from shared.core.sessions.access import SessionAccess
+from shared.core.sessions.concurrency import StreamKind, Streams
 from shared.core.sessions.model import Session, SessionState
 from shared.core.sessions.states import SessionStates
 from shared.errors import (
@@ -24,6 +25,7 @@ from shared.errors import (
     Conflict,
     GamguiError,
     NotFound,
+    TooManyRequests,
     UnprocessableRequest,
     VersionConflict,
 )
@@ -66,6 +68,7 @@ class World:
     runtime: ScriptedRuntime
     audit: KeptAudit
     clock: SetClock
+    streams: Streams
 
     async def running(self, **changes: object) -> Session:
         return await self.sqlite.create(a_session(state=SessionState.RUNNING, owner=ALICE.email, **changes))
@@ -74,6 +77,7 @@ class World:
 @pytest.fixture
 def world(sqlite: SqliteStore, clock: SetClock) -> World:
     store, runtime, audit = Contended(0), ScriptedRuntime(), KeptAudit()
+    streams = Streams({StreamKind.OTHER: 1})
     service = CredentialService(
         store=store,
         runtimes=each(KubernetesCredentials(runtime), VirtualCredentials()),
@@ -84,11 +88,12 @@ def world(sqlite: SqliteStore, clock: SetClock) -> World:
             pods=pods_of(sqlite, runtime),
             states=SessionStates(sqlite, clock, RETENTION),
             clock=clock,
+            streams=streams,
         ),
         audit=Auditor(audit, clock),
         clock=clock,
     )
-    return World(service, store, sqlite, runtime, audit, clock)
+    return World(service, store, sqlite, runtime, audit, clock, streams)
 
 
 async def test_a_file_is_kept_since_it_was_last_put_and_others_stay(world: World) -> None:
@@ -186,6 +191,21 @@ async def test_a_copy_that_fails_says_so_without_a_word_of_the_pods(
     stored = await world.sqlite.get(session.id)
     assert stored is not None
     assert stored.credentials == ("oauth2.txt",)  # it may be there: a later refresh can take it away
+
+
+async def test_a_copy_for_which_there_is_no_stream_changes_nothing_and_is_recorded(world: World) -> None:
+    session = await world.running(credentials=("oauth2service.json",))
+    await world.service.put(ALICE, "oauth2.txt", FILES["oauth2.txt"])
+    with world.streams.taken(ALICE.email), pytest.raises(TooManyRequests):
+        await world.service.refresh(ALICE, session.id)
+    assert world.audit.outcomes[-1] == ("credentials.refresh", "TOO_MANY_STREAMS")
+    assert world.runtime.commands == []
+    stored = await world.sqlite.get(session.id)
+    assert stored is not None
+    assert stored.credentials == ("oauth2service.json",)
+    await world.service.refresh(ALICE, session.id)
+    with world.streams.taken(ALICE.email):
+        pass
 
 
 async def test_a_session_says_what_was_copied_even_when_others_change_it(world: World) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
+from typing import Any
 
 import pytest
 
@@ -14,12 +16,14 @@ from shared.core.files.paths import WorkspacePath
 from shared.core.files.service import SessionFiles
 from shared.core.files.upload import Body, Piece, Progress, Stored
 from shared.core.sessions.access import SessionAccess
+from shared.core.sessions.concurrency import StreamKind, Streams
 from shared.core.sessions.model import SessionState
 from shared.core.sessions.states import SessionStates
-from shared.errors import Conflict, GamguiError, NotFound, PayloadTooLarge
+from shared.errors import Conflict, GamguiError, NotFound, PayloadTooLarge, TooManyRequests
 from shared.reasons import Reason
 from tests.shared.store.samples import RETENTION, SetClock, a_session
 from tests.support.clusters import pods_of
+from tests.support.patience import PATIENCE
 from tests.support.people import ALICE, BOB
 from tests.support.scripted_runtime import KeptAudit, ScriptedRuntime
 from tests.support.stores import SqliteStore
@@ -36,6 +40,7 @@ class World:
     runtime: ScriptedRuntime
     audit: KeptAudit
     session_id: str
+    streams: Streams
 
     def says(self, *output: bytes) -> None:
         events: list[ExecEvent] = [Started(1), *(Output("stdout", 0, data) for data in output)]
@@ -47,16 +52,17 @@ async def world(
 ) -> World:
     session = a_session(owner=ALICE.email, state=SessionState.RUNNING)
     await sqlite.create(session)
-    audit = KeptAudit()
+    audit, streams = KeptAudit(), Streams({StreamKind.OTHER: 1})
     access = SessionAccess(
         audit=Auditor(audit, clock),
         store=sqlite,
         pods=pods_of(sqlite, runtime),
         states=SessionStates(sqlite, clock, RETENTION),
         clock=clock,
+        streams=streams,
     )
     files = SessionFiles(access=access, audit=Auditor(audit, clock), timeout_seconds=10, max_bytes=max_bytes)
-    return World(files, runtime, audit, session.id)
+    return World(files, runtime, audit, session.id, streams)
 
 
 @pytest.fixture
@@ -155,6 +161,16 @@ async def test_a_hash_that_is_none_is_a_failed_transfer(pod: World) -> None:
     assert pod.runtime.closed_commands == 1
 
 
+async def test_a_fault_of_ours_before_a_download_is_recorded_too(pod: World) -> None:
+    pod.says(LOOK)
+    pod.runtime.execute_error = ValueError("ours")
+    file = await pod.files.open(ALICE, pod.session_id, PATH)
+    with pytest.raises(ValueError, match="ours"):
+        await file.choose(0, 5)
+    await file.aclose()
+    assert pod.audit.outcomes == [("session.file.get", "INTERNAL")]
+
+
 @pytest.mark.parametrize("said", [b"x" * 100_000, b"81a4 1 99999999999999999 name/\n", b"name/\n"])
 async def test_a_list_that_makes_no_sense_is_a_failed_transfer(pod: World, said: bytes) -> None:
     pod.says(b"entries\n", said)
@@ -212,6 +228,70 @@ async def test_what_nobody_begins_to_read_is_ended_and_recorded_as_cancelled(pod
     await (await pod.files.archive(ALICE, pod.session_id, PATH)).aclose()
     assert pod.audit.outcomes == [("session.file.get", "cancelled"), ("session.file.archive", "cancelled")]
     assert pod.runtime.closed_commands == 2
+
+
+def requests(pod: World) -> dict[str, Coroutine[Any, Any, object]]:
+    """Every request for files that there is."""
+    files, session_id = pod.files, pod.session_id
+    return {
+        "put": files.put(ALICE, session_id, PATH, upload(DATA)),
+        "unpack": files.unpack(ALICE, session_id, PATH, upload(DATA)),
+        "get": files.open(ALICE, session_id, PATH),
+        "list": files.entries(ALICE, session_id, PATH, limit=5, after=b""),
+        "archive": files.archive(ALICE, session_id, PATH),
+        "delete": files.delete(ALICE, session_id, PATH),
+    }
+
+
+async def test_each_request_is_a_stream_and_is_refused_and_recorded_if_there_is_none(pod: World) -> None:
+    asked = requests(pod)
+    with pod.streams.taken(ALICE.email):
+        for request in asked.values():
+            with pytest.raises(TooManyRequests) as refused:
+                await request
+            assert refused.value.reason == Reason.TOO_MANY_STREAMS
+    assert pod.runtime.journal == []
+    assert pod.audit.outcomes == [(f"session.file.{name}", "TOO_MANY_STREAMS") for name in asked]
+
+
+async def test_a_download_and_an_archive_are_streams_until_they_are_closed(pod: World) -> None:
+    pod.says(LOOK, SHA256.encode() + b"\n", DATA)
+    file = await pod.files.open(ALICE, pod.session_id, PATH)
+    with pytest.raises(TooManyRequests):
+        await pod.files.open(ALICE, pod.session_id, PATH)
+    await file.aclose()
+    pod.says(b"archive\n", DATA)
+    packed = await pod.files.archive(ALICE, pod.session_id, PATH)
+    with pytest.raises(TooManyRequests):
+        await pod.files.open(ALICE, pod.session_id, PATH)
+    await packed.aclose()
+    with pod.streams.taken(ALICE.email):
+        pass
+
+
+@pytest.mark.parametrize("name", ["put", "unpack", "get", "list", "archive", "delete"])
+async def test_a_request_whose_caller_leaves_while_the_pod_is_silent_is_no_stream_any_more(
+    pod: World, name: str
+) -> None:
+    silent = asyncio.Event()
+
+    async def say_nothing(_: object) -> None:
+        silent.set()
+        await asyncio.Event().wait()
+
+    pod.runtime.during["execute"] = say_nothing
+    others = requests(pod)
+    asking = asyncio.create_task(others.pop(name))
+    for other in others.values():
+        other.close()
+    async with asyncio.timeout(PATIENCE):
+        await silent.wait()
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+    with pod.streams.taken(ALICE.email):
+        pass
+    assert pod.audit.outcomes == [(f"session.file.{name}", "cancelled")]
 
 
 async def test_an_archive_is_recorded_with_its_size(pod: World) -> None:

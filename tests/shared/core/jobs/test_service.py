@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from datetime import timedelta
@@ -12,9 +13,17 @@ from shared.core.commands import Output
 from shared.core.ids import new_job_id
 from shared.core.jobs.model import Gap, Job, JobCursor, JobRecord, JobReport, JobState, NewJob, Place
 from shared.core.jobs.service import JobService
+from shared.core.sessions.concurrency import StreamKind, Streams
 from shared.core.sessions.model import Session, SessionState
 from shared.core.sessions.pod import PodPhase, PodStatus
-from shared.errors import ClusterUnavailable, Conflict, GamguiError, NotFound, TooManyRequests
+from shared.errors import (
+    ClusterUnavailable,
+    Conflict,
+    GamguiError,
+    NotFound,
+    TooManyRequests,
+    UnprocessableRequest,
+)
 from shared.reasons import Reason
 from shared.web.api.jobs import job_json
 from tests.shared.store.samples import NOON, SetClock, a_session
@@ -81,6 +90,7 @@ class World:
     clock: SetClock
     audit: KeptAudit
     session: Session
+    streams: Streams
 
     async def start(self, job_id: str = "") -> Job:
         return await self.service.start(ALICE, self.session.id, NEW, job_id or new_job_id())
@@ -102,9 +112,10 @@ class World:
 @pytest.fixture
 async def world(sqlite: SqliteStore, clock: SetClock) -> World:
     pods, jobs, audit = ScriptedRuntime(journal=[]), ScriptedJobs(), KeptAudit()
-    service = wired(sqlite, pods, clock, audit, jobs=jobs)["jobs"]
+    streams = Streams({StreamKind.OTHER: 1})
+    service = wired(sqlite, pods, clock, audit, jobs=jobs, streams=streams)["jobs"]
     session = await sqlite.create(a_session(state=SessionState.RUNNING))
-    return World(service, sqlite, pods, jobs, clock, audit, session)
+    return World(service, sqlite, pods, jobs, clock, audit, session, streams)
 
 
 async def test_a_job_is_stored_before_it_is_started_and_its_start_is_audited(world: World) -> None:
@@ -141,6 +152,40 @@ async def test_a_start_whose_answer_was_lost_is_repeated_for_the_same_job(
     assert (await world.start(job_id)).state is JobState.RUNNING
     assert (await world.start(job_id)).state is JobState.RUNNING
     assert world.jobs.started == [job_id]
+
+
+async def test_what_refuses_a_start_leaves_no_new_job_and_removes_none_that_may_run(world: World) -> None:
+    begun = new_job_id()
+    world.jobs.error = ClusterUnavailable("torn")
+    with pytest.raises(ClusterUnavailable):
+        await world.start(begun)
+    for refusal in (None, TooManyRequests("the API server is busy"), UnprocessableRequest("denied")):
+        world.jobs.error = refusal
+        for job_id in (begun, new_job_id()):
+            busy = world.streams.taken(ALICE.email) if refusal is None else contextlib.nullcontext()
+            with busy, pytest.raises(GamguiError):
+                await world.start(job_id)
+            assert (await world.store.get_job(job_id) is not None) is (job_id == begun)
+    world.jobs.error = None
+    assert (await world.start(begun)).state is JobState.RUNNING
+
+
+async def test_what_asks_no_pod_is_answered_without_a_free_stream(world: World) -> None:
+    first, second = await world.start(), await world.start()
+    world.jobs.known[first.id] = DONE
+    await world.get(first)
+    with world.streams.taken(ALICE.email):
+        assert (await world.get(first)).state is JobState.EXITED
+        for refused in (
+            world.get(second),
+            world.service.list_jobs(ALICE, world.session.id, limit=5, after=None),
+        ):
+            with pytest.raises(TooManyRequests):
+                await refused
+        await world.move(SessionState.FAILED, reason="OUT_OF_MEMORY")
+        assert (await world.get(second)).state is JobState.LOST
+        jobs, _ = await world.service.list_jobs(ALICE, world.session.id, limit=5, after=None)
+    assert {job.state for job in jobs} == {JobState.EXITED, JobState.LOST}
 
 
 async def test_a_job_that_was_refused_has_never_been(world: World) -> None:

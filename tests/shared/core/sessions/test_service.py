@@ -19,7 +19,7 @@ from shared.core.credentials.model import CredentialFile, Credentials
 from shared.core.credentials.new_session import NewSessionCredentials
 from shared.core.ids import is_session_id, new_session_id
 from shared.core.person import Person
-from shared.core.sessions.concurrency import ExecSlots
+from shared.core.sessions.concurrency import ExecSlots, StreamKind, Streams
 from shared.core.sessions.model import Resources, Session, SessionState
 from shared.core.sessions.new_session import NewSession
 from shared.core.sessions.pod import PodPhase, PodStatus
@@ -107,12 +107,13 @@ def make_world(
     fallback: bool = False,
     credentials: MemoryCredentials | None = None,
     slots: int = 2,
+    streams: Streams | None = None,
 ) -> World:
     journal: list[str] = []
     store, runtime, audit = JournalingStore(sqlite, journal), ScriptedRuntime(journal=journal), KeptAudit()
     credentials = credentials or MemoryCredentials()
     service = SessionService(
-        **wired(store, runtime, clock, audit, job_store=sqlite),
+        **wired(store, runtime, clock, audit, job_store=sqlite, streams=streams),
         places={DEFAULT: runtime, VIRTUAL: VirtualRuntime()} if fallback else {DEFAULT: runtime},
         credentials=NewSessionCredentials(credentials),
         namespace="gamgui",
@@ -785,6 +786,24 @@ async def running(world: World, session: Session) -> AsyncGenerator[ExecEvent, N
     events = world.service.execute(ALICE, session.id, TRUE)
     assert await anext(events) == Started(1)
     return events
+
+
+async def test_an_owners_commands_count_in_all_his_sessions_and_beside_his_other_streams(
+    sqlite: SqliteStore, clock: SetClock
+) -> None:
+    streams = Streams({StreamKind.COMMAND: 1, StreamKind.OTHER: 1})
+    world = make_world(sqlite, clock, streams=streams)
+    session, other = await world.service.create(ALICE, NEW), await world.service.create(ALICE, NEW)
+    bobs = await world.service.create(BOB, NEW)
+    first = await running(world, session)
+    with pytest.raises(TooManyRequests) as refused:
+        await world.run(other)
+    assert (refused.value.reason, refused.value.fields) == (Reason.TOO_MANY_STREAMS, {"limit": 1})
+    assert world.audit.outcomes[-1] == ("session.exec", "TOO_MANY_STREAMS")
+    with streams.taken(ALICE.email):
+        assert isinstance((await world.run(bobs, BOB))[-1], Exit)
+    await first.aclose()
+    assert isinstance((await world.run(other))[-1], Exit)
 
 
 async def test_no_more_commands_run_at_once_in_a_session_than_are_allowed(world: World) -> None:

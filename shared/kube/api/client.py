@@ -99,7 +99,7 @@ class KubeApi:
             ClusterUnavailable: The API did not answer in time.
         """
         safe = idempotent if idempotent is not None else method not in ("POST", "PATCH")
-        request = KubeRequest(method, path, params, body, content_type, accept)
+        request = KubeRequest(method, path, params, body, content_type, accept, once=not safe)
         return await patiently(
             lambda: self._once(request),
             passes if safe else untouched,
@@ -251,6 +251,7 @@ class KubeApi:
                     proxy=connection.proxy,
                     timeout=timeout or session.timeout,
                     allow_redirects=False,
+                    middlewares=request.middlewares,
                 ) as response:
                     yield response
                     return

@@ -136,6 +136,8 @@ class Execution:
                     yield Heartbeat()
                 continue
             if message is None:
+                for event in transcript.end():
+                    yield event
                 yield (
                     self._broken_off(socket.fault, life)
                     if socket.fault

@@ -364,3 +364,14 @@ async def test_a_connection_that_breaks_behind_the_commands_whole_output_takes_n
     async with ExecServer(frames, cut_after=len(frames) + 1).running() as server:
         last = (await run(server.url))[-1]
     assert last == Exit(result=ExecResult.EXITED, exit_code=3)
+
+
+@pytest.mark.parametrize("channel", [1, 2])
+async def test_a_connection_that_breaks_takes_no_byte_that_came(channel: int) -> None:
+    """The last letter may begin the supervisor's last line."""
+    frames = [b"\x01", bytes([channel]) + b"waiting"]
+    async with ExecServer(frames, cut_after=len(frames) + 1).running() as server:
+        events = await run(server.url)
+    assert output(events, "stdout" if channel == 1 else "stderr") == b"waiting"
+    assert isinstance(events[-1], Exit)
+    assert events[-1].result is ExecResult.UNKNOWN

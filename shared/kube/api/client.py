@@ -28,7 +28,7 @@ Params: TypeAlias = Sequence[tuple[str, str]]
 _CONNECT_SECONDS = 10.0
 _UPGRADE_SECONDS = 20.0
 """Longest time for an upgrade to WebSocket, repetitions and waits included."""
-_RETRY_SECONDS = 6.0
+RETRY_SECONDS = 6.0
 """The caller is told of a fault that lasts longer, because people wait for the answer."""
 WATCH_STALL_SECONDS = 10.0
 
@@ -103,7 +103,7 @@ class KubeApi:
         return await patiently(
             lambda: self._once(request),
             passes if safe else untouched,
-            repeat_seconds=_RETRY_SECONDS,
+            repeat_seconds=RETRY_SECONDS,
             timeout_seconds=timeout_seconds,
         )
 
@@ -165,7 +165,7 @@ class KubeApi:
         return await patiently(
             attempt,
             passes,
-            repeat_seconds=_RETRY_SECONDS,
+            repeat_seconds=RETRY_SECONDS,
             timeout_seconds=_UPGRADE_SECONDS,
         )
 

@@ -51,11 +51,11 @@ def access(app: App) -> SessionAccess:
         clock=app.clock,
         audit=app.auditor,
         administrators=[lowered(email) for email in app.settings.access.admin_emails],
-        streams=_streams(app),
+        streams=streams(app),
     )
 
 
-def _streams(app: App) -> Streams:
+def streams(app: App) -> Streams:
     """The limits on streams. All together they need no more descriptors than the process may have."""
     from shared.core.sessions.concurrency import StreamKind, Streams
 

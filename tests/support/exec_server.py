@@ -77,6 +77,7 @@ class ExecServer:
         announce_when: The supervisor starts only then.
         after_stop: The frames behind the supervisor's line come when an exec has come to end the command.
         stop_hangs: What comes to end a command gets no answer.
+        refusals: Statuses with which the next execs end, before anything has begun.
         received: Messages of the client, per exec.
         stopped: Execs that came to end a command.
     """
@@ -90,6 +91,7 @@ class ExecServer:
     delay_seconds: float = 0
     announce_when: asyncio.Event | None = None
     after_stop: bool = False
+    refusals: list[bytes] = dataclasses.field(default_factory=list)
     stopping: asyncio.Event = dataclasses.field(default_factory=asyncio.Event)
     received: list[list[bytes]] = dataclasses.field(default_factory=list)
     commands: list[list[str]] = dataclasses.field(default_factory=list)
@@ -118,6 +120,11 @@ class ExecServer:
         received: list[bytes] = []
         self.commands.append(command)
         self.received.append(received)
+        if self.refusals:
+            await socket.send_bytes(b"\x01")
+            await socket.send_bytes(b"\x03" + self.refusals.pop(0))
+            await _listen(socket, received, asyncio.Event())
+            return socket
         begun = asyncio.Event()
         listening = asyncio.create_task(_listen(socket, received, begun))
         frames = [frame.replace(b"TAG", command[3].encode()) for frame in self.frames]

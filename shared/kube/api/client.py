@@ -28,7 +28,7 @@ Params: TypeAlias = Sequence[tuple[str, str]]
 _CONNECT_SECONDS = 10.0
 _UPGRADE_SECONDS = 20.0
 """Longest time for an upgrade to WebSocket, repetitions and waits included."""
-_RETRY_SECONDS = 6.0
+RETRY_SECONDS = 6.0
 """The caller is told of a fault that lasts longer, because people wait for the answer."""
 WATCH_STALL_SECONDS = 10.0
 
@@ -99,11 +99,11 @@ class KubeApi:
             ClusterUnavailable: The API did not answer in time.
         """
         safe = idempotent if idempotent is not None else method not in ("POST", "PATCH")
-        request = KubeRequest(method, path, params, body, content_type, accept)
+        request = KubeRequest(method, path, params, body, content_type, accept, once=not safe)
         return await patiently(
             lambda: self._once(request),
             passes if safe else untouched,
-            repeat_seconds=_RETRY_SECONDS,
+            repeat_seconds=RETRY_SECONDS,
             timeout_seconds=timeout_seconds,
         )
 
@@ -165,7 +165,7 @@ class KubeApi:
         return await patiently(
             attempt,
             passes,
-            repeat_seconds=_RETRY_SECONDS,
+            repeat_seconds=RETRY_SECONDS,
             timeout_seconds=_UPGRADE_SECONDS,
         )
 
@@ -251,6 +251,7 @@ class KubeApi:
                     proxy=connection.proxy,
                     timeout=timeout or session.timeout,
                     allow_redirects=False,
+                    middlewares=request.middlewares,
                 ) as response:
                     yield response
                     return

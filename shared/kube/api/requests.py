@@ -27,6 +27,7 @@ class KubeRequest:
         content_type: Media type of the body.
         accept: Media type of the answer that is preferred to plain JSON; empty: none.
         upgrade: Asks for a WebSocket.
+        once: Must not be sent again when its answer is lost.
     """
 
     method: str
@@ -36,6 +37,12 @@ class KubeRequest:
     content_type: str = ""
     accept: str = ""
     upgrade: bool = False
+    once: bool = False
+
+    @property
+    def middlewares(self) -> Sequence[aiohttp.ClientMiddlewareType]:
+        """What aiohttp's sending is wrapped in."""
+        return (_sent_once,) if self.once else ()
 
     def refused(self, refusal: Refused) -> ApiError:
         """The error for the server's refusal of this request."""
@@ -58,6 +65,18 @@ class KubeRequest:
         else:
             stated = any(operation.get("path") == "/metadata/resourceVersion" for operation in self.body)
         return self.path.split("/")[-2] if stated else ""
+
+
+async def _sent_once(
+    request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType
+) -> aiohttp.ClientResponse:
+    """Sends a request, once: aiohttp repeats a PUT or DELETE when its connection breaks with these errors."""
+    try:
+        return await send(request)
+    except aiohttp.ClientConnectorError:
+        raise
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+        raise aiohttp.ClientConnectionError(str(error)) from error
 
 
 class Refused(Exception):

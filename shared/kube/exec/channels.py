@@ -13,7 +13,7 @@ import signal
 from typing import Any, Final
 
 from shared.core.commands import ExecResult, Exit
-from shared.kube.api.errors import public_message
+from shared.kube.api.errors import ApiError, public_message
 
 V5: Final = "v5.channel.k8s.io"
 V4: Final = "v4.channel.k8s.io"
@@ -38,6 +38,15 @@ _RUNTIME_NOISE = re.compile(
     r"^.*(?:unable to start container process: |OCI runtime exec failed: )(?:exec failed: )*"
 )
 
+_REFUSED = re.compile(
+    r"(?:Internal error occurred: )*(?:error sending request|unable to upgrade connection): "
+)
+"""The API server's words when it has not got through to the kubelet, or was refused by it: client-go
+transport/spdy (Negotiate), apimachinery httpstream/spdy (NewConnection)."""
+
+_ENDS = ("NonZeroExitCode", "InternalError")
+"""Reasons with which a status says how a command ended, or that the container runtime did not start it."""
+
 
 def stdin_frames(data: bytes) -> list[bytes]:
     """Cuts input into messages for channel 0, none longer than ``MAX_STDIN_FRAME`` bytes of data."""
@@ -60,6 +69,33 @@ def read_status(payload: bytes) -> Exit:
         return _end_of(json.loads(payload))
     except (ValueError, TypeError, AttributeError, RecursionError):
         return unreadable
+
+
+def read_refusal(payload: bytes) -> ApiError | None:
+    """Reads from the status message whether the exec was refused behind the upgrade.
+
+    An API server that translates upgrades the client's connection before it asks the kubelet, so that a
+    refusal can come only in here (k8s.io/apiserver pkg/util/proxy/streamtranslator.go).
+
+    Args:
+        payload: A status that came before anything else was said.
+
+    Returns:
+        The refusal as if it had come in place of the upgrade; None for any other status.
+    """
+    try:
+        status = json.loads(payload) if len(payload) <= _MAX_STATUS_BYTES else None
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(status, dict) or status.get("status") != "Failure":
+        return None
+    code, reason = status.get("code"), status.get("reason")
+    if not isinstance(code, int) or code < 400:
+        return None
+    elsewhere = bool(reason) and reason not in _ENDS
+    if elsewhere or _REFUSED.match(str(status.get("message") or "")):
+        return ApiError.from_answer(code, status, {}, writes=True)
+    return None
 
 
 def _end_of(status: Any) -> Exit:

@@ -17,8 +17,10 @@ from collections.abc import AsyncGenerator, AsyncIterator
 
 from shared.core.commands import Command, ExecEvent, ExecResult, Exit, Heartbeat
 from shared.core.held import Held
-from shared.errors import GamguiError, UnprocessableRequest
-from shared.kube.api.client import KubeApi
+from shared.errors import ClusterUnavailable, GamguiError, UnprocessableRequest
+from shared.kube.api.client import RETRY_SECONDS, KubeApi
+from shared.kube.api.errors import ApiError
+from shared.kube.api.retries import passes, repeated
 from shared.kube.exec import channels, supervisor
 from shared.kube.exec.lifetime import PodLost, SocketLifetime
 from shared.kube.exec.patience import Patience, Phase
@@ -71,6 +73,7 @@ class Execution:
         self._shutdown = shutdown
         self._tag = f"gamgui-{secrets.token_hex(8)}"
         self._transcript = Transcript(self._tag, held=held)
+        self._upgraded = False
 
     async def events(self) -> AsyncGenerator[ExecEvent, None]:
         """Runs the command.
@@ -85,7 +88,28 @@ class Execution:
             UnprocessableRequest: Input was given, but the server cannot end it.
         """
         header = supervisor.command_line(self._command)
+        first, rest = await repeated(lambda: self._attempt(header), self._may_repeat, RETRY_SECONDS)
+        async with contextlib.aclosing(rest):
+            yield first
+            async for event in rest:
+                yield event
+
+    async def _attempt(self, header: bytes) -> tuple[ExecEvent, AsyncGenerator[ExecEvent, None]]:
+        """Begins the command; returns the first event, and what gives the others."""
+        self._upgraded = False
+        events = self._events(header)
+        return await anext(events), events
+
+    def _may_repeat(self, error: ClusterUnavailable) -> bool:
+        """Whether to begin again. What was refused before the upgrade was tried often enough by ``KubeApi``.
+
+        What was refused has not begun. But a part of the caller's input may be sent, and is not there again.
+        """
+        return self._upgraded and self._command.stdin is None and passes(error)
+
+    async def _events(self, header: bytes) -> AsyncGenerator[ExecEvent, None]:
         life = await self._connect()
+        self._upgraded = True
         socket, ended = life.socket, False
         feeding = asyncio.create_task(self._feed(socket, header))
         life.attend(self._command.timeout_seconds, self._stop)
@@ -96,6 +120,9 @@ class Execution:
                     event.result is not ExecResult.UNKNOWN or life.interrupted
                 )
                 yield event
+        except ApiError:
+            ended = True  # it was refused
+            raise
         finally:
             feeding.cancel()
             life.leave()
@@ -136,6 +163,8 @@ class Execution:
                     yield Heartbeat()
                 continue
             if message is None:
+                for event in transcript.end():
+                    yield event
                 yield (
                     self._broken_off(socket.fault, life)
                     if socket.fault
@@ -144,6 +173,7 @@ class Execution:
                 return
             channel = message[0] if message else -1
             if channel == channels.STATUS:
+                self._raise_refusal(message[1:])
                 for event in transcript.end():
                     yield event
                 yield await self._end(channels.read_status(message[1:]), life)
@@ -161,6 +191,11 @@ class Execution:
                 life.no_limit()
         socket.patient = False
         yield await self._without_status(patience.phase, life)
+
+    def _raise_refusal(self, status: bytes) -> None:
+        refusal = None if self._transcript.said_anything else channels.read_refusal(status)
+        if refusal is not None:
+            raise refusal
 
     async def _without_status(self, phase: Phase, life: SocketLifetime) -> Exit:
         """The result when there is no use in waiting for the status any longer."""

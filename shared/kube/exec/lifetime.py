@@ -97,7 +97,7 @@ class SocketLifetime:
             self.lost = await asyncio.wait_for(self._pod_lost(False), _LOST_SECONDS)
 
     def no_limit(self) -> None:
-        """What the time limit was for has ended, in time or not: the socket is not closed for it any more."""
+        """What the time limit is for has ended: it does not come any more. If it has come, it stands."""
         if self._limited is not None and not (self.interrupted or self._limited.expired()):
             self._limited.reschedule(None)
 

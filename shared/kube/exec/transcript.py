@@ -54,6 +54,11 @@ class Transcript:
         return self.announced is not None and self.announced.failure is None
 
     @property
+    def said_anything(self) -> bool:
+        """Whether the supervisor, the command or a shell has said a byte."""
+        return self.begun.is_set() or bool(self.first_line or self._early_bytes)
+
+    @property
     def refused(self) -> bool:
         """Whether the first line says that nothing runs: then only the status is still to come."""
         return self.begun.is_set() and not self.running

@@ -174,24 +174,23 @@ class KubernetesRuntime:
                 return status
             try:
                 async with asyncio.timeout(min(left, WATCH_STALL_SECONDS)):
-                    status = await self._watch(session, since, status, ends)
-                failures = 0
+                    return await self._watch(session, since, ends)
             except TimeoutError:
                 failures = 0
             except ClusterUnavailable as error:
-                # A torn watch, or a version that is too old (410): it looks again, and learns from
-                # that whether the cluster is reached.
+                # A watch that is torn or has ended, or a version that is too old (410): it looks again, and
+                # learns from that whether the cluster is reached.
                 failures += 1
                 pause = least_pause(failures, error.retry_after_seconds)
                 await asyncio.sleep(min(pause, max(end - loop.time(), 0)))
-            if status.phase in ends:
-                return status
             since = ""
 
-    async def _watch(
-        self, session: Session, since: str, status: PodStatus, ends: tuple[PodPhase, ...]
-    ) -> PodStatus:
-        """Follows the pod's events until a phase of ``ends`` or the watch's end; returns the last status."""
+    async def _watch(self, session: Session, since: str, ends: tuple[PodPhase, ...]) -> PodStatus:
+        """Follows the pod's events until it has one of the phases ``ends``.
+
+        Raises:
+            ClusterUnavailable: The watch was refused, broke or ended before.
+        """
         params = [("fieldSelector", f"metadata.name={session.pod_name}"), ("resourceVersion", since)]
         watch = self._api.watch(_pods(session), params=params, timeout_seconds=WATCH_STALL_SECONDS)
         async with contextlib.aclosing(watch) as events:
@@ -199,7 +198,7 @@ class KubernetesRuntime:
                 status = GONE if kind == "DELETED" else diagnose(cast("Pod", pod))
                 if status.phase in ends:
                     return status
-        return status
+        raise ClusterUnavailable("the watch ended")
 
     async def _lost(self, session: Session, grace: bool, connection: Connection) -> PodStatus:
         """Waits until the pod cannot run anything any more.

@@ -63,6 +63,19 @@ async def test_a_post_is_repeated_only_when_it_is_said_to_be_safe() -> None:
         assert await api.request("POST", "/x", body={}, idempotent=True) == {"kind": "Pod"}
 
 
+@pytest.mark.parametrize("method", ["POST", "PATCH", "PUT", "DELETE"])
+async def test_what_must_not_be_sent_twice_is_not_when_its_answer_is_lost(method: str) -> None:
+    """The HTTP library repeats PUT and DELETE of its own accord."""
+    script = [OBJECT, Answer(status=0), failure(404, "NotFound")]
+    async with KubeServer(script).running() as server, closing(api_at(server.url)) as api:
+        await api.request("GET", "/x")
+        with pytest.raises(ClusterUnavailable) as caught:
+            await api.request(method, "/x", body={}, idempotent=False)
+        assert not isinstance(caught.value, ApiError)
+        assert caught.value.reason == Reason.CLUSTER_UNREACHABLE
+        assert [request.method for request in server.requests] == ["GET", method]
+
+
 async def test_retry_after_is_honoured() -> None:
     """How long is waited: test_retries.py, on a clock of its own."""
     fault = failure(429, "TooManyRequests", Retry_After="1")

@@ -21,8 +21,11 @@ from shared.kube.api.client import JsonObject, KubeApi
 from shared.kube.api.errors import ApiError
 from shared.kube.credentials.secret import KubernetesSecrets
 from shared.kube.pods.manifest import pod_manifest
+from tests.shared.kube.api.test_client import closing
 from tests.shared.kube.pods.test_manifest import OPTIONS
 from tests.shared.store.samples import a_session
+from tests.support.exec_server import api_at
+from tests.support.kube_server import Answer, KubeServer, failure
 from tests.support.people import person
 
 ANN = person("ann@example.com")
@@ -258,6 +261,17 @@ def test_an_answer_that_is_lost_loses_no_file(name: str, own: bool) -> None:
             run(act(store(api)))
         (files,) = run(read(store(api)))
         assert files == after({KEPT})
+
+
+async def test_a_deletion_whose_answer_is_lost_on_the_way_is_not_taken_for_somebody_elses() -> None:
+    made = Answer(body={"kind": "Secret", "metadata": {"resourceVersion": "9"}})
+    script = [made, Answer(status=0), failure(404, "NotFound")]
+    files = {KEPT: CredentialFile(KEPT, b"{}", None)}
+    async with KubeServer(script).running() as server, closing(api_at(server.url)) as api:
+        with pytest.raises(ClusterUnavailable):
+            await KubernetesSecrets(api, "gamgui", Id("a1")).replace(ANN, Credentials(files, "earlier:7"))
+        sent = [(request.method, request.path.rpartition("/")[2]) for request in server.requests]
+    assert sent == [("POST", "secrets"), ("DELETE", OLD)]  # and the new one stays
 
 
 def test_what_an_instance_of_the_earlier_release_puts_meanwhile_is_not_lost_unread() -> None:

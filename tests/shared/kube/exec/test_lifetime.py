@@ -141,3 +141,24 @@ def test_who_has_left_closes_the_socket_himself() -> None:
         assert (world.line.closed_at, world.stopped_at, world.life.timed_out) == (None, [], False)
 
     virtual_time.run(go())
+
+
+def test_after_its_end_it_has_no_time_limit_and_a_shutdown_still_ends_it() -> None:
+    async def go() -> None:
+        world = World(lives)
+        loop = asyncio.get_running_loop()
+        loop.call_later(4, world.life.no_limit)
+        loop.call_later(100, world.shutdown.set)
+        assert await world.lived(5) == (False, True, None, 100 + 3)
+        assert world.stopped_at == [100]
+
+    virtual_time.run(go())
+
+
+def test_a_time_limit_that_has_come_already_stands() -> None:
+    async def go() -> None:
+        world = World(lives, stop_seconds=2)
+        asyncio.get_running_loop().call_later(6, world.life.no_limit)
+        assert await world.lived(5) == (True, False, None, 5 + 2 + 3)
+
+    virtual_time.run(go())

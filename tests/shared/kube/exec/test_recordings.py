@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from shared.core.commands import Command, ExecEvent, ExecResult, Exit, Output, Started
 from shared.core.sessions.pod import PodPhase, PodStatus
 from shared.errors import ClusterUnavailable, UnprocessableRequest
+from shared.kube.api.errors import ApiError
 from shared.kube.exec.end_mark import end_mark
 from shared.kube.exec.execution import Execution
 from shared.kube.exec.socket import Container
@@ -364,3 +366,63 @@ async def test_a_connection_that_breaks_behind_the_commands_whole_output_takes_n
     async with ExecServer(frames, cut_after=len(frames) + 1).running() as server:
         last = (await run(server.url))[-1]
     assert last == Exit(result=ExecResult.EXITED, exit_code=3)
+
+
+@pytest.mark.parametrize("channel", [1, 2])
+async def test_a_connection_that_breaks_takes_no_byte_that_came(channel: int) -> None:
+    """The last letter may begin the supervisor's last line."""
+    frames = [b"\x01", bytes([channel]) + b"waiting"]
+    async with ExecServer(frames, cut_after=len(frames) + 1).running() as server:
+        events = await run(server.url)
+    assert output(events, "stdout" if channel == 1 else "stderr") == b"waiting"
+    assert isinstance(events[-1], Exit)
+    assert events[-1].result is ExecResult.UNKNOWN
+
+
+def refusal(message: str, **others: object) -> bytes:
+    """How an API server that has upgraded already says that the kubelet refused (streamtranslator.go)."""
+    status = {"status": "Failure", "reason": "InternalError", "code": 500, "message": message, **others}
+    return json.dumps(status).encode()
+
+
+DIAL = (
+    'Internal error occurred: error sending request: Post "https://10.0.0.5:10250/exec/ns/pod/session": '
+    "dial tcp 10.0.0.5:10250: connect: connection refused"
+)
+NOT_FOUND = 'Internal error occurred: unable to upgrade connection: container not found ("session")'
+BUSY = {"reason": "TooManyRequests", "code": 429, "details": {"retryAfterSeconds": 3600}}
+
+
+async def test_what_the_kubelet_refused_behind_the_upgrade_has_not_begun_and_is_tried_again() -> None:
+    server = ExecServer(frames_of(recording("exec-basic", "stdout and success")))
+    server.refusals = [refusal(DIAL), refusal("Internal error occurred: unable to upgrade connection: busy")]
+    async with server.running():
+        events = await run(server.url)
+    assert (events[0], events[-1]) == (Started(11), Exit(result=ExecResult.EXITED, exit_code=0))
+    assert output(events, "stdout") == b"hello\n"
+    assert len(server.commands) == 3
+
+
+@pytest.mark.parametrize(
+    ("refused", "code", "wait", "words"),
+    [
+        (refusal(NOT_FOUND), 500, None, "container not found"),
+        (refusal("too many requests", **BUSY), 429, 3600, "too many requests"),
+    ],
+)
+async def test_a_refusal_behind_the_upgrade_is_told_as_one_before_it(
+    refused: bytes, code: int, wait: float | None, words: str
+) -> None:
+    async with ExecServer([b"\x01"], refusals=[refused]).running() as server:
+        with pytest.raises(ApiError, match=words) as caught:
+            await run(server.url)
+    assert (caught.value.code, caught.value.retry_after_seconds) == (code, wait)
+    assert (len(server.commands), server.stopped) == (1, [])
+
+
+async def test_a_command_whose_input_has_been_sent_is_refused_and_not_tried_again() -> None:
+    command = Command(argv=["cat"], timeout_seconds=20, stdin=text(b"x"))
+    async with ExecServer([b"\x01"], refusals=[refusal(DIAL)]).running() as server:
+        with pytest.raises(ApiError, match="dial tcp <address>: connect: connection refused"):
+            await run(server.url, command)
+    assert (len(server.commands), server.stopped) == (1, [])

@@ -134,6 +134,15 @@ async def test_a_watch_that_is_refused_is_not_asked_for_before_its_time() -> Non
     assert [request.query.get("watch") for request in server.requests] == ["1", None]
 
 
+async def test_watches_that_end_at_once_are_not_asked_for_in_a_row() -> None:
+    """As a proxy ends them that knows no streams."""
+    script = [Answer(lines=[]), Answer(body=pod("8"))] * 1000
+    async with KubeServer(script).running() as server, closing(api_at(server.url)) as api:
+        status = await KubernetesRuntime(api, OPTIONS, shutdown=NEVER).wait_ready(SESSION, 1.0, "7")
+    assert status.phase is PodPhase.PENDING
+    assert 2 <= len(server.requests) <= 20
+
+
 async def test_readiness_is_watched_from_the_creates_version_without_a_poll() -> None:
     stream = Answer(lines=events(("MODIFIED", pod("8")), ("MODIFIED", pod("9", ready=True))))
     async with KubeServer([stream]).running() as server, closing(api_at(server.url)) as api:

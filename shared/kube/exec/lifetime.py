@@ -94,7 +94,8 @@ class SocketLifetime:
     async def ask_whether_lost(self) -> None:
         """Gives the cluster a second to say that the pod has ended; ``lost`` then holds the answer."""
         with contextlib.suppress(TimeoutError, GamguiError):
-            self.lost = await asyncio.wait_for(self._pod_lost(False), _LOST_SECONDS)
+            async with asyncio.timeout(_LOST_SECONDS):  # wait_for may lose a cancellation in Python 3.11
+                self.lost = await self._pod_lost(False)
 
     def no_limit(self) -> None:
         """What the time limit is for has ended: it does not come any more. If it has come, it stands."""
